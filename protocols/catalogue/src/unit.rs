@@ -1,0 +1,110 @@
+//! Quantities and units.
+
+/// What a register measures.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+#[expect(missing_docs, reason = "the names are the field's own")]
+pub enum Quantity {
+    ActiveEnergy,
+    ReactiveEnergy,
+    ApparentEnergy,
+    MaxDemand,
+    Demand,
+    Voltage,
+    Current,
+    ActivePower,
+    ReactivePower,
+    ApparentPower,
+    PowerFactor,
+    Angle,
+    Thd,
+    Harmonic,
+    Frequency,
+    Temperature,
+    Battery,
+    Instant,
+    Nameplate,
+    Prepayment,
+}
+
+/// Which transformers a quantity is seen through.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Transformed {
+    /// CT.
+    ByCurrent,
+    /// PT.
+    ByVoltage,
+    /// CT × PT.
+    ByBoth,
+    /// Neither: the ratio is 1.
+    Not,
+}
+
+impl Quantity {
+    /// Which ratio applies to it.
+    pub const fn transformed(self) -> Transformed {
+        match self {
+            Self::ActiveEnergy
+            | Self::ReactiveEnergy
+            | Self::ApparentEnergy
+            | Self::MaxDemand
+            | Self::Demand
+            | Self::ActivePower
+            | Self::ReactivePower
+            | Self::ApparentPower => Transformed::ByBoth,
+            Self::Voltage => Transformed::ByVoltage,
+            Self::Current => Transformed::ByCurrent,
+            Self::PowerFactor
+            | Self::Angle
+            | Self::Thd
+            | Self::Harmonic
+            | Self::Frequency
+            | Self::Temperature
+            | Self::Battery
+            | Self::Instant
+            | Self::Nameplate
+            | Self::Prepayment => Transformed::Not,
+        }
+    }
+}
+
+/// A unit as it is printed; `None` of an option means that the value has none.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[expect(missing_docs, reason = "the names are the units")]
+pub enum Unit {
+    KWh,
+    Kvarh,
+    KVAh,
+    KW,
+    Kvar,
+    KVA,
+    V,
+    A,
+    Hz,
+    Degree,
+    Percent,
+    Celsius,
+    Minute,
+    Cny,
+}
+
+impl Unit {
+    /// As it stands in a payload: `kWh`, `°C`, `min`.
+    pub const fn text(self) -> &'static str {
+        match self {
+            Self::KWh => "kWh",
+            Self::Kvarh => "kvarh",
+            Self::KVAh => "kVAh",
+            Self::KW => "kW",
+            Self::Kvar => "kvar",
+            Self::KVA => "kVA",
+            Self::V => "V",
+            Self::A => "A",
+            Self::Hz => "Hz",
+            Self::Degree => "°",
+            Self::Percent => "%",
+            Self::Celsius => "°C",
+            Self::Minute => "min",
+            Self::Cny => "CNY",
+        }
+    }
+}

@@ -1,0 +1,229 @@
+//! What is proved: the configuration as the rest of the program sees it. Nothing in it can be wrong.
+
+use crate::clock::Trust;
+use crate::planner::Line;
+use crate::reading::{Ratio, Transformers};
+use catalogue::Register;
+use dlt645::Address;
+use jiff::tz::TimeZone;
+use std::fmt;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// A proved configuration.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// The gateway itself.
+    pub gateway: Gateway,
+    /// The way to the head-end (主站).
+    pub mqtt: Mqtt,
+    /// RS-485 lines (总线).
+    pub buses: Vec<Bus>,
+    /// Meter points (计量点); reports and tasks name them by index.
+    pub meters: Vec<Meter>,
+    /// What is read when.
+    pub tasks: Vec<Task>,
+    /// Twelve hexadecimal digits that change whenever the archive of meters does.
+    pub archive: String,
+}
+
+/// `[gateway]`.
+#[derive(Clone, Debug)]
+pub struct Gateway {
+    /// Second level of every topic.
+    pub id: Name,
+    /// Zone of slots and of published times.
+    pub zone: TimeZone,
+    /// Where the store lives.
+    pub data_dir: PathBuf,
+    /// When wall time is trusted.
+    pub clock: Trust,
+}
+
+/// `[mqtt]`.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Mqtt {
+    /// Host of the broker.
+    pub host: String,
+    /// Port of the broker.
+    pub port: u16,
+    /// Protocol version.
+    pub version: MqttVersion,
+    /// First levels of every topic.
+    pub prefix: String,
+}
+
+/// Version of MQTT, by its protocol level.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum MqttVersion {
+    /// MQTT 3.1.1.
+    V4,
+    /// MQTT 5.
+    V5,
+}
+
+/// `[[bus]]`.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Bus {
+    /// Name in logs and events.
+    pub name: Name,
+    /// Where the line is.
+    pub port: PortAddress,
+    /// Rate and character.
+    pub line: Line,
+}
+
+/// Where a line is to be found.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub enum PortAddress {
+    /// A serial device, or a pty.
+    Serial(PathBuf),
+    /// A transparent serial server, `tcp://host:port`.
+    Tcp {
+        /// Name or address.
+        host: String,
+        /// Port.
+        port: u16,
+    },
+}
+
+/// `[[meter]]`, or a row of the archive (档案).
+#[derive(Clone, Debug)]
+pub struct Meter {
+    /// The meter point's name; it stays when the meter is exchanged.
+    pub name: Name,
+    /// Index of its bus.
+    pub bus: usize,
+    /// What it speaks, and its address in that protocol.
+    pub protocol: Protocol,
+    /// How it is wired.
+    pub wiring: Option<Wiring>,
+    /// CT and PT.
+    pub transformers: Transformers,
+}
+
+/// What a meter speaks, with its address there.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Protocol {
+    /// DL/T 645-2007.
+    Dlt645_2007(Address),
+}
+
+/// Wiring of a meter (接线方式).
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Wiring {
+    /// Single-phase, two wires (单相).
+    P1W2,
+    /// Three-phase, three wires (三相三线): l1 is Uab, l2 is absent, l3 is Ucb.
+    P3W3,
+    /// Three-phase, four wires (三相四线).
+    P3W4,
+}
+
+/// `[[task]]`.
+#[derive(Clone, Debug)]
+pub struct Task {
+    /// Last level of the data topic.
+    pub name: Name,
+    /// When.
+    pub every: Duration,
+    /// What kind of value.
+    pub read: Read,
+    /// Which registers, in the order they were written, each once.
+    pub registers: Vec<Register>,
+    /// Indices of meters, ascending.
+    pub meters: Vec<usize>,
+}
+
+/// What a task reads.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Read {
+    /// Present registers, now.
+    Live,
+}
+
+/// A name of a gateway, bus, meter or task: 1–64 characters of any script, none of / + #, no
+/// control character, no leading $; so that it can be a level of a topic.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct Name(String);
+
+/// A text that is no name.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+#[error("a name has 1 to 64 characters without / + # and control characters, and no $ first")]
+pub struct BadName;
+
+impl Name {
+    /// Checks a name.
+    ///
+    /// # Errors
+    /// [`BadName`] with the rule.
+    pub fn new(text: &str) -> Result<Self, BadName> {
+        let count = text.chars().count();
+        let forbidden = |c: char| matches!(c, '/' | '+' | '#') || c.is_control();
+        if (1..=64).contains(&count) && !text.starts_with('$') && !text.chars().any(forbidden) {
+            Ok(Self(text.to_owned()))
+        } else {
+            Err(BadName)
+        }
+    }
+
+    /// The text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for Name {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl Protocol {
+    /// The word of the configuration.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Dlt645_2007(_) => "dlt645-2007",
+        }
+    }
+
+    /// The address as it is printed on the meter.
+    pub fn address(self) -> String {
+        match self {
+            Self::Dlt645_2007(address) => address.to_string(),
+        }
+    }
+}
+
+impl Wiring {
+    /// The word of the configuration.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::P1W2 => "1p2w",
+            Self::P3W3 => "3p3w",
+            Self::P3W4 => "3p4w",
+        }
+    }
+}
+
+impl fmt::Display for PortAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Serial(path) => write!(f, "{}", path.display()),
+            Self::Tcp { host, port } if host.contains(':') => write!(f, "tcp://[{host}]:{port}"),
+            Self::Tcp { host, port } => write!(f, "tcp://{host}:{port}"),
+        }
+    }
+}
+
+impl Meter {
+    /// CT as configured.
+    pub const fn ct(&self) -> Option<Ratio> {
+        self.transformers.ct
+    }
+
+    /// PT as configured.
+    pub const fn pt(&self) -> Option<Ratio> {
+        self.transformers.pt
+    }
+}

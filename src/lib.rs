@@ -1,0 +1,9 @@
+//! meterd.
+pub mod bus;
+pub mod clock;
+pub mod config;
+pub mod mqtt;
+pub mod planner;
+pub mod reading;
+pub mod simulator;
+pub mod store;

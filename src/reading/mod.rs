@@ -1,0 +1,184 @@
+//! What was read: readings with their value, and failures with their reason.
+//!
+//! A reading always has a value; what has no value is a failure, by one list of words. This part
+//! never estimates, never rounds, and never decides what to do about a failure.
+
+mod ratio;
+
+pub use ratio::{BadRatio, Ratio};
+
+use catalogue::{Quantity, Register};
+use dlt645::format::Value;
+use jiff::Timestamp;
+use rust_decimal::Decimal;
+use serde::Serialize;
+use std::fmt;
+
+/// How far a reading is to be believed.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, schemars::JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Quality {
+    /// Nothing speaks against it.
+    Good,
+    /// It was confirmed by a second reading and is still odd; `why` says how.
+    Suspect,
+    /// The present register stands in for a freeze that the meter does not have.
+    NotFrozen,
+    /// The meter's clock was past the bound when it froze.
+    ClockOff,
+}
+
+/// Where a value comes from in the meter.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, schemars::JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Source {
+    /// The present register.
+    Present,
+}
+
+/// Why there is no value, by who must act; the same words stand in MQTT, in `read --json` and in the log.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, schemars::JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Reason {
+    /// Octets came, but no whole frame: checksum, parity, length (校验错).
+    Damaged,
+    /// A sound frame came that answers another question (串扰).
+    Stray,
+    /// No octet came in time (无应答).
+    Silent,
+    /// The meter answered with an error word (否认).
+    Refused,
+    /// The meter answered FF fill: it has no value.
+    Missing,
+    /// Octets that are no value; they go along as `raw`.
+    Implausible,
+    /// The port or the connection is gone.
+    PortGone,
+    /// The time for it was over before it was its turn.
+    Expired,
+}
+
+impl Reason {
+    /// The word as it is published.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Damaged => "damaged",
+            Self::Stray => "stray",
+            Self::Silent => "silent",
+            Self::Refused => "refused",
+            Self::Missing => "missing",
+            Self::Implausible => "implausible",
+            Self::PortGone => "port_gone",
+            Self::Expired => "expired",
+        }
+    }
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.word())
+    }
+}
+
+/// The value of one register of one meter point, as the meter sent it.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Reading {
+    /// Which register.
+    pub register: Register,
+    /// What the meter sent (抄见示数).
+    pub value: Value,
+    /// How far it is to be believed.
+    pub quality: Quality,
+    /// Why the quality is not good.
+    pub why: Option<String>,
+    /// The octets after -33H, low byte first, where they help.
+    pub raw: Option<Vec<u8>>,
+    /// The instant of the reply's first octet.
+    pub taken_at: Timestamp,
+    /// Ratio and primary value, where a ratio is configured for the meter point.
+    pub primary: Option<Primary>,
+}
+
+/// What the reading is on the primary side of the transformers.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Primary {
+    /// The ratio as it applies: CT for current, PT for voltage, both for power, energy and demand (倍率).
+    pub ratio: Decimal,
+    /// `value` times `ratio`, exactly.
+    pub value: Decimal,
+}
+
+/// One register without a value.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Failure {
+    /// Which register.
+    pub register: Register,
+    /// By the one list of words.
+    pub reason: Reason,
+    /// A sentence for a person.
+    pub detail: String,
+    /// The octets that were no value, where there were any.
+    pub raw: Option<Vec<u8>>,
+}
+
+/// What one run of a task brought of one meter for one slot; it becomes one message.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Report {
+    /// Index of the meter in the plan.
+    pub meter: usize,
+    /// Index of the task in the plan.
+    pub task: usize,
+    /// The instant that the readings are for (数据时标).
+    pub slot: Timestamp,
+    /// Where in the meter they come from.
+    pub source: Source,
+    /// Values.
+    pub readings: Vec<Reading>,
+    /// Registers without a value.
+    pub failures: Vec<Failure>,
+}
+
+/// The transformers of a meter point.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Transformers {
+    /// Current transformer (电流互感器), e.g. 75/5.
+    pub ct: Option<Ratio>,
+    /// Voltage transformer (电压互感器), e.g. 10000/100.
+    pub pt: Option<Ratio>,
+}
+
+impl Transformers {
+    /// The primary side of a value; `None` where no ratio is configured or the value is no quantity.
+    pub fn primary(self, quantity: Quantity, value: &Value) -> Option<Primary> {
+        if self.ct.is_none() && self.pt.is_none() {
+            return None;
+        }
+        let number = match value {
+            Value::Number(n) | Value::Demand { value: n, .. } => *n,
+            Value::Date(_) | Value::Time(_) | Value::DateTime(..) | Value::Digits(_) => return None,
+        };
+        let of = |r: Option<Ratio>| r.map_or(Decimal::ONE, Ratio::exact);
+        let ratio = match quantity.transformed() {
+            catalogue::Transformed::ByCurrent => of(self.ct),
+            catalogue::Transformed::ByVoltage => of(self.pt),
+            catalogue::Transformed::ByBoth => of(self.ct) * of(self.pt),
+            catalogue::Transformed::Not => Decimal::ONE,
+        };
+        Some(Primary { ratio, value: (number * ratio).normalize_keeping(number.scale()) })
+    }
+}
+
+/// Drops the zeros that a multiplication adds, down to the digits that the meter sent.
+trait NormalizeKeeping {
+    fn normalize_keeping(self, scale: u32) -> Self;
+}
+
+impl NormalizeKeeping for Decimal {
+    fn normalize_keeping(self, scale: u32) -> Self {
+        let mut plain = self.normalize();
+        if plain.scale() < scale {
+            plain.rescale(scale);
+        }
+        plain
+    }
+}
