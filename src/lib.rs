@@ -5,5 +5,6 @@ pub mod config;
 pub mod mqtt;
 pub mod planner;
 pub mod reading;
+pub mod schedule;
 pub mod simulator;
 pub mod store;

@@ -1,5 +1,10 @@
-//! Registers wanted of a meter to the fewest exchanges, and their air time. Pure.
+//! Registers wanted of a meter to the fewest exchanges, and what these cost on the line. Pure.
+//!
+//! It knows nothing of ports, schedules or of what the meter will answer; a block that a meter has
+//! refused is handed in and left out.
 
+mod ask;
 mod line;
 
+pub use ask::{Ask, Costs, Subject, plan};
 pub use line::{BadCharFormat, CharFormat, Line, Parity, RATES};
