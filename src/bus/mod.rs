@@ -1,1 +1,11 @@
-//! bus
+//! One task per RS-485 line (总线): it alone talks on the line, one exchange at a time.
+//!
+//! [`port`] is where octets come and go, [`exchange`] one question with all that may come back,
+//! [`talk`] a question with its retries, [`round`] all that is wanted of one meter, [`task`] the
+//! order of rounds. A bus never waits for the network, and never believes a reply because it came.
+
+pub mod exchange;
+pub mod port;
+pub mod round;
+pub mod talk;
+pub mod task;

@@ -59,7 +59,9 @@ impl Costs {
     }
 
     fn exchange(&self, data: usize) -> Duration {
-        self.line.octets(usize::from(self.preamble) + REQUEST + REPLY + data) + self.response_delay + self.turnaround
+        self.line.octets(usize::from(self.preamble) + REQUEST + REPLY + data)
+            + self.response_delay
+            + self.turnaround
     }
 }
 
@@ -178,8 +180,8 @@ mod tests {
         assert_eq!(
             dis(&asks),
             [
-                "0001FF00", "00020000", "0201FF00", "0202FF00", "0203FF00", "0204FF00", "0206FF00", "02800002",
-                "04000101", "04000102"
+                "0001FF00", "00020000", "0201FF00", "0202FF00", "0203FF00", "0204FF00", "0206FF00",
+                "02800002", "04000101", "04000102"
             ]
         );
         assert_eq!(asks.iter().map(|a| a.wanted.len()).sum::<usize>(), 27);

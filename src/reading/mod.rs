@@ -3,8 +3,10 @@
 //! A reading always has a value; what has no value is a failure, by one list of words. This part
 //! never estimates, never rounds, and never decides what to do about a failure.
 
+mod decode;
 mod ratio;
 
+pub use decode::{Decoded, NotThisBlock, decode};
 pub use ratio::{BadRatio, Ratio};
 
 use catalogue::{Quantity, Register};

@@ -217,7 +217,10 @@ mod tests {
             [Skipped { task: 0, first: at("2026-11-21T10:01:00Z"), until: at("2026-11-21T11:00:00Z") }]
         );
         let now = at("2026-11-21T11:00:10Z");
-        assert_eq!(schedule.next(now), Next::Now(Job { task: 0, slot: at("2026-11-21T11:00:00Z"), meter: 0 }));
+        assert_eq!(
+            schedule.next(now),
+            Next::Now(Job { task: 0, slot: at("2026-11-21T11:00:00Z"), meter: 0 })
+        );
     }
 
     #[test]

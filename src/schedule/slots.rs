@@ -37,7 +37,11 @@ impl Slots {
     fn settle(&self, local: i64, offset: i64) -> Timestamp {
         let instant = timestamp(local - offset);
         let there = self.offset(instant);
-        if (instant.as_second() + there).rem_euclid(self.every) == 0 { instant } else { timestamp(local - there) }
+        if (instant.as_second() + there).rem_euclid(self.every) == 0 {
+            instant
+        } else {
+            timestamp(local - there)
+        }
     }
 
     fn offset(&self, at: Timestamp) -> i64 {
@@ -73,7 +77,9 @@ mod tests {
 
     #[test]
     fn a_quarter_of_an_hour_runs_through_both_changes_without_a_hole() {
-        for (zone, start) in [("Europe/Berlin", "2026-10-25T00:00:00Z"), ("Europe/Berlin", "2026-03-29T00:00:00Z")] {
+        for (zone, start) in
+            [("Europe/Berlin", "2026-10-25T00:00:00Z"), ("Europe/Berlin", "2026-03-29T00:00:00Z")]
+        {
             let quarter = slots(900, zone);
             let mut slot = at(start);
             for _ in 0..16 {

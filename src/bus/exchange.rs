@@ -1,0 +1,113 @@
+//! One question on the line and all that may come back, whatever the protocol.
+
+use super::port::{Piece, Port, PortError, Received};
+use crate::clock::Clock;
+use dlt645::exchange::{Event, Exchange as Dlt645, Outcome};
+use std::time::Duration;
+
+/// The exchange of one protocol, driven without I/O. Modbus meters on the same line come in here.
+#[derive(Debug)]
+pub enum Exchange {
+    /// DL/T 645.
+    Dlt645(Dlt645),
+}
+
+/// What passed on the line, for a trace.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Passed<'a> {
+    /// Octets that we sent.
+    Sent(&'a [u8]),
+    /// Octets that came.
+    Came(&'a [u8]),
+    /// An octet that came damaged.
+    CameDamaged(u8),
+}
+
+/// Watches what passes on the line.
+pub type Tap = Box<dyn FnMut(Passed<'_>) + Send>;
+
+/// What happened beside the outcome, for counters and for a person.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Noted {
+    /// Sound frames that answered another question.
+    pub strays: u32,
+    /// Frames with a bad checksum or a damaged octet.
+    pub damaged: u32,
+    /// Octets that were no frame.
+    pub noise: usize,
+    /// Our own request came back.
+    pub echoed: bool,
+}
+
+impl Exchange {
+    /// Drives the exchange over the port until it is done. The port is drained first, so that an
+    /// answer to an earlier question is not there to be mistaken.
+    ///
+    /// # Errors
+    /// The port is gone and must be opened again.
+    pub async fn drive(
+        self,
+        port: &mut Port,
+        clock: &Clock,
+        tap: &mut Option<Tap>,
+    ) -> Result<(Outcome, Noted), PortError> {
+        match self {
+            Self::Dlt645(exchange) => dlt645(exchange, port, clock, tap).await,
+        }
+    }
+}
+
+async fn dlt645(
+    mut exchange: Dlt645,
+    port: &mut Port,
+    clock: &Clock,
+    tap: &mut Option<Tap>,
+) -> Result<(Outcome, Noted), PortError> {
+    let mut noted = Noted::default();
+    let mut received = Received::default();
+    loop {
+        while let Some(event) = exchange.poll_event() {
+            match event {
+                Event::Stray(_) => noted.strays += 1,
+                Event::Echo => noted.echoed = true,
+                Event::Noise(octets) => noted.noise += octets,
+                Event::Damaged => noted.damaged += 1,
+                Event::Done(outcome) => return Ok((outcome, noted)),
+            }
+        }
+        if let Some(octets) = exchange.poll_transmit() {
+            if let Some(tap) = tap {
+                tap(Passed::Sent(&octets));
+            }
+            port.send(&octets).await?;
+            continue;
+        }
+        // Without a deadline nothing would end the wait; the exchange always has one until it is done.
+        let deadline = exchange.poll_timeout().map_or(Duration::ZERO, |(at, _)| at);
+        received.clear();
+        tokio::select! {
+            biased;
+            came = port.receive(&mut received) => {
+                came?;
+                let now = clock.elapsed();
+                for piece in received.pieces() {
+                    if let Some(tap) = tap {
+                        tap(match piece {
+                            Piece::Good(octets) => Passed::Came(octets),
+                            Piece::Damaged(octet) => Passed::CameDamaged(octet),
+                        });
+                    }
+                    match piece {
+                        Piece::Good(octets) => exchange.handle_bytes(now, octets),
+                        Piece::Damaged(octet) => exchange.handle_damaged(now, octet),
+                    }
+                }
+                // A babbling line always has something to read: its deadline comes all the same.
+                if now >= deadline {
+                    exchange.handle_timeout(now);
+                }
+            }
+            () = tokio::time::sleep_until(clock.instant(deadline)) => exchange.handle_timeout(clock.elapsed()),
+        }
+    }
+}

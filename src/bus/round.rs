@@ -1,0 +1,205 @@
+//! All that is wanted of one meter, question by question: a plan that gives way where a block is
+//! refused, and what came of it. Pure: the octets are fetched by the caller.
+
+use super::talk::{Answer, NoReply};
+use crate::planner::{Ask, Costs, Subject, plan};
+use crate::reading::{Decoded, Failure, Reason, Transformers, decode};
+use catalogue::Register;
+use dlt645::Di;
+use std::collections::{BTreeSet, VecDeque};
+
+/// The questions to one meter and the answers so far.
+#[derive(Debug)]
+pub struct Round {
+    asks: VecDeque<Ask>,
+    costs: Costs,
+    transformers: Transformers,
+    refused_blocks: BTreeSet<Di>,
+    answered: bool,
+    decoded: Decoded,
+}
+
+impl Round {
+    /// Plans the questions for `wanted`; blocks in `refused` are not tried.
+    pub fn new(
+        wanted: &[Register],
+        refused: &BTreeSet<Di>,
+        costs: Costs,
+        transformers: Transformers,
+    ) -> Self {
+        Self {
+            asks: plan(wanted, refused, &costs).into(),
+            costs,
+            transformers,
+            refused_blocks: refused.clone(),
+            answered: false,
+            decoded: Decoded::default(),
+        }
+    }
+
+    /// The next question; `None` when the round is over.
+    pub fn next(&self) -> Option<&Ask> {
+        self.asks.front()
+    }
+
+    /// Takes what came of the question that [`Round::next`] gave.
+    pub fn take(&mut self, came: Result<Answer, NoReply>) {
+        let Some(ask) = self.asks.pop_front() else { return };
+        match came {
+            Ok(answer) => {
+                self.answered = true;
+                match decode(&ask, &answer.octets, answer.taken_at, self.transformers) {
+                    Ok(decoded) => {
+                        self.decoded.readings.extend(decoded.readings);
+                        self.decoded.failures.extend(decoded.failures);
+                    }
+                    Err(_) => self.singly(&ask),
+                }
+            }
+            Err(no_reply) => match (no_reply.reason, ask.subject) {
+                (Reason::Refused, Subject::Block(_)) => {
+                    self.answered = true;
+                    self.singly(&ask);
+                }
+                (Reason::Refused, Subject::Register(_)) => {
+                    self.answered = true;
+                    self.fail(&ask.wanted, &no_reply);
+                }
+                // A meter that has not said a word in this round is not asked for the rest of it: its
+                // silence costs the line more than its answers would.
+                (Reason::Silent, _) if !self.answered => self.give_up(ask, &no_reply),
+                (Reason::PortGone, _) => self.give_up(ask, &no_reply),
+                (
+                    Reason::Silent
+                    | Reason::Damaged
+                    | Reason::Stray
+                    | Reason::Missing
+                    | Reason::Implausible
+                    | Reason::Expired,
+                    _,
+                ) => self.fail(&ask.wanted, &no_reply),
+            },
+        }
+    }
+
+    /// Ends the round: what is still to be asked fails with `reason`.
+    pub fn abandon(&mut self, reason: Reason, detail: &str) {
+        let rest = NoReply { reason, detail: detail.to_owned(), word: None, never_a_frame: false };
+        while let Some(ask) = self.asks.pop_front() {
+            self.fail(&ask.wanted, &rest);
+        }
+    }
+
+    /// Blocks that the meter refused, those known before among them.
+    pub const fn refused_blocks(&self) -> &BTreeSet<Di> {
+        &self.refused_blocks
+    }
+
+    /// What came of the round.
+    pub fn finish(self) -> Decoded {
+        self.decoded
+    }
+
+    fn give_up(&mut self, ask: Ask, no_reply: &NoReply) {
+        self.fail(&ask.wanted, no_reply);
+        while let Some(ask) = self.asks.pop_front() {
+            self.fail(&ask.wanted, no_reply);
+        }
+    }
+
+    fn singly(&mut self, ask: &Ask) {
+        self.refused_blocks.insert(ask.subject.di());
+        // Another block may still hold some of them; the plan decides, first in the queue.
+        for again in plan(&ask.wanted, &self.refused_blocks, &self.costs).into_iter().rev() {
+            self.asks.push_front(again);
+        }
+    }
+
+    fn fail(&mut self, wanted: &[Register], no_reply: &NoReply) {
+        self.decoded.failures.extend(wanted.iter().map(|&register| Failure {
+            register,
+            reason: no_reply.reason,
+            detail: no_reply.detail.clone(),
+            raw: None,
+        }));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::planner::Line;
+    use catalogue::Catalogue;
+    use dlt645::{Address, ErrorWord};
+    use jiff::Timestamp;
+
+    fn round(names: &[&str]) -> Round {
+        let wanted: Vec<_> =
+            names.iter().flat_map(|n| Catalogue::dlt645_2007().find(n, 4).unwrap()).collect();
+        Round::new(&wanted, &BTreeSet::new(), Costs::usual(Line::DEFAULT), Transformers::default())
+    }
+
+    fn answer(octets: &[u8]) -> Result<Answer, NoReply> {
+        Ok(Answer { from: Address::ANY, octets: octets.to_vec(), taken_at: Timestamp::UNIX_EPOCH })
+    }
+
+    fn no_reply(reason: Reason) -> Result<Answer, NoReply> {
+        let word = (reason == Reason::Refused).then_some(ErrorWord::NO_REQUESTED_DATA);
+        Err(NoReply { reason, detail: reason.to_string(), word, never_a_frame: false })
+    }
+
+    fn asked(round: &Round) -> String {
+        round.next().map(|a| a.subject.di().to_string()).unwrap_or_default()
+    }
+
+    #[test]
+    fn a_refused_block_is_read_singly_in_the_same_round() {
+        let mut round = round(&["voltage_l*", "frequency"]);
+        assert_eq!(asked(&round), "0201FF00");
+        round.take(no_reply(Reason::Refused));
+        for (di, octets) in
+            [("02010100", [0x01, 0x22]), ("02010200", [0x12, 0x22]), ("02010300", [0x23, 0x22])]
+        {
+            assert_eq!(asked(&round), di);
+            round.take(answer(&octets));
+        }
+        assert_eq!(asked(&round), "02800002");
+        round.take(answer(&[0x98, 0x49]));
+        assert_eq!(round.refused_blocks().len(), 1);
+        let decoded = round.finish();
+        assert_eq!((decoded.readings.len(), decoded.failures.len()), (4, 0));
+    }
+
+    #[test]
+    fn a_block_of_a_length_that_fits_nothing_is_read_singly() {
+        let mut round = round(&["voltage_l*"]);
+        round.take(answer(&[0x01, 0x22, 0x12]));
+        assert_eq!(asked(&round), "02010100");
+    }
+
+    #[test]
+    fn a_meter_that_said_nothing_is_not_asked_for_the_rest_of_the_round() {
+        let mut round = round(&["voltage_l1", "frequency", "clock_time"]);
+        round.take(no_reply(Reason::Silent));
+        assert!(round.next().is_none());
+        let decoded = round.finish();
+        assert_eq!(decoded.failures.iter().filter(|f| f.reason == Reason::Silent).count(), 3);
+    }
+
+    #[test]
+    fn silence_after_an_answer_concerns_the_register_alone() {
+        let mut round = round(&["voltage_l1", "frequency", "clock_time"]);
+        round.take(answer(&[0x01, 0x22]));
+        round.take(no_reply(Reason::Silent));
+        assert_eq!(asked(&round), "04000102");
+    }
+
+    #[test]
+    fn what_was_read_before_the_end_is_kept() {
+        let mut round = round(&["voltage_l1", "frequency"]);
+        round.take(answer(&[0x01, 0x22]));
+        round.abandon(Reason::Expired, "the daemon ended");
+        let decoded = round.finish();
+        assert_eq!((decoded.readings.len(), decoded.failures[0].reason), (1, Reason::Expired));
+    }
+}

@@ -1,0 +1,7 @@
+//! What an operator sees of the daemon: the log and the counts.
+
+mod counts;
+mod log;
+
+pub use counts::{Counts, Snapshot};
+pub use log::{BadLevel, start_log};
