@@ -39,6 +39,8 @@ impl Catalogue {
 
     /// Reads a table: CSV, its columns explained in `protocols/README.md`. `file` is its name in faults.
     ///
+    /// Registers point into their catalogue, so a table that is read at start is leaked to be looked up.
+    ///
     /// # Errors
     /// [`TableFaults`] with all that is wrong, by line and column.
     pub fn read(file: &str, text: &str) -> Result<Self, TableFaults> {
