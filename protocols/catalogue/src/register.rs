@@ -1,97 +1,17 @@
-//! Registers, blocks and their look-up.
+//! One value that a meter holds.
 
-use crate::{Quantity, Unit};
+use crate::axes::Axis;
+use crate::row::Row;
+use crate::{Access, Block, Edition, Quantity, Unit};
 use dlt645::Di;
-use dlt645::format::{Format, NoValue, Value};
+use dlt645::format::{DoesNotFit, Format, NoValue, Value};
 use std::fmt;
-
-/// All registers of one edition of the standard, read from its table once.
-#[derive(Debug)]
-pub struct Catalogue {}
-
-/// One row of the table. It says nothing about tariff or settlement: those are of a [`Register`].
-#[derive(Debug)]
-pub(crate) struct Row {}
 
 /// A value that a meter holds (示数): a row of the table with its axes filled in. Two words to copy.
 #[derive(Clone, Copy)]
 pub struct Register {
-    row: &'static Row,
-    di: Di,
-}
-
-/// A data identifier that stands for several registers (数据块): FF in DI2, DI1 or DI0.
-#[derive(Clone, Copy, Debug)]
-pub struct Block {
-    row: &'static Row,
-    di: Di,
-}
-
-/// What a data identifier stands for.
-#[derive(Clone, Copy, Debug)]
-pub enum Entry {
-    /// One register.
-    Register(Register),
-    /// Several.
-    Block(Block),
-}
-
-/// One register of a block's reply with its octets.
-#[derive(Clone, Copy, Debug)]
-pub struct Item<'a> {
-    /// Which register.
-    pub register: Register,
-    /// Its octets after -33H.
-    pub octets: &'a [u8],
-}
-
-/// Octets whose number fits no layout of the block.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
-#[error("{got} octets do not fit the block {di}, whose items have {each}")]
-pub struct LayoutFault {
-    /// The block.
-    pub di: Di,
-    /// Octets of the reply.
-    pub got: usize,
-    /// Octets of one item.
-    pub each: usize,
-}
-
-/// A text that names no register.
-#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
-#[error("no register is called {asked}{}", .nearest.as_ref().map(|n| format!("; did you mean {n}?")).unwrap_or_default())]
-pub struct Unknown {
-    /// What was asked for.
-    pub asked: String,
-    /// The nearest known name.
-    pub nearest: Option<String>,
-}
-
-impl Catalogue {
-    /// DL/T 645-2007.
-    pub fn dlt645_2007() -> &'static Self {
-        unimplemented!()
-    }
-
-    /// What a data identifier stands for; cheap, allocates nothing.
-    pub fn by_di(&'static self, _di: Di) -> Option<Entry> {
-        unimplemented!()
-    }
-
-    /// Registers by name (`voltage_l1`, `_a _b _c` understood), by OBIS code (`1-0:1.8.0`, short `1.8.0`), by DI
-    /// (`02030000`; a block's DI gives its usual registers), or by pattern (`active_energy_import_t*`:
-    /// tariffs 1 to `tariffs`, not the total; `voltage_l*`).
-    ///
-    /// # Errors
-    /// [`Unknown`] with the nearest known name.
-    pub fn find(&'static self, _text: &str, _tariffs: u8) -> Result<Vec<Register>, Unknown> {
-        unimplemented!()
-    }
-
-    /// Every register with every value of its axes.
-    pub fn registers(&'static self) -> impl Iterator<Item = Register> {
-        std::iter::empty()
-    }
+    pub(crate) row: &'static Row,
+    pub(crate) di: Di,
 }
 
 impl Register {
@@ -99,57 +19,114 @@ impl Register {
     pub fn di(&self) -> Di {
         self.di
     }
+
     /// The stable name, e.g. `active_energy_import_t1_s2`; by `Display`, without allocation.
-    pub fn name(&self) -> impl fmt::Display {
-        let _ = self.row;
-        ""
+    pub fn name(&self) -> impl fmt::Display + use<> {
+        Name(*self)
     }
-    /// The Chinese name.
-    pub fn name_zh(&self) -> impl fmt::Display {
-        ""
+
+    /// The Chinese name, e.g. 上2结算日正向有功费率1电能; by `Display`, without allocation.
+    pub fn name_zh(&self) -> impl fmt::Display + use<> {
+        NameZh(*self)
     }
-    /// The OBIS code, where there is one.
-    pub fn obis(&self) -> Option<impl fmt::Display> {
-        None::<&str>
+
+    /// The OBIS code, where there is one, e.g. `1-0:1.8.1*102`; by `Display`, without allocation.
+    pub fn obis(&self) -> Option<impl fmt::Display + use<>> {
+        self.row.obis.is_some().then_some(Obis(*self))
     }
+
     /// What it measures.
     pub fn quantity(&self) -> Quantity {
-        unimplemented!()
+        self.row.quantity
     }
+
     /// Its unit.
     pub fn unit(&self) -> Option<Unit> {
-        unimplemented!()
+        self.row.unit
     }
+
     /// How its octets are read.
     pub fn format(&self) -> Format {
-        unimplemented!()
+        self.row.format
     }
+
     /// How many octets it has on the wire.
     pub fn octets(&self) -> usize {
-        unimplemented!()
+        self.row.octets
     }
+
     /// Phase 1 to 3, where it is of one phase.
     pub fn phase(&self) -> Option<u8> {
-        unimplemented!()
+        self.number(Axis::Phase).filter(|&n| n != 0)
     }
+
     /// Tariff 1 to 63, where it is of one tariff.
     pub fn tariff(&self) -> Option<u8> {
-        unimplemented!()
+        self.number(Axis::Tariff).filter(|&n| n != 0)
     }
+
+    /// Order of the harmonic, where it is of one; 1 is the fundamental.
+    pub fn harmonic(&self) -> Option<u8> {
+        self.number(Axis::Harmonic)
+    }
+
     /// Settlement days back; 0 is the present value.
     pub fn settlement(&self) -> u8 {
-        unimplemented!()
+        self.number(Axis::Settlement).unwrap_or(0)
     }
-    /// Decodes its octets (after -33H), by the register's format; a length that is not the register's is implausible.
+
+    /// What the standard allows with it.
+    pub fn access(&self) -> Access {
+        self.row.access
+    }
+
+    /// Who defined it.
+    pub fn edition(&self) -> Edition {
+        self.row.edition
+    }
+
+    /// The table of the standard's annex that has it, e.g. `A.1`; empty where no table has it.
+    pub fn clause(&self) -> &'static str {
+        &self.row.clause
+    }
+
+    /// Decodes its octets (after -33H), by the register's format.
+    ///
+    /// The length must be the register's. Meters with currents of 2 or 4 octets are told of, but none is documented:
+    /// a guess at the place of the point would be a wrong value that looks right.
     ///
     /// # Errors
-    /// As [`Format::decode`].
-    pub fn decode(&self, _octets: &[u8]) -> Result<Value, NoValue> {
-        unimplemented!()
+    /// As [`Format::decode`]; a length that is not the register's is [`NoValue::Implausible`].
+    pub fn decode(&self, octets: &[u8]) -> Result<Value, NoValue> {
+        if octets.len() != self.octets() {
+            return Err(NoValue::Implausible("a length that does not fit the register"));
+        }
+        self.format().decode(octets)
     }
-    /// The blocks that hold it, nearest first (tariffs, phases, then settlement days).
+
+    /// Appends its octets (before +33H), as a meter would send them.
+    ///
+    /// # Errors
+    /// As [`Format::encode`]; `out` is then as it was.
+    pub fn encode(&self, value: Value, out: &mut Vec<u8>) -> Result<(), DoesNotFit> {
+        let start = out.len();
+        out.resize(start + self.octets(), 0);
+        self.format().encode(value, &mut out[start..]).inspect_err(|_| out.truncate(start))
+    }
+
+    /// The blocks that hold it, nearest first: the tariffs of its settlement day, the phases, the harmonics of its
+    /// phase, then the settlement days of its tariff.
     pub fn blocks(&self) -> impl Iterator<Item = Block> + use<> {
-        std::iter::empty()
+        const NEAREST: [Axis; 4] = [Axis::Tariff, Axis::Phase, Axis::Harmonic, Axis::Settlement];
+        let Self { row, di } = *self;
+        NEAREST.into_iter().filter(|axis| row.blocks.contains(axis)).filter_map(move |axis| {
+            let (byte, _) = row.axis(axis)?;
+            Some(Block { row, di: di.with_byte(byte, 0xFF), axis })
+        })
+    }
+
+    pub(crate) fn number(&self, axis: Axis) -> Option<u8> {
+        self.row.number(axis, self.di)
     }
 }
 
@@ -161,28 +138,50 @@ impl PartialEq for Register {
 impl Eq for Register {}
 impl fmt::Debug for Register {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Register({})", self.di)
+        write!(f, "Register({} {})", self.di, self.name())
     }
 }
 
-impl Block {
-    /// The identifier to ask for.
-    pub fn di(&self) -> Di {
-        self.di
+struct Name(Register);
+
+impl fmt::Display for Name {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0.row.stem)?;
+        for axis in Axis::ALL {
+            match (axis, self.0.number(axis).unwrap_or(0)) {
+                (_, 0) => {}
+                (Axis::Harmonic, n) => write!(f, "_{n}")?,
+                (Axis::Phase, n) => write!(f, "_l{n}")?,
+                (Axis::Tariff, n) => write!(f, "_t{n}")?,
+                (Axis::Settlement, n) => write!(f, "_s{n}")?,
+            }
+        }
+        Ok(())
     }
-    /// Registers in wire order that a meter with this many tariffs answers.
-    pub fn registers(&self, _tariffs: u8) -> impl Iterator<Item = Register> + use<> {
-        let _ = self.row;
-        std::iter::empty()
+}
+
+struct NameZh(Register);
+
+impl fmt::Display for NameZh {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0.settlement() {
+            0 => {}
+            n => write!(f, "上{n}结算日")?,
+        }
+        self.0.row.zh.chinese(f, |axis| self.0.number(axis))
     }
-    /// Cuts the reply's octets (after DI) into registers in wire order; the number of items follows from the length.
-    ///
-    /// # Errors
-    /// [`LayoutFault`] if the length is no multiple of an item, or is of more items than the block can have.
-    pub fn items<'a>(
-        &self,
-        _octets: &'a [u8],
-    ) -> Result<impl Iterator<Item = Item<'a>> + use<'a>, LayoutFault> {
-        Ok(std::iter::empty())
+}
+
+struct Obis(Register);
+
+impl fmt::Display for Obis {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Some(obis) = &self.0.row.obis else { return Ok(()) };
+        obis.numeric(f, |axis| self.0.number(axis))?;
+        match self.0.settlement() {
+            0 => Ok(()),
+            // Historical values are 101, 102, … back: group F (IEC 62056-6-1).
+            n => write!(f, "*{}", 100 + u16::from(n)),
+        }
     }
 }

@@ -40,6 +40,55 @@ pub enum Transformed {
 }
 
 impl Quantity {
+    pub(crate) const ALL: [Self; 20] = [
+        Self::ActiveEnergy,
+        Self::ReactiveEnergy,
+        Self::ApparentEnergy,
+        Self::MaxDemand,
+        Self::Demand,
+        Self::Voltage,
+        Self::Current,
+        Self::ActivePower,
+        Self::ReactivePower,
+        Self::ApparentPower,
+        Self::PowerFactor,
+        Self::Angle,
+        Self::Thd,
+        Self::Harmonic,
+        Self::Frequency,
+        Self::Temperature,
+        Self::Battery,
+        Self::Instant,
+        Self::Nameplate,
+        Self::Prepayment,
+    ];
+
+    /// As it stands in the tables: `active_energy`.
+    pub const fn text(self) -> &'static str {
+        match self {
+            Self::ActiveEnergy => "active_energy",
+            Self::ReactiveEnergy => "reactive_energy",
+            Self::ApparentEnergy => "apparent_energy",
+            Self::MaxDemand => "max_demand",
+            Self::Demand => "demand",
+            Self::Voltage => "voltage",
+            Self::Current => "current",
+            Self::ActivePower => "active_power",
+            Self::ReactivePower => "reactive_power",
+            Self::ApparentPower => "apparent_power",
+            Self::PowerFactor => "power_factor",
+            Self::Angle => "angle",
+            Self::Thd => "thd",
+            Self::Harmonic => "harmonic",
+            Self::Frequency => "frequency",
+            Self::Temperature => "temperature",
+            Self::Battery => "battery",
+            Self::Instant => "instant",
+            Self::Nameplate => "nameplate",
+            Self::Prepayment => "prepayment",
+        }
+    }
+
     /// Which ratio applies to it.
     pub const fn transformed(self) -> Transformed {
         match self {
@@ -85,9 +134,28 @@ pub enum Unit {
     Celsius,
     Minute,
     Cny,
+    CnyPerKWh,
 }
 
 impl Unit {
+    pub(crate) const ALL: [Self; 15] = [
+        Self::KWh,
+        Self::Kvarh,
+        Self::KVAh,
+        Self::KW,
+        Self::Kvar,
+        Self::KVA,
+        Self::V,
+        Self::A,
+        Self::Hz,
+        Self::Degree,
+        Self::Percent,
+        Self::Celsius,
+        Self::Minute,
+        Self::Cny,
+        Self::CnyPerKWh,
+    ];
+
     /// As it stands in a payload: `kWh`, `°C`, `min`.
     pub const fn text(self) -> &'static str {
         match self {
@@ -105,6 +173,7 @@ impl Unit {
             Self::Celsius => "°C",
             Self::Minute => "min",
             Self::Cny => "CNY",
+            Self::CnyPerKWh => "CNY/kWh",
         }
     }
 }

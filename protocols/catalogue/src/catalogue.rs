@@ -1,0 +1,74 @@
+//! All registers of one table, and the look-up by DI.
+
+use crate::axes::Cell;
+use crate::row::Row;
+use crate::table;
+use crate::{Block, Register, TableFaults};
+use dlt645::Di;
+use std::sync::LazyLock;
+
+/// All registers of one edition of the standard, read from its table once.
+#[derive(Debug)]
+pub struct Catalogue {
+    pub(crate) rows: Vec<Row>,
+    /// Which rows a DI can be of, by its two high bytes; ascending, a row once for each value of its DI2.
+    heads: Vec<(u16, usize)>,
+}
+
+/// What a data identifier stands for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Entry {
+    /// One register.
+    Register(Register),
+    /// Several.
+    Block(Block),
+}
+
+impl Catalogue {
+    /// DL/T 645-2007.
+    pub fn dlt645_2007() -> &'static Self {
+        static TABLE: LazyLock<Catalogue> = LazyLock::new(|| {
+            // A test reads the built-in table, so this cannot fail in a build that passed it.
+            match Catalogue::read("2007.csv", dlt645::tables::REGISTERS_2007) {
+                Ok(catalogue) => catalogue,
+                Err(faults) => panic!("the built-in table of registers is faulty: {faults}"),
+            }
+        });
+        &TABLE
+    }
+
+    /// Reads a table: CSV, its columns explained in `protocols/README.md`. `file` is its name in faults.
+    ///
+    /// Registers point into their catalogue, so a table that is read at start is leaked to be looked up.
+    ///
+    /// # Errors
+    /// [`TableFaults`] with all that is wrong, by line and column.
+    pub fn read(file: &str, text: &str) -> Result<Self, TableFaults> {
+        let rows = table::rows(file, text)?;
+        let mut heads = Vec::new();
+        for (place, row) in rows.iter().enumerate() {
+            let [.., second, class] = &row.cells;
+            for class in (0..class.len()).map(|n| class.byte(n)) {
+                let wild = matches!(second, Cell::Over(axis, _) if row.blocks.contains(axis)).then_some(0xFF);
+                for second in (0..second.len()).map(|n| second.byte(n)).chain(wild) {
+                    heads.push((u16::from_be_bytes([class, second]), place));
+                }
+            }
+        }
+        heads.sort_unstable();
+        Ok(Self { rows, heads })
+    }
+
+    /// What a data identifier stands for; cheap, allocates nothing.
+    pub fn by_di(&'static self, di: Di) -> Option<Entry> {
+        let head = u16::from_be_bytes([di.byte(3), di.byte(2)]);
+        let first = self.heads.partition_point(|&(own, _)| own < head);
+        let near = self.heads[first..].iter().take_while(|&&(own, _)| own == head);
+        near.filter_map(|&(_, place)| self.rows.get(place)).find_map(|row| row.entry(di))
+    }
+
+    /// Every register with every value of its axes, in the order of the table.
+    pub fn registers(&'static self) -> impl Iterator<Item = Register> {
+        self.rows.iter().flat_map(Row::registers)
+    }
+}

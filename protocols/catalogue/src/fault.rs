@@ -1,0 +1,166 @@
+//! What is wrong with a table, by file, line and column, and what to write instead.
+
+use std::fmt;
+
+/// All that is wrong with a table; never empty.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct TableFaults(pub(crate) Vec<TableFault>);
+
+impl TableFaults {
+    /// In the order of the lines.
+    pub fn faults(&self) -> &[TableFault] {
+        &self.0
+    }
+}
+
+/// One fault a line.
+impl fmt::Display for TableFaults {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (n, fault) in self.0.iter().enumerate() {
+            if n > 0 {
+                f.write_str("\n")?;
+            }
+            fault.fmt(f)?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for TableFaults {}
+
+/// One fault.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+#[error("{file}, line {line}, column {column}: {wrong}")]
+pub struct TableFault {
+    /// The table.
+    pub file: String,
+    /// Counted from 1, with the line of the column names.
+    pub line: u64,
+    /// The column's name.
+    pub column: &'static str,
+    /// What is wrong.
+    pub wrong: Wrong,
+}
+
+/// What is wrong with one field of a table.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum Wrong {
+    /// The text is no CSV.
+    #[error("this line cannot be read as CSV: {0}")]
+    NotCsv(String),
+    /// The head line lacks a column.
+    #[error("the column is missing; the first line names every column")]
+    ColumnMissing,
+    /// The head line has a column that nobody reads.
+    #[error("there is a column {found:?} that nobody reads; take it out or correct its name")]
+    ColumnUnknown {
+        /// Its name.
+        found: String,
+    },
+    /// A line has fewer or more fields than the head line.
+    #[error("the line has {found} fields; write {expected}, empty ones too")]
+    Fields {
+        /// Fields of the line.
+        found: usize,
+        /// Fields of the head line.
+        expected: usize,
+    },
+    /// Not a pattern of a DI.
+    #[error(
+        "{found:?} is no pattern; write 8 hexadecimal digits, with tt, pp, hh or ss (each once) for an axis"
+    )]
+    Pattern {
+        /// What stands there.
+        found: String,
+    },
+    /// Not the values of an axis.
+    #[error("{found:?} gives no values; write e.g. tt=00-3F or pp=15/29/3D, ascending, in hexadecimal")]
+    Axis {
+        /// What stands there.
+        found: String,
+    },
+    /// An axis of the pattern has no values.
+    #[error("the pattern has {0} but its values are missing; write {0}=first-last")]
+    AxisMissing(&'static str),
+    /// Values of an axis that the pattern has not.
+    #[error("the pattern has no {0}; take its values out")]
+    AxisUnused(&'static str),
+    /// A phase axis of another length.
+    #[error("a phase axis has 3 values (A, B, C) or 4 (total, A, B, C), not {0}")]
+    Phases(usize),
+    /// Not a name.
+    #[error(
+        "{found:?} is no name; write lower-case letters, digits and single _, without _l1 _t1 _s1: the axes add those"
+    )]
+    Name {
+        /// What stands there.
+        found: String,
+    },
+    /// Not one of the words of the column.
+    #[error("{found:?} is not known here; write one of: {known}")]
+    Word {
+        /// What stands there.
+        found: String,
+        /// The words, with commas.
+        known: String,
+    },
+    /// Not a number of the column.
+    #[error("{found:?} does not fit; write a whole number from {least} to {most}")]
+    Number {
+        /// What stands there.
+        found: String,
+        /// Least that fits.
+        least: usize,
+        /// Most that fits.
+        most: usize,
+    },
+    /// Something where nothing may be.
+    #[error("leave it empty: only number and demand have it")]
+    NotEmpty,
+    /// Nothing where something must be.
+    #[error("it is empty; {write}")]
+    Empty {
+        /// What to write.
+        write: &'static str,
+    },
+    /// A text with places is not right.
+    #[error(
+        "{found:?} has a brace that is not closed or holds no place; places are {{t}} {{p}} {{h}} {{A/B/C}}"
+    )]
+    Template {
+        /// What stands there.
+        found: String,
+    },
+    /// A text that is the same for several registers.
+    #[error("the text has no place for {0}, so several registers would share it")]
+    PlaceMissing(&'static str),
+    /// A place for an axis that the row has not.
+    #[error("the text has a place for {0}, but the pattern has no such axis")]
+    PlaceUnused(&'static str),
+    /// A list of texts by phase of another length than the phases.
+    #[error("a place lists {found} texts for {expected} values of pp")]
+    PlaceList {
+        /// Texts.
+        found: usize,
+        /// Values of the axis.
+        expected: usize,
+    },
+    /// Not an OBIS code.
+    #[error("{found:?} is no OBIS code; write A-B:C.D.E, e.g. 1-0:1.8.{{t}}")]
+    Obis {
+        /// What stands there, its places filled in.
+        found: String,
+    },
+    /// Two rows for one DI.
+    #[error("the pattern shares a DI with the row of line {line}")]
+    SameDi {
+        /// The other row.
+        line: u64,
+    },
+    /// Two rows for one name.
+    #[error("the row shares a name with the row of line {line}")]
+    SameName {
+        /// The other row.
+        line: u64,
+    },
+}

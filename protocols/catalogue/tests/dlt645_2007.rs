@@ -1,0 +1,318 @@
+//! Promises of the built-in table of DL/T 645-2007: its names are a contract, its signs are the standard's.
+
+use catalogue::{Access, Catalogue, Edition, Entry, Quantity, Register, Unit};
+use dlt645::Di;
+use dlt645::format::{Date, Digits, Format, NoValue, Time, Value};
+use rust_decimal::Decimal;
+use std::collections::HashMap;
+
+fn table() -> &'static Catalogue {
+    Catalogue::dlt645_2007()
+}
+
+fn register(di: u32) -> Register {
+    match table().by_di(Di::new(di)) {
+        Some(Entry::Register(register)) => register,
+        other => panic!("{di:08X} is {other:?}"),
+    }
+}
+
+#[test]
+fn built_in_table_is_free_of_faults() {
+    if let Err(faults) = Catalogue::read("2007.csv", dlt645::tables::REGISTERS_2007) {
+        panic!("{faults}");
+    }
+}
+
+/// The names, units and codes that others build on.
+#[test]
+fn public_names_keep_their_di_obis_unit_and_quantity() {
+    let mut names = csv::Reader::from_reader(include_str!("names.csv").as_bytes());
+    let mut checked = 0;
+    for line in names.records() {
+        let line = line.unwrap();
+        let [name, zh, di, obis, unit, quantity] = [0, 1, 2, 3, 4, 5].map(|n| &line[n]);
+        let register = register(di.parse::<Di>().unwrap().get());
+        assert_eq!(register.name().to_string(), name);
+        assert_eq!(register.name_zh().to_string(), zh, "{name}");
+        assert_eq!(register.obis().map(|o| o.to_string()).unwrap_or_default(), obis, "{name}");
+        assert_eq!(register.unit().map_or("", Unit::text), unit, "{name}");
+        assert_eq!(register.quantity().text(), quantity, "{name}");
+        assert_eq!(table().find(name, 4).unwrap(), [register], "{name}");
+        checked += 1;
+    }
+    assert_eq!(checked, 83);
+}
+
+#[test]
+fn every_name_and_every_obis_code_is_of_one_register() {
+    let mut names = HashMap::new();
+    let mut codes = HashMap::new();
+    let mut shorts = HashMap::new();
+    for register in table().registers() {
+        let name = register.name().to_string();
+        if let Some(other) = names.insert(name.clone(), register) {
+            panic!("{name}: {register:?} and {other:?}");
+        }
+        if let Some(code) = register.obis() {
+            let code = code.to_string();
+            let short = code.split_once(':').unwrap().1.to_owned();
+            assert_eq!(codes.insert(code, register), None, "{register:?}");
+            assert_eq!(shorts.insert(short, register), None, "{register:?}");
+        }
+    }
+    assert_eq!(names.len(), 18_795);
+}
+
+#[test]
+fn every_di_of_the_table_leads_back_to_its_register_and_none_to_two() {
+    let mut seen = HashMap::new();
+    for register in table().registers() {
+        assert_eq!(table().by_di(register.di()), Some(Entry::Register(register)));
+        assert_eq!(seen.insert(register.di(), register), None, "{register:?}");
+        for block in register.blocks() {
+            assert_eq!(table().by_di(block.di()), Some(Entry::Block(block)));
+            assert!(block.registers(63).any(|r| r == register), "{block:?} holds {register:?}");
+        }
+    }
+}
+
+#[test]
+fn dis_outside_the_table_are_nothing() {
+    for di in [
+        0x0001_4000, // tariff 64
+        0x0001_000D, // settlement day 13
+        0x0001_FFFF, // two wild bytes: in no list of the annex
+        0x00FF_0000,
+        0x0015_0100, // a phase's energy has no tariffs
+        0x0015_FF00,
+        0x0201_0000, // a voltage has no total
+        0x0201_0400,
+        0x020A_FF03,
+        0x020A_0116, // harmonic 22
+        0x0280_00FF,
+        0x0292_0200,
+        0x0400_0103,
+        0xFFFF_FFFF,
+    ] {
+        assert_eq!(table().by_di(Di::new(di)), None, "{di:08X}");
+    }
+}
+
+#[test]
+fn golden_dis_have_their_format_and_place() {
+    let number = |decimals, signed| Format::Number { decimals, signed };
+    let demand = |signed| Format::Demand { decimals: 4, signed };
+    for (di, name, format, octets) in [
+        (0x0000_0000, "active_energy_combined", number(2, true), 4),
+        (0x0001_0000, "active_energy_import", number(2, false), 4),
+        (0x0002_3F0C, "active_energy_export_t63_s12", number(2, false), 4),
+        (0x0008_0201, "reactive_energy_q4_t2_s1", number(2, false), 4),
+        (0x003F_0003, "reactive_energy_combined_1_l3_s3", number(2, true), 4),
+        (0x0032_0000, "apparent_energy_export_l2", number(2, false), 4),
+        (0x0080_0000, "active_energy_associated", number(2, false), 4),
+        (0x00AB_0000, "active_energy_harmonic_import_l2", number(2, false), 4),
+        (0x00C2_000C, "active_energy_iron_loss_l3_s12", number(2, false), 4),
+        (0x0101_0102, "max_demand_active_import_t1_s2", demand(false), 8),
+        (0x0118_0000, "max_demand_reactive_combined_2_l1", demand(true), 8),
+        (0x0146_0000, "max_demand_apparent_export_l3", demand(false), 8),
+        (0x0201_0200, "voltage_l2", number(1, false), 2),
+        (0x0203_0000, "active_power", number(4, true), 3),
+        (0x0206_0300, "power_factor_l3", number(3, true), 2),
+        (0x020A_0315, "voltage_harmonic_21_l3", number(2, false), 2),
+        (0x0280_000A, "clock_battery_runtime", number(0, false), 4),
+        (0x0280_0020, "price", number(4, false), 4),
+        (0x0400_0101, "clock_date", Format::Date, 4),
+        (0x0400_010C, "clock", Format::DateTime, 7),
+        (0x0400_0401, "communication_address", Format::Digits, 6),
+    ] {
+        let register = register(di);
+        assert_eq!(register.name().to_string(), name);
+        assert_eq!((register.format(), register.octets()), (format, octets), "{name}");
+    }
+}
+
+#[test]
+fn a_register_knows_its_axes_clause_and_edition() {
+    let register = |name| table().find(name, 4).unwrap()[0];
+    let tariff = register("active_energy_import_t3_s2");
+    assert_eq!((tariff.phase(), tariff.tariff(), tariff.settlement()), (None, Some(3), 2));
+    assert_eq!((tariff.clause(), tariff.edition()), ("A.1", Edition::Standard));
+    let harmonic = register("current_harmonic_5_l2");
+    assert_eq!((harmonic.phase(), harmonic.harmonic(), harmonic.tariff()), (Some(2), Some(5), None));
+    assert_eq!(register("active_power").phase(), None);
+    assert_eq!(register("clock").edition(), Edition::StateGrid);
+    assert_eq!(register("clock").access(), Access::ReadWrite);
+    assert_eq!(register("voltage_l1").access(), Access::Read);
+}
+
+/// Notes to A.1, A.2 and A.3. A sign bit in any other register is the digit 8 or 9.
+#[test]
+fn exactly_the_registers_of_the_notes_have_a_sign() {
+    const SIGNED: [&str; 15] = [
+        "active_energy_combined",
+        "reactive_energy_combined_1",
+        "reactive_energy_combined_2",
+        "max_demand_reactive_combined_1",
+        "max_demand_reactive_combined_2",
+        "current",
+        "current_n",
+        "active_power",
+        "active_power_average_1min",
+        "reactive_power",
+        "apparent_power",
+        "power_factor",
+        "demand_active",
+        "demand_reactive",
+        "demand_apparent",
+    ];
+    for register in table().registers() {
+        let name = register.name().to_string();
+        let suffix = |part: &&str| {
+            part.len() > 1
+                && part[1..].bytes().all(|b| b.is_ascii_digit())
+                && part.starts_with(['l', 't', 's'])
+        };
+        let stem: Vec<_> = name.split('_').filter(|part| !suffix(part)).collect();
+        let signed = match register.format() {
+            Format::Number { signed, .. } | Format::Demand { signed, .. } => signed,
+            Format::Date | Format::Time | Format::DateTime | Format::Digits => false,
+        };
+        let stem = stem.join("_");
+        assert_eq!(signed, SIGNED.contains(&&*stem) || stem == "meter_temperature", "{name}");
+    }
+}
+
+#[test]
+fn a_full_counter_is_not_a_negative_one() {
+    let octets = [0x99; 4];
+    assert_eq!(register(0x0001_0000).decode(&octets), Ok(Value::Number(Decimal::new(99_999_999, 2))));
+    let combined = register(0x0000_0000);
+    assert_eq!(combined.decode(&[0x99, 0x99, 0x99, 0xF9]), Ok(Value::Number(Decimal::new(-79_999_999, 2))));
+    assert_eq!(combined.decode(&[0x01, 0x00, 0x00, 0x80]), Ok(Value::Number(Decimal::new(-1, 2))));
+}
+
+#[test]
+fn one_octet_too_many_or_too_few_is_never_a_value() {
+    for register in table().registers() {
+        for octets in [register.octets() - 1, register.octets() + 1] {
+            for fill in [0x00, 0x11, 0xFF] {
+                let answer = register.decode(&vec![fill; octets]);
+                assert!(matches!(answer, Err(NoValue::Implausible(_))), "{register:?} {octets} {answer:?}");
+            }
+        }
+    }
+}
+
+/// Numbers by a fixed seed: the same in every run.
+struct Seed(u64);
+
+impl Seed {
+    fn below(&mut self, end: u64) -> u64 {
+        // Knuth's MMIX constants; the high bits are the good ones.
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (self.0 >> 16) % end
+    }
+
+    fn number(&mut self, octets: usize, decimals: u8, signed: bool) -> Decimal {
+        let end = 10u64.pow(2 * octets as u32) / if signed { 10 } else { 1 } * if signed { 8 } else { 1 };
+        let size = match self.below(8) {
+            0 => 0,
+            1 => end - 1,
+            _ => self.below(end),
+        } as i64;
+        let minus = signed && size != 0 && self.below(2) == 0;
+        Decimal::new(if minus { -size } else { size }, decimals.into())
+    }
+
+    fn date(&mut self) -> Date {
+        let [year, month, day] = [100, 12, 28].map(|end| self.below(end) as u8);
+        Date { year, month: month + 1, day: day + 1 }
+    }
+
+    fn time(&mut self, second: bool) -> Time {
+        let [hour, minute, s] = [24, 60, 60].map(|end| self.below(end) as u8);
+        Time { hour, minute, second: second.then_some(s) }
+    }
+
+    fn value(&mut self, register: &Register) -> Value {
+        match register.format() {
+            Format::Number { decimals, signed } => {
+                Value::Number(self.number(register.octets(), decimals, signed))
+            }
+            Format::Demand { decimals, signed } => {
+                let value = self.number(register.octets() - 5, decimals, signed);
+                let at = (self.below(4) != 0).then(|| (self.date(), self.time(false)));
+                Value::Demand { value, at }
+            }
+            Format::Date => Value::Date(self.date()),
+            Format::Time => Value::Time(self.time(true)),
+            Format::DateTime => Value::DateTime(self.date(), self.time(true)),
+            Format::Digits => {
+                let octets: Vec<u8> =
+                    (0..register.octets()).map(|_| (self.below(10) << 4 | self.below(10)) as u8).collect();
+                Digits::from_wire(&octets).map_or_else(|| panic!("{octets:02X?}"), Value::Digits)
+            }
+        }
+    }
+}
+
+#[test]
+fn what_any_register_encodes_decodes_to_itself() {
+    let mut seed = Seed(2007);
+    let mut octets = vec![0xEE];
+    for register in table().registers() {
+        for _ in 0..8 {
+            let value = seed.value(&register);
+            octets.truncate(1);
+            register.encode(value, &mut octets).unwrap();
+            assert_eq!(octets.len(), 1 + register.octets());
+            assert_eq!(register.decode(&octets[1..]), Ok(value), "{register:?} {octets:02X?}");
+        }
+    }
+}
+
+#[test]
+fn a_value_that_does_not_fit_leaves_the_octets_alone() {
+    let mut octets = vec![0x01, 0x02];
+    assert!(register(0x0001_0000).encode(Value::Number(Decimal::new(-1, 2)), &mut octets).is_err());
+    assert!(register(0x0001_0000).encode(Value::Number(Decimal::new(1_000_000, 0)), &mut octets).is_err());
+    assert_eq!(octets, [0x01, 0x02]);
+}
+
+#[test]
+fn combined_energies_have_no_obis_code() {
+    for register in table().registers() {
+        if register.name().to_string().contains("combined") {
+            assert!(register.obis().is_none(), "{register:?}");
+        }
+    }
+}
+
+#[test]
+fn each_quantity_has_the_units_that_belong_to_it() {
+    for register in table().registers() {
+        let unit = register.unit();
+        let fits = match register.quantity() {
+            Quantity::ActiveEnergy => unit == Some(Unit::KWh),
+            Quantity::ReactiveEnergy => unit == Some(Unit::Kvarh),
+            Quantity::ApparentEnergy => unit == Some(Unit::KVAh),
+            Quantity::MaxDemand | Quantity::Demand => {
+                matches!(unit, Some(Unit::KW | Unit::Kvar | Unit::KVA))
+            }
+            Quantity::Voltage => unit == Some(Unit::V),
+            Quantity::Current => unit == Some(Unit::A),
+            Quantity::ActivePower => unit == Some(Unit::KW),
+            Quantity::ReactivePower => unit == Some(Unit::Kvar),
+            Quantity::ApparentPower => unit == Some(Unit::KVA),
+            Quantity::PowerFactor | Quantity::Instant | Quantity::Nameplate => unit.is_none(),
+            Quantity::Angle => unit == Some(Unit::Degree),
+            Quantity::Thd | Quantity::Harmonic => unit == Some(Unit::Percent),
+            Quantity::Frequency => unit == Some(Unit::Hz),
+            Quantity::Temperature => unit == Some(Unit::Celsius),
+            Quantity::Battery => matches!(unit, Some(Unit::V | Unit::Minute)),
+            Quantity::Prepayment => matches!(unit, Some(Unit::KWh | Unit::Cny | Unit::CnyPerKWh)),
+        };
+        assert!(fits, "{register:?}: {unit:?}");
+    }
+}
