@@ -1,4 +1,5 @@
 //! The frames of fixtures/frames read as an independent reader read them; damaged ones give no frame.
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a fixture that cannot be read fails the test")]
 
 use dlt645::frame::{Frame, emit};
 use dlt645::pdu::{Reply, Request};
