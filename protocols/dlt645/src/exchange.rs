@@ -89,7 +89,8 @@ struct Joined {
 pub enum Deadline {
     /// For the first octet of an answer.
     FirstOctet,
-    /// For the rest of a frame that has begun, by its length and rate.
+    /// For the rest of a frame that has begun, by its length and rate; never before the deadline for
+    /// the first octet would have been.
     Rest,
 }
 
@@ -248,7 +249,8 @@ impl Exchange {
         };
         let last_octet = self.arrivals.back().map_or(Duration::ZERO, |&(_, at)| at);
         let rest = last_octet + self.air_time(missing as u32) + self.timing.slack;
-        Some((rest.min(self.total_deadline), Deadline::Rest))
+        // Listening goes on until the first deadline anyway: a slow frame may use the time.
+        Some((rest.clamp(self.first_deadline, self.total_deadline), Deadline::Rest))
     }
 
     /// What happened since the last call. At most 64 events wait; when they are full, further ones

@@ -257,6 +257,15 @@ fn answer_that_began_in_time_is_waited_for() {
 }
 
 #[test]
+fn pause_inside_an_answer_is_borne_until_the_first_deadline() {
+    let octets = answer();
+    let mut line = Line::ask_voltage();
+    // Clause 5.3: up to 500 ms may pass between two octets.
+    line.comes(ms(50), &octets[..12]).comes(ms(510), &octets[12..]);
+    assert_eq!(line.at_once(), [voltage(ms(50))]);
+}
+
+#[test]
 fn fe_before_the_deadline_begins_an_answer() {
     let mut line = Line::ask_voltage();
     line.comes(ms(519), &[0xFE, 0xFE]);
@@ -333,8 +342,11 @@ fn false_start_does_not_swallow_the_answer_behind_it() {
     line.comes(ms(60), &[&false_start[..], &answer()].concat());
     let (events, ended) = line.silence();
     assert_eq!(events, [Event::Noise(10), voltage(ms(60))]);
-    // 239 octets would have been missing.
-    assert_eq!(ended, Some(ms(60 + 239 + 100)));
+    assert_eq!(ended, Some(FIRST));
+    // The same late: 239 octets seem to be missing.
+    let mut line = Line::ask_voltage();
+    line.comes(ms(400), &[&false_start[..], &answer()].concat());
+    assert_eq!(line.silence(), (vec![Event::Noise(10), voltage(ms(400))], Some(ms(400 + 239 + 100))));
 }
 
 #[test]
