@@ -1,11 +1,30 @@
-//! One exchange (一次抄读) as a state machine without I/O: one request and all frames of its answer.
+//! One exchange (一次抄读) as a state machine without I/O: one request, its follow-up requests (12H), and
+//! all frames of the answer.
 //!
-//! Times are durations since an origin of the caller's.
+//! Times are durations since an origin of the caller's. It never believes a frame because it came: the
+//! checksum, the direction, the address (nibble A as wildcard), the function and the DI must fit; any
+//! other frame is stray and listening goes on until the deadline. It never retries.
 
-use crate::pdu::Request;
+use crate::frame::{Frame, MAX_LEN};
+use crate::pdu::{FIRST_SEQUENCE, Reply, Request};
+use crate::scanner::{Found, Scanner};
 use crate::{Address, Di, ErrorWord};
+use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 use core::time::Duration;
+
+/// Frames of one answer, the first included. The largest block of the tables has 6; a meter that
+/// promises more for ever must not hold the line.
+pub const MAX_FRAMES: u8 = 32;
+
+/// FE octets that a reply may take air time for; clause 5.3.1 names 4.
+const REPLY_PREAMBLE: u32 = 4;
+
+/// Events kept for the caller. When they are full, further ones are dropped, except the last.
+const MAX_EVENTS: usize = 64;
+
+/// Octets that are searched in one go, so that a large input leaves no large buffer behind.
+const CHUNK: usize = 256;
 
 /// How long to wait for what.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -21,15 +40,57 @@ pub struct Timing {
 }
 
 /// The state machine. One request is sent once; retries are the caller's, each a new exchange.
+///
+/// After each `handle_*` the caller takes what [`Exchange::poll_event`] and
+/// [`Exchange::poll_transmit`] have, and waits until [`Exchange::poll_timeout`]. Memory is bounded
+/// whatever comes in.
 #[derive(Debug)]
-pub struct Exchange {}
+pub struct Exchange {
+    timing: Timing,
+    /// What was asked last: the caller's request, then its follow-ups.
+    asked: Request,
+    /// Our own frame of `asked`, to know its echo.
+    own: Vec<u8>,
+    to_send: bool,
+    scanner: Scanner,
+    /// When the octets came that are not decided yet: number of the first octet, time.
+    arrivals: VecDeque<(u64, Duration)>,
+    /// Octets taken in all.
+    taken: u64,
+    first_deadline: Duration,
+    total_deadline: Duration,
+    heard: Heard,
+    joined: Option<Joined>,
+    events: VecDeque<Event>,
+    done: bool,
+}
+
+/// What came since the last request, answers not counted.
+#[derive(Debug, Default)]
+struct Heard {
+    /// The scanner's place when the request went out.
+    from: u64,
+    echoes: u64,
+    strays: u64,
+    a_stray: bool,
+}
+
+/// An answer that goes on in follow-up frames.
+#[derive(Debug)]
+struct Joined {
+    from: Address,
+    octets: Vec<u8>,
+    frames: u8,
+    first_octet: Duration,
+}
 
 /// Which deadline is running.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Deadline {
     /// For the first octet of an answer.
     FirstOctet,
-    /// For the rest of a frame that has begun, by its length and rate.
+    /// For the rest of a frame that has begun, by its length and rate; never before the deadline for
+    /// the first octet would have been.
     Rest,
 }
 
@@ -40,7 +101,7 @@ pub enum Event {
     Stray(Vec<u8>),
     /// Our own request came back: an adapter that echoes.
     Echo,
-    /// Octets that were no frame were dropped: how many, and whether a frame had begun with them.
+    /// So many octets that belong to no sound frame were dropped.
     Noise(usize),
     /// A frame of the right shape with a bad checksum or a damaged octet was dropped.
     Damaged,
@@ -51,22 +112,22 @@ pub enum Event {
 /// How an exchange ended.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Outcome {
-    /// The data asked for.
+    /// The data asked for, whole: follow-up frames are joined.
     Data {
-        /// The meter that answered.
+        /// The meter that answered; the wildcard itself if the meter sent that back.
         from: Address,
         /// As asked.
         di: Di,
         /// Octets after the DI, after -33H.
         octets: Vec<u8>,
-        /// When the first octet of the reply came.
+        /// When the first octet of the (first) reply came, its FE included.
         first_octet: Duration,
     },
     /// The answer to a read address.
     Address {
-        /// The address in the data field, which is the address field of the frame too.
+        /// The address in the data field. The frame's address field is the same, or the wildcard.
         address: Address,
-        /// When the first octet of the reply came.
+        /// When the first octet of the reply came, its FE included.
         first_octet: Duration,
     },
     /// The meter refuses.
@@ -80,44 +141,285 @@ pub enum Outcome {
 pub enum Failure {
     /// Octets came that were no sound frame; how many.
     Damaged {
-        /// Octets received in all.
+        /// Octets received in all, echo not counted.
         octets: usize,
-        /// True if not one sound frame was among them.
+        /// True if not one sound frame was among them, echo not counted.
         never_a_frame: bool,
     },
+    /// The meter announced follow-up frames and did not deliver them: silent to 12H, refused, or more
+    /// than [`MAX_FRAMES`]. What came is no value.
+    Unfinished,
     /// Sound frames came, none of them the answer.
     Stray,
     /// Nothing came.
     Silent,
 }
 
+/// What a frame is to the request that is out.
+enum Verdict {
+    Echo,
+    Stray,
+    Refused(ErrorWord),
+    Address(Address),
+    Data { from: Address, di: Di, octets: Vec<u8>, more: bool },
+}
+
 impl Exchange {
     /// Begins; the request is to be sent at `now`.
-    pub fn new(_request: Request, _timing: Timing, _now: Duration) -> Self {
-        unimplemented!()
+    pub fn new(request: Request, timing: Timing, now: Duration) -> Self {
+        let mut exchange = Self {
+            timing,
+            asked: request,
+            own: Vec::new(),
+            to_send: false,
+            scanner: Scanner::default(),
+            arrivals: VecDeque::new(),
+            taken: 0,
+            first_deadline: now,
+            total_deadline: now,
+            heard: Heard::default(),
+            joined: None,
+            events: VecDeque::new(),
+            done: false,
+        };
+        exchange.ask(request, now, 0);
+        exchange
     }
-    /// The octets to send (FE preamble included), once.
+
+    /// The octets to send now (FE preamble included), each request once: after [`Exchange::new`], and
+    /// again whenever an answer goes on in a follow-up frame. Poll it after every `handle_*`.
     pub fn poll_transmit(&mut self) -> Option<Vec<u8>> {
-        unimplemented!()
+        if self.done || !core::mem::take(&mut self.to_send) {
+            return None;
+        }
+        let mut out = Vec::with_capacity(usize::from(self.timing.preamble) + self.own.len());
+        self.asked.emit(self.timing.preamble, &mut out);
+        Some(out)
     }
-    /// Octets came.
-    pub fn handle_bytes(&mut self, _now: Duration, _octets: &[u8]) {
-        unimplemented!()
+
+    /// Octets came. What comes after the end is ignored.
+    pub fn handle_bytes(&mut self, now: Duration, octets: &[u8]) {
+        for chunk in octets.chunks(CHUNK) {
+            if self.done {
+                return;
+            }
+            self.note_arrival(now, chunk.len());
+            self.scanner.push(chunk);
+            self.search(now);
+        }
     }
+
     /// An octet came that the line damaged (parity, framing).
-    pub fn handle_damaged(&mut self, _now: Duration, _octet: u8) {
-        unimplemented!()
+    pub fn handle_damaged(&mut self, now: Duration, octet: u8) {
+        if self.done {
+            return;
+        }
+        self.note_arrival(now, 1);
+        self.scanner.push_damaged(octet);
+        self.search(now);
     }
-    /// The time of [`Exchange::poll_timeout`] has come.
-    pub fn handle_timeout(&mut self, _now: Duration) {
-        unimplemented!()
+
+    /// The time of [`Exchange::poll_timeout`] has come. Called too early, it does nothing.
+    pub fn handle_timeout(&mut self, now: Duration) {
+        while let Some((at, deadline)) = self.poll_timeout() {
+            if now < at {
+                return;
+            }
+            match deadline {
+                Deadline::Rest if at < self.total_deadline => self.scanner.give_up(),
+                Deadline::Rest | Deadline::FirstOctet => self.scanner.end(),
+            }
+            let last = deadline == Deadline::FirstOctet || at >= self.total_deadline;
+            let asked = self.asked;
+            self.search(now);
+            // A frame behind a false start may have been an answer that goes on.
+            if last && !self.done && self.asked == asked {
+                self.fail();
+            }
+        }
     }
+
     /// When to call [`Exchange::handle_timeout`], and why; `None` once done.
     pub fn poll_timeout(&self) -> Option<(Duration, Deadline)> {
-        unimplemented!()
+        if self.done {
+            return None;
+        }
+        let Some(missing) = self.scanner.missing() else {
+            return Some((self.first_deadline, Deadline::FirstOctet));
+        };
+        let last_octet = self.arrivals.back().map_or(Duration::ZERO, |&(_, at)| at);
+        let rest = last_octet + self.air_time(missing as u32) + self.timing.slack;
+        // Listening goes on until the first deadline anyway: a slow frame may use the time.
+        Some((rest.clamp(self.first_deadline, self.total_deadline), Deadline::Rest))
     }
-    /// What happened since the last call.
+
+    /// What happened since the last call. At most 64 events wait; when they are full, further ones
+    /// are dropped, except [`Event::Done`].
     pub fn poll_event(&mut self) -> Option<Event> {
-        unimplemented!()
+        self.events.pop_front()
+    }
+
+    fn air_time(&self, octets: u32) -> Duration {
+        self.timing.octet * octets
+    }
+
+    /// Puts a request out; octets before `place` of the stream are none of its answer.
+    fn ask(&mut self, request: Request, now: Duration, place: u64) {
+        self.asked = request;
+        self.own.clear();
+        request.emit(0, &mut self.own);
+        self.to_send = true;
+        let sent = u32::from(self.timing.preamble) + request.frame_len() as u32;
+        self.first_deadline = now + self.air_time(sent) + self.timing.first_octet;
+        // No babble and no trickle gets more than the longest reply would.
+        self.total_deadline =
+            self.first_deadline + self.air_time(MAX_LEN as u32 + REPLY_PREAMBLE) + self.timing.slack;
+        self.heard = Heard { from: place, ..Heard::default() };
+    }
+
+    fn note_arrival(&mut self, now: Duration, octets: usize) {
+        if self.arrivals.back().is_none_or(|&(_, at)| at != now) {
+            self.arrivals.push_back((self.taken, now));
+        }
+        self.taken += octets as u64;
+    }
+
+    /// When the octet with this number came.
+    fn came_at(&self, octet: u64) -> Duration {
+        let came = self.arrivals.iter().take_while(|(first, _)| *first <= octet).last();
+        came.map_or(Duration::ZERO, |&(_, at)| at)
+    }
+
+    fn search(&mut self, now: Duration) {
+        let mut scanner = core::mem::take(&mut self.scanner);
+        while !self.done {
+            let Some(found) = scanner.next() else { break };
+            match found {
+                Found::Noise(octets) => self.tell(Event::Noise(octets)),
+                Found::Damaged(_) => self.tell(Event::Damaged),
+                Found::Frame { frame, preamble } => {
+                    let octets = (frame.octets().len() + preamble) as u64;
+                    match self.judge(&frame) {
+                        Verdict::Echo => {
+                            self.heard.echoes += octets;
+                            self.tell(Event::Echo);
+                        }
+                        Verdict::Stray => {
+                            self.heard.strays += octets;
+                            self.heard.a_stray = true;
+                            let stray = frame.octets().to_vec();
+                            self.tell(Event::Stray(stray));
+                        }
+                        Verdict::Refused(_) if self.joined.is_some() => {
+                            self.finish(Outcome::Failed(Failure::Unfinished));
+                        }
+                        Verdict::Refused(word) => self.finish(Outcome::Refused(word)),
+                        Verdict::Address(address) => {
+                            let first_octet = self.came_at(scanner.decided() - octets);
+                            self.finish(Outcome::Address { address, first_octet });
+                        }
+                        Verdict::Data { from, di, octets: data, more } => {
+                            let first_octet = self.came_at(scanner.decided() - octets);
+                            let joined = self.join(from, data, first_octet);
+                            if more {
+                                self.ask_for_more(joined, di, now, scanner.decided());
+                            } else {
+                                let Joined { from, octets, first_octet, .. } = joined;
+                                self.finish(Outcome::Data { from, di, octets, first_octet });
+                            }
+                        }
+                    }
+                }
+            }
+        }
+        let earliest = scanner.earliest();
+        while self.arrivals.get(1).is_some_and(|&(first, _)| first <= earliest) {
+            self.arrivals.pop_front();
+        }
+        self.scanner = scanner;
+    }
+
+    fn judge(&self, frame: &Frame<'_>) -> Verdict {
+        if frame.octets() == self.own {
+            return Verdict::Echo;
+        }
+        let Ok(reply) = Reply::parse(frame) else { return Verdict::Stray };
+        let to = self.asked.address();
+        if !to.matches(reply.from()) {
+            return Verdict::Stray;
+        }
+        match (self.asked, reply) {
+            (asked, Reply::Refused { function, word, .. }) if function == asked.function() => {
+                Verdict::Refused(word)
+            }
+            (Request::Read { di: asked, .. }, Reply::Data { from, di, octets, more }) if di == asked => {
+                Verdict::Data { from, di, octets: octets.collect(), more }
+            }
+            (
+                Request::ReadMore { di: asked, sequence: wanted, .. },
+                Reply::More { from, di, octets, sequence, more },
+            ) if di == asked && sequence == wanted => {
+                Verdict::Data { from, di, octets: octets.collect(), more }
+            }
+            // Some meters send the requested wildcard back in the address field.
+            (Request::ReadAddress, Reply::Address { from, address })
+                if from == address || (from == to && address.is_one_meter()) =>
+            {
+                Verdict::Address(address)
+            }
+            (Request::Read { .. } | Request::ReadMore { .. } | Request::ReadAddress, _) => Verdict::Stray,
+        }
+    }
+
+    fn join(&mut self, from: Address, octets: Vec<u8>, first_octet: Duration) -> Joined {
+        match self.joined.take() {
+            Some(mut joined) => {
+                joined.octets.extend_from_slice(&octets);
+                joined.frames += 1;
+                joined
+            }
+            None => Joined { from, octets, frames: 1, first_octet },
+        }
+    }
+
+    fn ask_for_more(&mut self, joined: Joined, di: Di, now: Duration, place: u64) {
+        let sequence = match self.asked {
+            Request::ReadMore { sequence, .. } => sequence.checked_add(1),
+            Request::Read { .. } | Request::ReadAddress => Some(FIRST_SEQUENCE),
+        };
+        let Some(sequence) = sequence.filter(|_| joined.frames < MAX_FRAMES) else {
+            return self.finish(Outcome::Failed(Failure::Unfinished));
+        };
+        // The meter that began must go on: a wildcard is now the one who answered.
+        let address = joined.from;
+        self.joined = Some(joined);
+        self.ask(Request::ReadMore { address, di, sequence }, now, place);
+    }
+
+    /// No answer came: says the worst that happened.
+    fn fail(&mut self) {
+        let heard = self.scanner.decided() - self.heard.from - self.heard.echoes;
+        self.finish(Outcome::Failed(if heard > self.heard.strays {
+            Failure::Damaged { octets: heard as usize, never_a_frame: !self.heard.a_stray }
+        } else if self.joined.is_some() {
+            Failure::Unfinished
+        } else if self.heard.a_stray {
+            Failure::Stray
+        } else {
+            Failure::Silent
+        }));
+    }
+
+    fn finish(&mut self, outcome: Outcome) {
+        self.done = true;
+        self.to_send = false;
+        self.joined = None;
+        self.events.push_back(Event::Done(outcome));
+    }
+
+    fn tell(&mut self, event: Event) {
+        if self.events.len() < MAX_EVENTS {
+            self.events.push_back(event);
+        }
     }
 }
