@@ -89,7 +89,8 @@ pub enum Kernel {
     Synchronised,
     /// A time service runs and has not yet set the clock.
     Waiting,
-    /// No time service runs here, so nothing will ever say that the clock is right.
+    /// No time service runs here, or the kernel may not be asked (a sandbox): nothing will ever say
+    /// that the clock is right.
     Unattended,
 }
 
@@ -162,16 +163,6 @@ mod kernel {
     const SERVICES: [&str; 6] = ["chronyd", "ntpd", "systemd-timesyn", "openntpd", "ntpd-rs", "ntp-daemon"];
 
     pub(super) fn state() -> Kernel {
-        if synchronised() {
-            Kernel::Synchronised
-        } else if service_runs() {
-            Kernel::Waiting
-        } else {
-            Kernel::Unattended
-        }
-    }
-
-    fn synchronised() -> bool {
         // SAFETY: adjtimex with modes = 0 only fills the struct that it is given, which lives here
         // and for which all-zero octets are a valid value (integers only).
         #[allow(unsafe_code)]
@@ -179,7 +170,13 @@ mod kernel {
             let mut timex: libc::timex = std::mem::zeroed();
             (libc::adjtimex(&mut timex), timex.status)
         };
-        state >= 0 && state != libc::TIME_ERROR && status & libc::STA_UNSYNC == 0
+        if state >= 0 && state != libc::TIME_ERROR && status & libc::STA_UNSYNC == 0 {
+            Kernel::Synchronised
+        } else if state >= 0 && service_runs() {
+            Kernel::Waiting
+        } else {
+            Kernel::Unattended
+        }
     }
 
     fn service_runs() -> bool {

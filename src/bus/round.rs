@@ -14,7 +14,10 @@ pub struct Round {
     asks: VecDeque<Ask>,
     costs: Costs,
     transformers: Transformers,
-    refused_blocks: BTreeSet<Di>,
+    /// Blocks not to be tried in this round.
+    refused: BTreeSet<Di>,
+    /// Those of them that the meter does not have at all.
+    not_supported: BTreeSet<Di>,
     answered: bool,
     decoded: Decoded,
 }
@@ -31,7 +34,8 @@ impl Round {
             asks: plan(wanted, refused, &costs).into(),
             costs,
             transformers,
-            refused_blocks: refused.clone(),
+            refused: refused.clone(),
+            not_supported: BTreeSet::new(),
             answered: false,
             decoded: Decoded::default(),
         }
@@ -57,8 +61,11 @@ impl Round {
                 }
             }
             Err(no_reply) => match (no_reply.reason, ask.subject) {
-                (Reason::Refused, Subject::Block(_)) => {
+                (Reason::Refused, Subject::Block(block)) => {
                     self.answered = true;
+                    if no_reply.word.is_some_and(|w| w.no_requested_data()) && block.is_present() {
+                        self.not_supported.insert(block.di());
+                    }
                     self.singly(&ask);
                 }
                 (Reason::Refused, Subject::Register(_)) => {
@@ -90,9 +97,10 @@ impl Round {
         }
     }
 
-    /// Blocks that the meter refused, those known before among them.
-    pub const fn refused_blocks(&self) -> &BTreeSet<Di> {
-        &self.refused_blocks
+    /// Blocks that the meter has been found not to have: it said *no requested data* of present
+    /// values. Of history the same word means that there is no such entry now, so it is not kept.
+    pub const fn not_supported(&self) -> &BTreeSet<Di> {
+        &self.not_supported
     }
 
     /// What came of the round.
@@ -108,9 +116,9 @@ impl Round {
     }
 
     fn singly(&mut self, ask: &Ask) {
-        self.refused_blocks.insert(ask.subject.di());
+        self.refused.insert(ask.subject.di());
         // Another block may still hold some of them; the plan decides, first in the queue.
-        for again in plan(&ask.wanted, &self.refused_blocks, &self.costs).into_iter().rev() {
+        for again in plan(&ask.wanted, &self.refused, &self.costs).into_iter().rev() {
             self.asks.push_front(again);
         }
     }
@@ -165,7 +173,7 @@ mod tests {
         }
         assert_eq!(asked(&round), "02800002");
         round.take(answer(&[0x98, 0x49]));
-        assert_eq!(round.refused_blocks().len(), 1);
+        assert_eq!(round.not_supported().len(), 1);
         let decoded = round.finish();
         assert_eq!((decoded.readings.len(), decoded.failures.len()), (4, 0));
     }

@@ -69,6 +69,16 @@ pub struct NoReply {
 }
 
 impl NoReply {
+    /// The daemon ended before an answer came.
+    pub fn stopped() -> Self {
+        Self {
+            reason: Reason::Expired,
+            detail: "the daemon was stopped".to_owned(),
+            word: None,
+            never_a_frame: false,
+        }
+    }
+
     fn port(error: &PortError) -> Self {
         Self { reason: Reason::PortGone, detail: error.to_string(), word: None, never_a_frame: false }
     }
@@ -194,6 +204,11 @@ impl Talk {
                 Reason::Stray,
                 false,
                 format!("{} frame(s) came that answer another question, asked {times}", noted.strays),
+            ),
+            NoAnswer::Unfinished => (
+                Reason::Damaged,
+                false,
+                format!("the meter announced follow-up frames and did not send them, asked {times}"),
             ),
             NoAnswer::Damaged { octets, never_a_frame: true } => (
                 Reason::Damaged,

@@ -1,7 +1,7 @@
 //! The task that owns a line: commands first, then what is due, one exchange at a time.
 
 use super::round::Round;
-use super::talk::Talk;
+use super::talk::{NoReply, Talk};
 use crate::clock::{Clock, Distrust};
 use crate::command::{Answer, Command, Verb};
 use crate::config::Plan;
@@ -21,11 +21,22 @@ const LOOK: Duration = Duration::from_secs(1);
 /// The longest wait before a port is tried again.
 const MAX_BACK_OFF: Duration = Duration::from_secs(30);
 
+/// What an exchange under way is given when the daemon ends: most end within it, and the whole
+/// daemon has 5 s.
+const GRACE: Duration = Duration::from_secs(1);
+
 /// What a bus says to the rest of the daemon.
 #[derive(Clone, PartialEq, Debug)]
 pub enum Said {
     /// One meter was read for one slot, or could not be.
     Report(Report),
+    /// A meter has been found not to have a block of registers.
+    NotSupported {
+        /// Index of the meter in the plan.
+        meter: usize,
+        /// The block.
+        di: Di,
+    },
     /// Nothing more is due: what was said so far is to be made durable.
     RoundOver,
 }
@@ -62,6 +73,13 @@ pub struct BusTask {
     current: Option<(Job, Round)>,
     back_off: BackOff,
     unsaid: bool,
+}
+
+/// Comes when the daemon ends and an exchange under way has had its time.
+async fn stopping(mut stop: watch::Receiver<bool>) {
+    // An error means that the daemon is gone, which is a stop too.
+    let _ = stop.wait_for(|stop| *stop).await;
+    tokio::time::sleep(GRACE).await;
 }
 
 /// When a port that failed is tried again.
@@ -184,26 +202,30 @@ impl BusTask {
             round.abandon(Reason::Expired, "the meter is in no file any more");
             return;
         };
+        let di = ask.subject.di();
         let was_open = self.talk.is_open();
-        let came = self.talk.read(asked.protocol, ask.subject.di()).await;
+        let came = tokio::select! {
+            biased;
+            came = self.talk.read(asked.protocol, di) => came,
+            () = stopping(self.given.stop.clone()) => Err(NoReply::stopped()),
+        };
         match &came {
             Err(no_reply) if no_reply.reason == Reason::PortGone => {
                 self.port_failed(was_open, &no_reply.detail)
             }
+            Err(no_reply) if no_reply.reason == Reason::Expired => {}
             Ok(_) | Err(_) => self.port_works(was_open),
         }
         if let Err(no_reply) = &came {
             let bus = plan.buses.get(self.given.bus).map(|b| b.name.as_str());
-            tracing::debug!(
-                bus, meter = asked.name.as_str(), di = %ask.subject.di(), reason = no_reply.reason.word(),
-                detail = no_reply.detail, "not read"
-            );
+            let (meter, detail) = (asked.name.as_str(), no_reply.detail.as_str());
+            tracing::debug!(bus, meter, %di, reason = no_reply.reason.word(), detail, "not read");
         }
         round.take(came);
     }
 
     async fn finish(&mut self, job: Job, round: Round) {
-        self.given.refused.insert(job.meter, round.refused_blocks().clone());
+        self.learn(job.meter, &round).await;
         let decoded = round.finish();
         self.say(Report {
             meter: job.meter,
@@ -235,6 +257,7 @@ impl BusTask {
                                 self.step(meter, &mut round).await;
                             }
                         }
+                        self.learn(meter, &round).await;
                         Answer::Read(round.finish())
                     }
                     _ => Answer::UnknownMeter,
@@ -243,6 +266,17 @@ impl BusTask {
         };
         if answer.send(answered).is_err() {
             tracing::debug!("nobody waits for the answer to a command any more");
+        }
+    }
+
+    /// Remembers what the round taught of the meter, here and in the store.
+    async fn learn(&mut self, meter: usize, round: &Round) {
+        for &di in round.not_supported() {
+            if self.given.refused.entry(meter).or_default().insert(di)
+                && self.given.said.send(Said::NotSupported { meter, di }).await.is_err()
+            {
+                tracing::error!("the store has ended before its buses");
+            }
         }
     }
 

@@ -42,6 +42,11 @@ impl Block {
         self.di
     }
 
+    /// True if no register of it is of a past settlement day: what a meter refuses of it, it does not have.
+    pub fn is_present(&self) -> bool {
+        self.registers(0).all(|register| register.settlement() == 0)
+    }
+
     /// Octets of one item on the wire.
     pub fn item_octets(&self) -> usize {
         self.row.octets
