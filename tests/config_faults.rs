@@ -10,18 +10,22 @@ use std::path::{Path, PathBuf};
 const BAD: &str = "fixtures/configs/bad/";
 const GOOD: &str = "fixtures/configs/good/";
 
-fn configurations(folder: &str) -> Vec<PathBuf> {
-    let entries = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
-    let mut paths: Vec<PathBuf> =
-        entries.filter(|path| path.extension().is_some_and(|e| e == "toml")).collect();
+fn configurations(folder: &str) -> std::io::Result<Vec<PathBuf>> {
+    let mut paths = Vec::new();
+    for entry in fs::read_dir(folder)? {
+        let path = entry?.path();
+        if path.extension().is_some_and(|extension| extension == "toml") {
+            paths.push(path);
+        }
+    }
     paths.sort();
-    paths
+    Ok(paths)
 }
 
 #[test]
 fn every_bad_configuration_is_answered_with_all_its_faults() {
     let update = std::env::var_os("UPDATE").is_some();
-    let paths = configurations(BAD);
+    let paths = configurations(BAD).unwrap();
     assert!(paths.len() >= 15, "{} bad configurations", paths.len());
     let mut differing = Vec::new();
     for path in paths {
@@ -47,7 +51,7 @@ fn a_file_that_is_not_there_is_named_with_its_path() {
 
 #[test]
 fn good_configurations_load_without_a_warning() {
-    for path in configurations(GOOD) {
+    for path in configurations(GOOD).unwrap() {
         let loaded = config::load(&path).unwrap_or_else(|faults| panic!("{faults}"));
         assert_eq!(loaded.warnings, [], "{}", path.display());
         assert!(loaded.plan.tasks.iter().all(|task| !task.registers.is_empty()));

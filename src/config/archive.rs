@@ -102,7 +102,7 @@ fn columns(header: &Row<'_>, findings: &mut Findings) -> Option<Vec<Option<&'sta
     }
     for key in REQUIRED.into_iter().filter(|key| !columns.contains(&Some(key))) {
         if meant.contains(&key) {
-            findings.lose();
+            findings.lose_meters();
         } else {
             findings.unreadable(
                 &header.here(0, key),

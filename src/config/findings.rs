@@ -38,7 +38,7 @@ pub(super) struct Findings {
     faults: Vec<(usize, Fault)>,
     warnings: Vec<(usize, Fault)>,
     damaged: Vec<(usize, Range<usize>)>,
-    incomplete: bool,
+    meters_lost: bool,
 }
 
 impl Findings {
@@ -77,10 +77,17 @@ impl Findings {
         }
     }
 
-    /// Something is nowhere, unless a part could not be read and may hold it.
+    /// Something is nowhere in `meterd.toml`, unless a syntax error may hide it.
     pub(super) fn unresolved(&mut self, here: &Here, message: impl Display) {
-        if !self.incomplete {
+        if self.damaged.is_empty() {
             self.fault(here, message);
+        }
+    }
+
+    /// A meter is nowhere, unless a syntax error or an archive that could not be read may hide it.
+    pub(super) fn unresolved_meter(&mut self, here: &Here, message: impl Display) {
+        if !self.meters_lost {
+            self.unresolved(here, message);
         }
     }
 
@@ -93,18 +100,17 @@ impl Findings {
     pub(super) fn damage(&mut self, here: &Here, range: Range<usize>, message: impl Display) {
         self.faults.push((here.file, self.compose(here, message)));
         self.damaged.push((here.file, range));
-        self.incomplete = true;
     }
 
-    /// A part that could not be read at all.
+    /// Rows of an archive that could not be read.
     pub(super) fn unreadable(&mut self, here: &Here, message: impl Display) {
         self.fault(here, message);
-        self.lose();
+        self.lose_meters();
     }
 
-    /// A part is not known, and a fault already says why.
-    pub(super) fn lose(&mut self) {
-        self.incomplete = true;
+    /// Some meters are not known, and a fault already says why.
+    pub(super) fn lose_meters(&mut self) {
+        self.meters_lost = true;
     }
 
     /// `line 4`, or `meters.csv line 4` as seen from another file.
@@ -123,11 +129,19 @@ impl Findings {
 
     fn compose(&self, here: &Here, message: impl Display) -> Fault {
         let space = if here.label.is_empty() { "" } else { " " };
+        let mut line = format!("{}{space}{message}", here.label);
+        // What a value holds may not break the line.
+        if line.contains(char::is_control) {
+            line = line
+                .chars()
+                .map(|c| if c.is_control() { c.escape_default().to_string() } else { c.into() })
+                .collect();
+        }
         Fault {
             file: self.sources.get(here.file).map_or_else(String::new, |s| s.name.clone()),
             place: Some(self.place(here)),
             key: here.key.clone(),
-            message: format!("{}{space}{message}", here.label),
+            message: line,
         }
     }
 

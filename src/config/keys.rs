@@ -47,11 +47,12 @@ pub(super) fn shape(name: &str) -> Option<&'static Shape> {
 /// The known word that `asked` was probably meant to be: at most a third of its letters wrong.
 pub(super) fn nearest<'a>(asked: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let asked = asked.to_lowercase();
-    let bound = (asked.chars().count() / 3).max(1);
+    let length = asked.chars().count();
+    let bound = (length / 3).max(1);
     known
         .into_iter()
         .map(|word| (strsim::osa_distance(&asked, &word.to_lowercase()), word))
-        .filter(|(distance, _)| *distance <= bound)
+        .filter(|(distance, _)| *distance <= bound && *distance < length)
         .min_by_key(|(distance, _)| *distance)
         .map(|(_, word)| word)
 }
@@ -167,5 +168,6 @@ mod tests {
     fn nothing_near_is_nothing() {
         assert_eq!(nearest("zz", ["baud", "frame"]), None);
         assert_eq!(nearest("", ["baud"]), None);
+        assert_eq!(nearest("x", ["y"]), None, "not one letter is the same");
     }
 }

@@ -321,4 +321,86 @@ mod tests {
                 .starts_with("meterd.toml:1:2: table [getaway] is not known; did you mean [gateway]?")
         );
     }
+
+    #[test]
+    fn an_archive_that_is_not_there_hides_no_unknown_bus() {
+        let gateway = GATEWAY.to_owned() + "meter_files = [\"absent.csv\"]\n";
+        let task = "[[task]]\nname = \"t\"\nevery = \"1m\"\nregisters = [\"a\"]\nmeters = [\"z\"]\n";
+        let found = faults(&format!("{gateway}{}{}{task}", bus("x", 1), meter("a", "y", "1")));
+        assert_eq!(
+            found,
+            [
+                "meterd.toml:4:16: [gateway] meter_files: deploy/config/absent.csv does not exist",
+                "meterd.toml:10:7: [[meter]] bus \"y\" is not known; known: \"x\"",
+            ],
+            "but the meter z may stand in the archive"
+        );
+    }
+
+    #[test]
+    fn a_fault_is_one_line_whatever_the_value_holds() {
+        let found = proved(&format!("{GATEWAY}clock = \"a\\nb\\u0007\"\n")).unwrap_err();
+        assert_eq!(found.to_string().lines().count(), 1, "{found}");
+    }
+
+    /// Pieces of configurations, sound and broken, in any order.
+    fn pieces() -> impl proptest::strategy::Strategy<Value = String> {
+        let piece = proptest::sample::select(vec![
+            "[gateway]\n",
+            "[[bus]]\n",
+            "[[meter]\n",
+            "[meter.a]\n",
+            "[[task]]\n",
+            "name = ",
+            "meters = [",
+            "\"x\"",
+            "'",
+            "\"",
+            "\"\"\"",
+            "“",
+            "电",
+            "=",
+            "\n",
+            "\r\n",
+            ",",
+            "]",
+            "{",
+            "}",
+            "#",
+            "1",
+            "0012",
+            "8E1",
+            "bus = \"x\"\n",
+            "address = \"1\"\n",
+            "\u{0}",
+            ";",
+            "a,b\n",
+            "name,bus,address\n",
+            "flat,x,1E+5\n",
+        ]);
+        proptest::strategy::Strategy::prop_map(proptest::collection::vec(piece, 0..40), |pieces| {
+            pieces.concat()
+        })
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn no_text_stops_the_loader_and_every_fault_has_a_place_in_it(text in pieces()) {
+            if let Err(faults) = proved(&text) {
+                proptest::prop_assert!(!faults.0.is_empty());
+                let lines = text.matches('\n').count() + 1;
+                for fault in faults.0 {
+                    proptest::prop_assert!(fault.place.is_some_and(|p| p.line >= 1 && p.line <= lines && p.column >= 1), "{}", fault);
+                }
+            }
+        }
+
+        #[test]
+        fn no_archive_stops_the_loader(text in pieces()) {
+            let mut findings = Findings::default();
+            let file = findings.open("meters.csv".to_owned(), &text);
+            let cells = archive::read(file, &mut findings);
+            let _ = meter::read(cells, &[], &mut findings);
+        }
+    }
 }

@@ -109,7 +109,7 @@ fn check_prefix(prefix: &str) -> Result<(), String> {
     } else {
         "a level has 1 to 64 characters, no $ first, no space at its ends and no control characters"
     };
-    Err(format!("prefix \"{}\" cannot begin a topic: {reason}", prefix.escape_debug()))
+    Err(format!("prefix \"{prefix}\" cannot begin a topic: {reason}"))
 }
 
 #[cfg(test)]

@@ -105,14 +105,14 @@ impl Document {
             match &entry.value {
                 Value::Table(table) if table.only_tables() => {
                     for inner in &table.entries {
-                        let name = if shape.many {
-                            format!("with name = \"{}\"", inner.key)
+                        let advice = if shape.many {
+                            format!("{label} with name = \"{}\"", inner.key)
                         } else {
-                            "for it".to_owned()
+                            format!("the keys under {label}")
                         };
                         findings.fault(
                             &at(&inner.key_span),
-                            format!("[{}.{}] is not understood; write {label} {name}", entry.key, inner.key),
+                            format!("[{}.{}] is not understood; write {advice}", entry.key, inner.key),
                         );
                     }
                 }
@@ -334,10 +334,7 @@ pub(super) fn name(written: &At<String>, key: &str, findings: &mut Findings) -> 
     match Name::new(&written.value) {
         Ok(name) => Some(name),
         Err(bad) => {
-            findings.fault(
-                &written.here,
-                format!("{key} \"{}\" cannot be used: {bad}", written.value.escape_debug()),
-            );
+            findings.fault(&written.here, format!("{key} \"{}\" cannot be used: {bad}", written.value));
             None
         }
     }

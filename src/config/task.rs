@@ -126,5 +126,5 @@ fn no_meter(text: &At<String>, meters: &[meter::Written], findings: &mut Finding
     } else {
         format!("meters: no meter is called \"{asked}\"{}", did_you_mean(nearest(asked, names)))
     };
-    findings.unresolved(&text.here, sentence);
+    findings.unresolved_meter(&text.here, sentence);
 }
