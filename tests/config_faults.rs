@@ -50,8 +50,9 @@ fn a_file_that_is_not_there_is_named_with_its_path() {
 }
 
 #[test]
-fn good_configurations_load_without_a_warning() {
-    for path in configurations(GOOD).unwrap() {
+fn good_configurations_and_the_example_load_without_a_warning() {
+    let example = PathBuf::from("deploy/config/meterd.example.toml");
+    for path in configurations(GOOD).unwrap().into_iter().chain([example]) {
         let loaded = config::load(&path).unwrap_or_else(|faults| panic!("{faults}"));
         assert_eq!(loaded.warnings, [], "{}", path.display());
         assert!(loaded.plan.tasks.iter().all(|task| !task.registers.is_empty()));
