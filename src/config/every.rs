@@ -1,0 +1,79 @@
+//! How often a task runs. Its slots are aligned to wall time, so a period divides a day evenly.
+
+use std::time::Duration;
+
+const DAY: u64 = 86_400;
+const UNITS: [(char, u64); 4] = [('s', 1), ('m', 60), ('h', 3600), ('d', DAY)];
+
+/// A text that is no period, with what to write.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+pub(super) enum BadPeriod {
+    #[error("a period is a number and a unit: 10s, 1m, 15m, 1h or 1d")]
+    Form,
+    #[error("the shortest period is 1s")]
+    Short,
+    #[error("the longest period is 1d")]
+    Long,
+    #[error("it does not divide a day evenly; the nearest that do are {below} and {above}")]
+    Uneven { below: String, above: String },
+}
+
+/// `15m` to a duration.
+pub(super) fn parse(text: &str) -> Result<Duration, BadPeriod> {
+    let (unit, seconds) = UNITS.into_iter().find(|(unit, _)| text.ends_with(*unit)).ok_or(BadPeriod::Form)?;
+    let digits = &text[..text.len() - 1];
+    if digits.is_empty() || !digits.bytes().all(|b| b.is_ascii_digit()) {
+        return Err(BadPeriod::Form);
+    }
+    let count: u64 = digits.parse().map_err(|_| BadPeriod::Long)?;
+    let period = count.checked_mul(seconds).filter(|p| *p <= DAY).ok_or(BadPeriod::Long)?;
+    match period {
+        0 => Err(BadPeriod::Short),
+        _ if DAY.is_multiple_of(period) => Ok(Duration::from_secs(period)),
+        _ => {
+            let even = |n: &u64| DAY.is_multiple_of(n * seconds);
+            let below = (1..count).rev().find(even).unwrap_or(1);
+            let above = (count + 1..=DAY / seconds).find(even).unwrap_or(DAY / seconds);
+            Err(BadPeriod::Uneven { below: format!("{below}{unit}"), above: format!("{above}{unit}") })
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_period_divides_a_day_evenly() {
+        for (text, seconds) in [
+            ("1s", 1),
+            ("10s", 10),
+            ("1m", 60),
+            ("15m", 900),
+            ("90m", 5400),
+            ("1h", 3600),
+            ("24h", DAY),
+            ("1d", DAY),
+        ] {
+            assert_eq!(parse(text), Ok(Duration::from_secs(seconds)), "{text}");
+        }
+    }
+
+    #[test]
+    fn an_uneven_period_is_answered_with_its_even_neighbours() {
+        let uneven = |b: &str, a: &str| Err(BadPeriod::Uneven { below: b.to_owned(), above: a.to_owned() });
+        assert_eq!(parse("7m"), uneven("6m", "8m"));
+        assert_eq!(parse("5h"), uneven("4h", "6h"));
+        assert_eq!(parse("59s"), uneven("54s", "60s"));
+    }
+
+    #[test]
+    fn what_is_no_period_is_refused() {
+        assert_eq!(parse("0s"), Err(BadPeriod::Short));
+        assert_eq!(parse("25h"), Err(BadPeriod::Long));
+        assert_eq!(parse("99999999999999999999m"), Err(BadPeriod::Long));
+        for text in ["", "m", "15", "15 m", "-1m", "1.5h", "１m", "15min", "15分"] {
+            assert_eq!(parse(text), Err(BadPeriod::Form), "{text}");
+        }
+    }
+}

@@ -1,0 +1,214 @@
+//! Meters (电能表), from `[[meter]]` and from rows of an archive (档案) alike.
+
+use super::bus;
+use super::findings::{At, Findings, Here};
+use super::keys::{did_you_mean, listed, nearest, not_among};
+use super::plan::{Bus, Meter, Protocol, Wiring};
+use super::raw::{self, Section};
+use crate::reading::{Ratio, Transformers};
+use dlt645::Address;
+use sha2::{Digest, Sha256};
+use std::collections::HashMap;
+
+const PROTOCOLS: [&str; 1] = ["dlt645-2007"];
+const WIRINGS: [Wiring; 3] = [Wiring::P1W2, Wiring::P3W3, Wiring::P3W4];
+
+/// The texts of one meter, wherever it is written.
+#[derive(Debug, Default)]
+pub(super) struct Cells {
+    pub(super) name: Option<At<String>>,
+    pub(super) bus: Option<At<String>>,
+    pub(super) protocol: Option<At<String>>,
+    pub(super) address: Option<At<String>>,
+    pub(super) wiring: Option<At<String>>,
+    pub(super) ct: Option<At<String>>,
+    pub(super) pt: Option<At<String>>,
+}
+
+/// What was written, as far as it is sound.
+#[derive(Debug)]
+pub(super) struct Written {
+    /// The name as tasks write it, sound or not.
+    pub(super) name: Option<At<String>>,
+    pub(super) meter: Option<Meter>,
+}
+
+/// The texts of one `[[meter]]`.
+pub(super) fn from_section(section: &Section, findings: &mut Findings) -> Cells {
+    Cells {
+        name: section.required("name", "\"flat-101\"", findings),
+        bus: section.required("bus", "\"riser-1\", the name of its [[bus]]", findings),
+        protocol: section.text("protocol", findings),
+        address: section.required("address", "\"000012345678\", the digits on the meter", findings),
+        wiring: section.text("wiring", findings),
+        ct: section.text("ct", findings),
+        pt: section.text("pt", findings),
+    }
+}
+
+/// Proves all meters together: names must differ, and addresses on one bus.
+pub(super) fn read(cells: Vec<Cells>, buses: &[bus::Written], findings: &mut Findings) -> Vec<Written> {
+    let by_name: HashMap<&str, usize> = buses
+        .iter()
+        .enumerate()
+        .rev()
+        .filter_map(|(i, b)| Some((b.name.as_ref()?.value.as_str(), i)))
+        .collect();
+    let mut names: HashMap<String, Here> = HashMap::new();
+    let mut addresses: HashMap<(usize, Protocol), Here> = HashMap::new();
+    let mut written = Vec::with_capacity(cells.len());
+    for cells in cells {
+        let twin = cells.name.as_ref().is_some_and(|name| taken(name, &mut names, findings));
+        let name = cells.name.as_ref().and_then(|text| raw::name(text, "name", findings));
+        let bus = cells.bus.as_ref().and_then(|text| bus_of(text, &by_name, findings));
+        let protocol_known = cells.protocol.as_ref().is_none_or(|text| protocol_known(text, findings));
+        let protocol =
+            cells.address.as_ref().and_then(|text| address_of(text, findings)).map(Protocol::Dlt645_2007);
+        if let (Some(text), Some(bus), Some(protocol)) = (&cells.address, bus, protocol) {
+            let first = addresses.entry((bus, protocol)).or_insert_with(|| text.here.clone()).clone();
+            let is_first = first.file == text.here.file && first.span == text.here.span;
+            if !is_first && !twin {
+                let cited = findings.cite(&first, &text.here);
+                findings.fault(
+                    &text.here,
+                    format!(
+                        "address \"{}\" is already on this bus, {cited}; two meters with one address cannot be told apart",
+                        protocol.address()
+                    ),
+                );
+            }
+        }
+        let wiring = match &cells.wiring {
+            Some(text) => wiring_of(text, findings).map(Some),
+            None => Some(None),
+        };
+        let ct = ratio_of(cells.ct.as_ref(), "ct", findings);
+        let pt = ratio_of(cells.pt.as_ref(), "pt", findings);
+        let meter = name.zip(bus).zip(protocol.filter(|_| protocol_known)).zip(wiring).zip(ct.zip(pt)).map(
+            |((((name, bus), protocol), wiring), (ct, pt))| Meter {
+                name,
+                bus,
+                protocol,
+                wiring,
+                transformers: Transformers { ct, pt },
+            },
+        );
+        written.push(Written { name: cells.name, meter });
+    }
+    written
+}
+
+/// Reports a name that was there before; true if it was.
+fn taken(name: &At<String>, names: &mut HashMap<String, Here>, findings: &mut Findings) -> bool {
+    let Some(first) = names.get(&name.value) else {
+        names.insert(name.value.clone(), name.here.clone());
+        return false;
+    };
+    let cited = findings.cite(first, &name.here);
+    let advice = if first.file == name.here.file { "" } else { "; keep it in one place" };
+    findings.fault(&name.here, format!("name \"{}\" is taken by the meter at {cited}{advice}", name.value));
+    true
+}
+
+fn bus_of(text: &At<String>, buses: &HashMap<&str, usize>, findings: &mut Findings) -> Option<usize> {
+    let found = buses.get(text.value.as_str()).copied();
+    if found.is_none() {
+        let mut known: Vec<&str> = buses.keys().copied().collect();
+        known.sort_unstable();
+        let near = nearest(&text.value, known.iter().copied());
+        let hint = match (near, known.as_slice()) {
+            (Some(_), _) => did_you_mean(near),
+            (None, []) => "; write a [[bus]] with that name".to_owned(),
+            (None, few) if few.len() <= 8 => format!("; known: {}", listed(few)),
+            (None, many) => format!("; none of the {} buses has that name", many.len()),
+        };
+        findings.unresolved(&text.here, format!("bus \"{}\" is not known{hint}", text.value));
+    }
+    found
+}
+
+fn protocol_known(text: &At<String>, findings: &mut Findings) -> bool {
+    let known = PROTOCOLS.contains(&text.value.as_str());
+    if !known {
+        findings.fault(&text.here, not_among("protocol", &text.value, &PROTOCOLS));
+    }
+    known
+}
+
+fn address_of(text: &At<String>, findings: &mut Findings) -> Option<Address> {
+    let asked = text.value.as_str();
+    let spreadsheet = asked.contains(['.', '+'])
+        || asked
+            .split_once(['e', 'E'])
+            .is_some_and(|(a, b)| a.parse::<u32>().is_ok() && b.parse::<u32>().is_ok());
+    if spreadsheet {
+        findings.fault(
+            &text.here,
+            format!(
+                "address \"{asked}\" was turned into a number by a spreadsheet and has lost digits; format the column as text (文本) and type the address again"
+            ),
+        );
+        return None;
+    }
+    let fault = match asked.parse::<Address>() {
+        Ok(address) if address.is_one_meter() => return Some(address),
+        Ok(address) if address.has_wildcard() => {
+            "has the wildcard A, which any meter answers; write the twelve digits on this meter".to_owned()
+        }
+        Ok(_) => "is the broadcast address, which no meter answers; write the twelve digits on this meter"
+            .to_owned(),
+        Err(bad) => format!("cannot be used: {bad}"),
+    };
+    findings.fault(&text.here, format!("address \"{asked}\" {fault}"));
+    None
+}
+
+fn wiring_of(text: &At<String>, findings: &mut Findings) -> Option<Wiring> {
+    let found = WIRINGS.into_iter().find(|wiring| wiring.word() == text.value);
+    if found.is_none() {
+        let known = listed(&WIRINGS.map(Wiring::word));
+        findings.fault(&text.here, format!("wiring \"{}\" is not known; known: {known}", text.value));
+    }
+    found
+}
+
+/// `None` if what is written is no ratio; `Some(None)` if nothing is.
+fn ratio_of(text: Option<&At<String>>, key: &str, findings: &mut Findings) -> Option<Option<Ratio>> {
+    let Some(text) = text else { return Some(None) };
+    match text.value.parse() {
+        Ok(ratio) => Some(Some(ratio)),
+        Err(bad) => {
+            findings.fault(&text.here, format!("{key} \"{}\" cannot be used: {bad}", text.value));
+            None
+        }
+    }
+}
+
+/// Twelve hexadecimal digits over everything that is configured of the meters, in the order of their
+/// names: where and in which order they are written makes no difference.
+pub(super) fn archive_digits(meters: &[Meter], buses: &[Bus]) -> String {
+    let mut lines: Vec<String> = meters
+        .iter()
+        .map(|meter| {
+            let ratio = |r: Option<Ratio>| r.map(|r| r.to_string()).unwrap_or_default();
+            // No name holds a control character, so a tab parts without doubt.
+            [
+                meter.name.as_str().to_owned(),
+                buses.get(meter.bus).map(|bus| bus.name.to_string()).unwrap_or_default(),
+                meter.protocol.word().to_owned(),
+                meter.protocol.address(),
+                meter.wiring.map(Wiring::word).unwrap_or_default().to_owned(),
+                ratio(meter.ct()),
+                ratio(meter.pt()),
+            ]
+            .join("\t")
+        })
+        .collect();
+    lines.sort_unstable();
+    let mut digest = Sha256::new();
+    for line in lines {
+        digest.update(line.as_bytes());
+        digest.update(b"\n");
+    }
+    digest.finalize().iter().take(6).map(|octet| format!("{octet:02x}")).collect()
+}

@@ -1,0 +1,95 @@
+//! What is wrong with a configuration is said all at once, in the same words every time.
+//!
+//! `fixtures/configs/bad/NAME.expected` holds the faults of `NAME.toml`. With `UPDATE=1` in the
+//! environment the expected texts are written instead of compared.
+
+use meterd::config::{self, MqttVersion, Wiring};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+const BAD: &str = "fixtures/configs/bad/";
+const GOOD: &str = "fixtures/configs/good/";
+
+fn configurations(folder: &str) -> std::io::Result<Vec<PathBuf>> {
+    let mut paths = Vec::new();
+    for entry in fs::read_dir(folder)? {
+        let path = entry?.path();
+        if path.extension().is_some_and(|extension| extension == "toml") {
+            paths.push(path);
+        }
+    }
+    paths.sort();
+    Ok(paths)
+}
+
+#[test]
+fn every_bad_configuration_is_answered_with_all_its_faults() {
+    let update = std::env::var_os("UPDATE").is_some();
+    let paths = configurations(BAD).unwrap();
+    assert!(paths.len() >= 15, "{} bad configurations", paths.len());
+    let mut differing = Vec::new();
+    for path in paths {
+        let faults = config::load(&path).map(|_| ()).expect_err(&path.display().to_string());
+        let text = faults.to_string().replace(BAD, "") + "\n";
+        let expected = path.with_extension("expected");
+        if update {
+            fs::write(&expected, &text).unwrap();
+        } else if fs::read_to_string(&expected).unwrap_or_default() != text {
+            differing.push(format!("{} should hold:\n{text}", expected.display()));
+        }
+    }
+    assert!(differing.is_empty(), "{}", differing.join("\n"));
+}
+
+#[test]
+fn a_file_that_is_not_there_is_named_with_its_path() {
+    let faults = config::load(Path::new("fixtures/configs/absent.toml")).unwrap_err();
+    assert_eq!(faults.to_string(), "fixtures/configs/absent.toml: does not exist");
+    let faults = config::load(Path::new("fixtures/configs")).unwrap_err();
+    assert_eq!(faults.to_string(), "fixtures/configs: is a folder; name a file");
+}
+
+#[test]
+fn good_configurations_and_the_example_load_without_a_warning() {
+    let example = PathBuf::from("deploy/config/meterd.example.toml");
+    for path in configurations(GOOD).unwrap().into_iter().chain([example]) {
+        let loaded = config::load(&path).unwrap_or_else(|faults| panic!("{faults}"));
+        assert_eq!(loaded.warnings, [], "{}", path.display());
+        assert!(loaded.plan.tasks.iter().all(|task| !task.registers.is_empty()));
+    }
+}
+
+#[test]
+fn the_smallest_configuration_reads_by_the_defaults() {
+    let plan = config::load(&Path::new(GOOD).join("smallest.toml")).unwrap().plan;
+    assert_eq!(plan.gateway.data_dir, Path::new("/var/lib/meterd"));
+    assert_eq!((plan.mqtt.host.as_str(), plan.mqtt.port), ("127.0.0.1", 1883));
+    assert_eq!((plan.mqtt.version, plan.mqtt.prefix.as_str()), (MqttVersion::V5, "meterd/v1"));
+    assert_eq!(plan.buses[0].line.to_string(), "2400 8E1");
+    assert_eq!(plan.meters[0].protocol.address(), "000012345678");
+    assert_eq!(plan.tasks[0].meters, [0]);
+}
+
+#[test]
+fn an_archive_as_a_spreadsheet_leaves_it_is_read_whole() {
+    let plan = config::load(&Path::new(GOOD).join("archive.toml")).unwrap().plan;
+    let meters: Vec<_> = plan
+        .meters
+        .iter()
+        .map(|m| (m.name.as_str(), m.bus, m.protocol.address(), m.wiring, m.ct().map(|r| r.to_string())))
+        .collect();
+    let address = |text: &str| text.to_owned();
+    assert_eq!(
+        meters,
+        [
+            ("总表", 1, address("000000000001"), Some(Wiring::P3W4), Some("75/5".to_owned())),
+            ("flat-101", 0, address("000012345678"), Some(Wiring::P1W2), None),
+            ("flat-102", 0, address("000012345679"), None, None),
+            ("flat-103", 0, address("000012345680"), Some(Wiring::P3W4), Some("100/5".to_owned())),
+        ]
+    );
+    assert_eq!(plan.gateway.data_dir, Path::new(GOOD).join("store"));
+    assert_eq!(plan.tasks[0].meters, [0, 1, 2, 3]);
+    // The combined tariffs are four, and the total is there once although it is written twice.
+    assert_eq!(plan.tasks[0].registers.len(), 5);
+}
