@@ -104,7 +104,6 @@ pub enum StoreError {
 pub(super) fn sorted(error: rusqlite::Error) -> StoreError {
     use rusqlite::ErrorCode as Code;
     let detail = error.to_string();
-    #[expect(clippy::wildcard_enum_match_arm, reason = "a foreign, non-exhaustive enum")]
     match error.sqlite_error_code() {
         Some(Code::DiskFull) => StoreError::Full { detail },
         Some(Code::SystemIoFailure | Code::OutOfMemory) => StoreError::Io { detail },

@@ -22,10 +22,11 @@ const STATEMENTS: usize = 32;
 /// - `seq` is its own table of one row, since a rowid begins again at 1 in an empty outbox. `backlog`
 ///   stands there because counting the outbox would read all of it.
 /// - `reading` is who carries what: the message `seq` was the first to bring `registers` (a set; bit n is
-///   the register of that id) of that meter, task and slot. One row a message in place of one a register
-///   is a twentieth of the space and writes. That no register stands in two rows of one slot is the writer's
-///   care: it is the only one to write. A message of failures has the empty set. Slots come first in the key,
-///   since the oldest are pruned and the newest is asked for.
+///   the register of that id) of that meter, task and slot. One row a message, since one row a register
+///   takes 676 octets in place of 29 for a message of 27 readings, and the rows of 62 days stand here. That
+///   no register stands in two rows of one slot is the writer's care: it is the only one to write. A
+///   message of failures has the empty set. Slots come first in the key, since the oldest are pruned and
+///   the newest is asked for.
 /// - `register.id` begins at 0 and has no holes, which keeps the sets short.
 /// - Times are milliseconds since 1970 (UTC).
 const V1: &str = "

@@ -9,7 +9,7 @@ use super::lock::Lock;
 use super::schema;
 use super::{Entry, OpenError, Pending, StoreError};
 use jiff::{SignedDuration, Timestamp};
-use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
+use rusqlite::{Connection, Transaction, TransactionBehavior, params};
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
@@ -338,8 +338,8 @@ fn count(connection: &Connection) -> rusqlite::Result<Count> {
 
 /// The store's id and its highest number.
 fn identify(connection: &Connection) -> rusqlite::Result<(String, u64)> {
-    let id = connection.query_row("SELECT store FROM meta", [], |row| row.get(0)).optional()?;
-    Ok((id.unwrap_or_default(), count(connection)?.last.cast_unsigned()))
+    let id = connection.query_row("SELECT store FROM meta", [], |row| row.get(0))?;
+    Ok((id, count(connection)?.last.cast_unsigned()))
 }
 
 /// Makes the data directory, durably.
