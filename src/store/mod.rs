@@ -1,7 +1,30 @@
-//! The durable store.
+//! The durable store: one SQLite file that stands between the lines and the broker.
+//!
+//! An [`Entry`] is put, committed with its place in the outbox under a number of its own, offered to
+//! the MQTT session as [`Pending`], and leaves when the broker has signed for that very number. The
+//! store knows which slots have their readings, and keeps what was learned of meters and buses.
+//!
+//! It never offers what is not durable, never drops a row that nobody signed for, never gives a
+//! number twice, and never looks at a clock: time comes with what it is given.
+//!
+//! [`Writer`] is synchronous and holds the data directory's lock; [`start`] gives it to a task of its
+//! own, which groups commits, and everyone else holds a [`Handle`]. No type of the database library
+//! leaves this module.
+
+mod error;
+mod identity;
+mod learned;
+mod lock;
+mod schema;
+mod task;
+mod writer;
+
+pub use error::{OpenError, StoreError};
+pub use learned::{Fact, Scope};
+pub use task::{Handle, Lost, start};
+pub use writer::{Committed, Writer};
 
 use jiff::Timestamp;
-use tokio::sync::watch;
 
 /// One message on its way into the store: what it is the readings of, and its text.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -14,7 +37,7 @@ pub struct Entry {
     pub meter: String,
     /// Task.
     pub task: String,
-    /// The instant that the readings are for.
+    /// The instant that the readings are for; the store tells slots apart by the millisecond.
     pub slot: Timestamp,
     /// Names of the registers that have a value here; with meter, task and slot they are the identity.
     pub registers: Vec<String>,
@@ -35,48 +58,3 @@ pub struct Pending {
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 #[error("the store has been closed")]
 pub struct Closed;
-
-/// The way to the store's task, for buses and for the MQTT session.
-#[derive(Clone, Debug)]
-pub struct Handle {
-    committed: watch::Receiver<u64>,
-}
-
-impl Handle {
-    /// Hands an entry over; waits while the store's queue is full. It is durable within the exposure time.
-    ///
-    /// # Errors
-    /// [`Closed`].
-    pub async fn put(&self, _entry: Entry) -> Result<(), Closed> {
-        unimplemented!()
-    }
-    /// Makes durable at once what was put so far: a round has ended.
-    ///
-    /// # Errors
-    /// [`Closed`].
-    pub async fn flush(&self) -> Result<(), Closed> {
-        unimplemented!()
-    }
-    /// Up to `limit` unsigned messages with a number above `after`, in order.
-    ///
-    /// # Errors
-    /// [`Closed`].
-    pub async fn offer(&self, _after: u64, _limit: usize) -> Result<Vec<Pending>, Closed> {
-        unimplemented!()
-    }
-    /// The broker has signed for these; they leave the outbox.
-    ///
-    /// # Errors
-    /// [`Closed`].
-    pub async fn forget(&self, _seqs: Vec<u64>) -> Result<(), Closed> {
-        unimplemented!()
-    }
-    /// The highest number committed; changes when there is something new to offer.
-    pub fn committed(&self) -> watch::Receiver<u64> {
-        self.committed.clone()
-    }
-    /// Random id of this store, hexadecimal.
-    pub fn id(&self) -> &str {
-        unimplemented!()
-    }
-}
