@@ -1,1 +1,19 @@
-//! mqtt
+//! The way to the head-end (主站): topics, payloads, and the session that keeps the store's promise.
+//!
+//! What the store holds is published in order and leaves the store only when the broker has signed
+//! for it (PUBACK). This part never holds a message that the store does not hold, never changes a
+//! value, and never lets a type of the MQTT library out.
+
+mod connection;
+pub mod json;
+pub mod payload;
+pub mod session;
+pub mod status;
+pub mod topics;
+pub mod watch;
+
+pub use session::{Counters, Counts, Settings};
+pub use status::{Status, StatusMessage};
+
+/// Version of the payloads, the key `v` of every message. A change that breaks a reader raises it.
+pub const PAYLOAD_VERSION: u8 = 1;

@@ -1,1 +1,32 @@
-//! simulator
+//! Virtual meters on one virtual line: what `meterd simulate`, `meterd demo` and the tests read from.
+//!
+//! ```text
+//! scenario ─► VirtualMeter × n ─► VirtualLine ─► wire ─► port (pty · TCP)
+//!             house ◄─ load          ▲                      │
+//!                                    └──── octets heard ◄───┘
+//! ```
+//!
+//! Everything left of the port is pure: a seed and a time give the octets. Formats and layouts are those
+//! of the same catalogue that the daemon reads with, so a mistake in it shows in the golden frames,
+//! never here. A virtual meter only answers reads: it writes nothing and freezes nothing.
+
+mod calendar;
+mod house;
+mod line;
+mod listen;
+mod load;
+mod meter;
+mod pty;
+mod scenario;
+mod serve;
+mod tcp;
+mod wire;
+
+pub use calendar::{BadOffset, utc_offset};
+pub use house::Phases;
+pub use line::{Answer, Log, Said, Sent, VirtualLine};
+pub use listen::{BadListen, Bound, Listen, ListenError};
+pub use meter::{Fixed, MOST_TARIFFS, MeterSettings, VirtualMeter};
+
+pub use scenario::{DEFAULT_SEED, Fault, Faults, Scenario, TooMany};
+pub use serve::{Port, Running, bind, serve, spawn};

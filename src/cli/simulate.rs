@@ -1,0 +1,129 @@
+//! `meterd simulate`: virtual meters to read from, where there are none.
+
+use crate::clock::Clock;
+use crate::simulator::{self, Listen, MeterSettings, Scenario};
+use anyhow::Context;
+use dlt645::Address;
+use jiff::tz::Offset;
+use std::io::Write;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use tokio::signal::unix::{SignalKind, signal};
+
+/// Plays meters (电能表) on a virtual RS-485 line: a pseudo-terminal or a serial server on TCP.
+///
+/// Until it is interrupted it answers DL/T 645-2007 reads; values move with the time and are the same for the
+/// same seed. Octets are not paced: answers come at once after each meter's response delay.
+#[derive(Debug, clap::Args)]
+pub struct SimulateArgs {
+    /// This many households; each fourth is three-phase, each fifth feeds in around noon.
+    #[arg(long, value_name = "N", required_unless_present = "scenario", value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    meters: Option<u32>,
+
+    /// Meters from a scenario file, e.g. fixtures/scenarios/household.toml.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["meters", "start_address", "utc_offset"])]
+    scenario: Option<PathBuf>,
+
+    /// Where to listen: pty:PATH for a pseudo-terminal with a link at PATH, tcp://HOST:PORT for a serial server.
+    #[arg(long, value_name = "WHERE", default_value = "pty:/tmp/bus1")]
+    listen: Listen,
+
+    /// The same seed gives the same values at the same time; with --scenario it replaces that file's [default: 1].
+    #[arg(long, value_name = "S")]
+    seed: Option<u64>,
+
+    /// Address (通信地址) of the first meter; the others follow.
+    #[arg(long, value_name = "ADDRESS", default_value = "000000000001")]
+    start_address: Address,
+
+    /// What the meters' clocks are ahead of UTC.
+    #[arg(long, value_name = "±HH:MM", default_value = "+08:00", allow_hyphen_values = true, value_parser = simulator::utc_offset)]
+    utc_offset: Offset,
+}
+
+/// Runs until SIGINT or SIGTERM.
+///
+/// # Errors
+/// A scenario that is at fault, or a place where it cannot listen, in a sentence that says what to do.
+pub async fn run(args: SimulateArgs) -> anyhow::Result<ExitCode> {
+    let scenario = scenario(&args)?;
+    let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+    let port = simulator::bind(&args.listen).await?;
+    let bound = port.bound();
+    announce(&scenario, &bound).context("cannot print where it listens")?;
+    let stop = async {
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
+    };
+    let served = simulator::serve(scenario.line(), port, Clock::system(), stop).await;
+    served.with_context(|| format!("the virtual line {bound} broke"))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn scenario(args: &SimulateArgs) -> anyhow::Result<Scenario> {
+    let mut scenario = match (&args.scenario, args.meters) {
+        (Some(path), _) => {
+            let text = std::fs::read_to_string(path)
+                .with_context(|| format!("cannot read the scenario {}", path.display()))?;
+            Scenario::parse(&path.display().to_string(), &text)?
+        }
+        (None, count) => {
+            let seed = simulator::DEFAULT_SEED;
+            Scenario::households(count.unwrap_or(1), args.start_address, seed, args.utc_offset)?
+        }
+    };
+    scenario.seed = args.seed.unwrap_or(scenario.seed);
+    Ok(scenario)
+}
+
+/// One line a meter, where it listens, how to read it, and READY when a reader may come.
+fn announce(scenario: &Scenario, bound: &simulator::Bound) -> std::io::Result<()> {
+    let mut out = std::io::stdout().lock();
+    for MeterSettings { address, phases, solar, .. } in &scenario.meters {
+        let phases = phases.count();
+        let solar = if *solar { ", feeds in at noon" } else { "" };
+        writeln!(out, "meter {address}, {phases}-phase{solar}")?;
+    }
+    writeln!(out, "listening on {bound}, seed {}", scenario.seed)?;
+    if let Some(meter) = scenario.meters.first() {
+        let (port, address) = (bound.port_address(), meter.address);
+        writeln!(out, "read it with: meterd read --port {port} --address {address} active_energy_import")?;
+    }
+    writeln!(out, "READY {}", bound.port_address())?;
+    out.flush()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::{Args, Command, FromArgMatches};
+
+    fn parse(line: &str) -> Result<SimulateArgs, String> {
+        let command = SimulateArgs::augment_args(Command::new("simulate"));
+        let matches = command.try_get_matches_from(line.split(' ')).map_err(|e| e.to_string())?;
+        SimulateArgs::from_arg_matches(&matches).map_err(|e| e.to_string())
+    }
+
+    #[test]
+    fn meters_or_a_scenario_are_asked_for_and_not_both() {
+        assert!(parse("simulate").unwrap_err().contains("--meters"));
+        assert!(parse("simulate --meters 0").is_err());
+        assert!(parse("simulate --meters 2 --scenario x.toml").is_err());
+        let args =
+            parse("simulate --meters 2 --listen tcp://127.0.0.1:0 --utc-offset -03:30 --seed 5").unwrap();
+        let scenario = scenario(&args).unwrap();
+        assert_eq!((scenario.meters.len(), scenario.seed), (2, 5));
+        assert_eq!(scenario.meters[1].utc_offset.seconds(), -12_600);
+    }
+
+    #[test]
+    fn wrong_words_are_told_what_to_write() {
+        assert!(parse("simulate --meters 2 --listen /tmp/bus1").unwrap_err().contains("pty:/tmp/bus1"));
+        assert!(parse("simulate --meters 2 --utc-offset Shanghai").unwrap_err().contains("+08:00"));
+        assert!(parse("simulate --meters 2 --start-address x").unwrap_err().contains("12 decimal digits"));
+        let args = parse("simulate --scenario /nowhere/s.toml").unwrap();
+        assert!(scenario(&args).unwrap_err().to_string().contains("/nowhere/s.toml"));
+    }
+}

@@ -1,0 +1,203 @@
+//! `meterd watch`: what gateways publish, as it comes, for a person to read.
+
+pub mod lines;
+
+use crate::config::{Mqtt, MqttVersion};
+use crate::mqtt::watch::{Pattern, Seen, Watch, follow};
+use lines::Paint;
+use std::io::{self, IsTerminal, Write};
+use std::ops::ControlFlow;
+use std::process::ExitCode;
+use std::str::FromStr;
+
+/// Shows readings and failures of gateways as they are published; Ctrl-C ends it.
+#[derive(Clone, Debug, clap::Args)]
+pub struct WatchArgs {
+    /// The broker.
+    #[arg(long, value_name = "mqtt://HOST:PORT", default_value = "mqtt://127.0.0.1:1883")]
+    url: BrokerUrl,
+    /// First levels of the topics, as `prefix` in `[mqtt]`.
+    #[arg(long, value_name = "PREFIX", default_value = "meterd/v1")]
+    prefix: String,
+    /// Name of a gateway; + for all.
+    #[arg(long, value_name = "GATEWAY", default_value = "+")]
+    gateway: String,
+    /// Names of meter points; * for any text, ? for one character.
+    #[arg(long, value_name = "PATTERN", default_value = "*")]
+    meter: String,
+    /// Version of MQTT.
+    #[arg(long, value_name = "VERSION", default_value = "3.1.1", value_parser = mqtt_version)]
+    mqtt: MqttVersion,
+    /// The payloads as they come, one a line, instead of readings.
+    #[arg(long)]
+    json: bool,
+}
+
+/// `mqtt://host:port`.
+#[derive(Clone, PartialEq, Eq, Debug)]
+struct BrokerUrl {
+    host: String,
+    port: u16,
+}
+
+/// MQTT's registered port.
+const PORT: u16 = 1883;
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+enum BadUrl {
+    #[error("write the broker as mqtt://host:port, e.g. mqtt://192.168.1.10:1883")]
+    Form,
+    #[error("TLS is not built in; write mqtt://host:port")]
+    Tls,
+    #[error("a name and password are not supported here; write mqtt://host:port")]
+    Credentials,
+}
+
+impl FromStr for BrokerUrl {
+    type Err = BadUrl;
+
+    fn from_str(text: &str) -> Result<Self, BadUrl> {
+        if text.starts_with("mqtts://") {
+            return Err(BadUrl::Tls);
+        }
+        let rest = text.strip_prefix("mqtt://").unwrap_or(text);
+        let rest = rest.strip_suffix('/').unwrap_or(rest);
+        if rest.contains('@') {
+            return Err(BadUrl::Credentials);
+        }
+        let (host, port) = match rest.strip_prefix('[') {
+            Some(v6) => v6.split_once(']').ok_or(BadUrl::Form)?,
+            None => rest.split_at(rest.find(':').unwrap_or(rest.len())),
+        };
+        let port = match port.strip_prefix(':') {
+            Some(port) => port.parse().or(Err(BadUrl::Form))?,
+            None if port.is_empty() => PORT,
+            None => return Err(BadUrl::Form),
+        };
+        if host.is_empty() || host.contains(['/', ' ']) || port == 0 {
+            return Err(BadUrl::Form);
+        }
+        Ok(Self { host: host.to_owned(), port })
+    }
+}
+
+fn mqtt_version(text: &str) -> Result<MqttVersion, &'static str> {
+    match text {
+        "3.1.1" | "4" => Ok(MqttVersion::V4),
+        "5" | "5.0" => Ok(MqttVersion::V5),
+        _ => Err("write 3.1.1 or 5"),
+    }
+}
+
+/// Runs until Ctrl-C, or until nobody reads its output.
+///
+/// # Errors
+/// The output cannot be written, or Ctrl-C cannot be waited for.
+pub async fn run(args: WatchArgs) -> anyhow::Result<ExitCode> {
+    let BrokerUrl { host, port } = args.url;
+    let prefix = args.prefix.trim_end_matches('/').to_owned();
+    anyhow::ensure!(
+        !prefix.is_empty() && !prefix.contains(['+', '#']),
+        "--prefix is the first levels of the topics without + and #, e.g. meterd/v1"
+    );
+    anyhow::ensure!(
+        !args.gateway.is_empty() && !args.gateway.contains(['/', '#']),
+        "--gateway is the name of one gateway, or + for all"
+    );
+    anyhow::ensure!(
+        !args.meter.is_empty() && !args.meter.contains(['/', '+', '#']),
+        "--meter is a name with * for any text and ? for one character, e.g. 'flat-*'"
+    );
+    let mqtt = Mqtt { host, port, version: args.mqtt, prefix };
+    let watch = Watch { mqtt, gateway: args.gateway, meters: Pattern::new(&args.meter) };
+    let paint = Paint::of_terminal(io::stdout().is_terminal());
+    let mut failed = None;
+    let following = follow(&watch, |seen| match show(&seen, args.json, paint) {
+        Ok(()) => ControlFlow::Continue(()),
+        Err(error) => {
+            failed = Some(error);
+            ControlFlow::Break(())
+        }
+    });
+    tokio::select! {
+        () = following => {}
+        interrupted = tokio::signal::ctrl_c() => interrupted?,
+    }
+    match failed {
+        // The reader of our output has seen enough: `meterd watch | head`.
+        Some(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(ExitCode::SUCCESS),
+        Some(error) => Err(error.into()),
+        None => Ok(ExitCode::SUCCESS),
+    }
+}
+
+/// Readings and status go to the output, the state of our own connection to the error output.
+fn show(seen: &Seen, json: bool, paint: Paint) -> io::Result<()> {
+    match seen {
+        Seen::Data { payload, .. } | Seen::Status { payload, .. } if json => {
+            let mut out = io::stdout().lock();
+            out.write_all(payload)?;
+            out.write_all(b"\n")?;
+            out.flush()
+        }
+        Seen::Data { .. } | Seen::Status { .. } => {
+            let mut out = io::stdout().lock();
+            lines::of(seen, paint).iter().try_for_each(|line| writeln!(out, "{line}"))?;
+            out.flush()
+        }
+        Seen::Connected | Seen::Lost { .. } | Seen::Unreadable { .. } => {
+            let mut out = io::stderr().lock();
+            lines::of(seen, Paint::Plain).iter().try_for_each(|line| writeln!(out, "{line}"))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn url(text: &str) -> Result<(String, u16), BadUrl> {
+        text.parse::<BrokerUrl>().map(|url| (url.host, url.port))
+    }
+
+    #[test]
+    fn broker_is_a_host_and_a_port() {
+        for (text, host, port) in [
+            ("mqtt://192.168.1.10:1884", "192.168.1.10", 1884),
+            ("mqtt://broker.example/", "broker.example", 1883),
+            ("localhost:1", "localhost", 1),
+            ("mqtt://[::1]:1883", "::1", 1883),
+            ("[fe80::1]", "fe80::1", 1883),
+        ] {
+            assert_eq!(url(text), Ok((host.to_owned(), port)), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_broker_is_refused_with_what_to_write() {
+        for text in [
+            "",
+            "mqtt://",
+            "mqtt://:1883",
+            "http://x",
+            "h:0",
+            "h:70000",
+            "h:",
+            "[::1",
+            "[::1]1",
+            "a/b",
+            "::1",
+        ] {
+            assert_eq!(url(text), Err(BadUrl::Form), "{text}");
+        }
+        assert_eq!(url("mqtts://broker:8883"), Err(BadUrl::Tls));
+        assert_eq!(url("mqtt://me:secret@broker"), Err(BadUrl::Credentials));
+    }
+
+    #[test]
+    fn versions_of_mqtt_have_two_names_each() {
+        assert_eq!(mqtt_version("3.1.1"), Ok(MqttVersion::V4));
+        assert_eq!(mqtt_version("5"), Ok(MqttVersion::V5));
+        assert!(mqtt_version("3").is_err());
+    }
+}

@@ -1,0 +1,234 @@
+//! Lines of `watch` and `demo`: a reading, a failure or a change of status each. Pure.
+
+use crate::mqtt::StatusMessage;
+use crate::mqtt::payload::{Body, FailureJson, ReadingJson};
+use crate::mqtt::status::{ClockWord, Offline, State};
+use crate::mqtt::watch::Seen;
+use crate::reading::Quality;
+use std::fmt::Write;
+
+/// Whether lines have colour.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Paint {
+    /// None: a file, a pipe, or <https://no-color.org>.
+    Plain,
+    /// ANSI.
+    Colour,
+}
+
+/// Widths of the columns before the quality; with a name of usual length a line has 80 columns at most.
+const METER: usize = 13;
+const REGISTER: usize = 27;
+const VALUE: usize = 12;
+const UNIT: usize = 5;
+
+const RED: &str = "\x1b[31m";
+const GREEN: &str = "\x1b[32m";
+const YELLOW: &str = "\x1b[33m";
+
+impl Paint {
+    /// Colour on a terminal, unless `NO_COLOR` is set.
+    pub fn of_terminal(is_terminal: bool) -> Self {
+        let unwanted = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+        if is_terminal && !unwanted { Self::Colour } else { Self::Plain }
+    }
+
+    fn on(self, colour: &str, text: String) -> String {
+        match self {
+            Self::Plain => text,
+            Self::Colour => format!("{colour}{text}\x1b[0m"),
+        }
+    }
+}
+
+/// What is to be shown of what was seen, a line each.
+pub fn of(seen: &Seen, paint: Paint) -> Vec<String> {
+    match seen {
+        Seen::Data { message, .. } => data(&message.body, paint),
+        Seen::Status { message, .. } => vec![status(message, paint)],
+        Seen::Connected => vec!["connected to the broker; waiting for readings".to_owned()],
+        Seen::Lost { why, retry_in } => {
+            vec![format!(
+                "no connection to the broker: {why}; next attempt in {:.0} s",
+                retry_in.as_secs_f32()
+            )]
+        }
+        Seen::Unreadable { topic, why } => vec![format!("{topic}: not a message of version 1: {why}")],
+    }
+}
+
+/// Readings first, then failures, in the order of the message.
+pub fn data(body: &Body, paint: Paint) -> Vec<String> {
+    let readings = body.readings.iter().map(|r| reading(body, r, paint));
+    readings.chain(body.failures.iter().map(|f| failure(body, f, paint))).collect()
+}
+
+fn reading(body: &Body, reading: &ReadingJson, paint: Paint) -> String {
+    let mut line = begin(&reading.taken_at, &body.meter, &reading.register);
+    pad_left(&mut line, &reading.value.to_string(), VALUE);
+    line.push(' ');
+    pad(&mut line, reading.unit.as_deref().unwrap_or_default(), UNIT);
+    line.push(' ');
+    line.push_str(quality(reading.quality));
+    for extra in
+        [reading.at.as_deref().map(|at| format!("at {at}")), reading.why.clone()].into_iter().flatten()
+    {
+        // Writing to a String cannot fail.
+        let _ = write!(line, ", {extra}");
+    }
+    match reading.quality {
+        Quality::Good => line,
+        Quality::Suspect | Quality::NotFrozen | Quality::ClockOff => paint.on(YELLOW, line),
+    }
+}
+
+fn failure(body: &Body, failure: &FailureJson, paint: Paint) -> String {
+    let mut line = begin(&body.slot, &body.meter, &failure.register);
+    line.push_str(failure.reason.word());
+    if !failure.detail.is_empty() {
+        line.push_str(": ");
+        line.push_str(&failure.detail);
+    }
+    paint.on(RED, line)
+}
+
+const fn quality(quality: Quality) -> &'static str {
+    match quality {
+        Quality::Good => "good",
+        Quality::Suspect => "suspect",
+        Quality::NotFrozen => "not frozen",
+        Quality::ClockOff => "clock off",
+    }
+}
+
+fn status(message: &StatusMessage, paint: Paint) -> String {
+    let time = message.since.as_deref().map_or("--:--:--", time_of_day);
+    let mut line = format!("{time} gateway {}", message.gateway);
+    match message.state {
+        State::Online => {
+            line.push_str(" is online");
+            if let Some(version) = &message.version {
+                line.push_str(" with meterd ");
+                line.push_str(version);
+            }
+            match (message.clock, &message.clock_detail) {
+                (None | Some(ClockWord::Trusted), _) => paint.on(GREEN, line),
+                (Some(_), detail) => {
+                    line.push_str("; it does not trust its clock");
+                    line.extend(detail.iter().flat_map(|detail| [": ", detail]));
+                    paint.on(YELLOW, line)
+                }
+            }
+        }
+        State::Offline => {
+            line.push_str(match message.reason {
+                Some(Offline::Shutdown) => " is offline: stopped in order",
+                Some(Offline::ConnectionLost) => " is offline: connection lost",
+                None => " is offline",
+            });
+            paint.on(RED, line)
+        }
+    }
+}
+
+fn begin(time: &str, meter: &str, register: &str) -> String {
+    let mut line = format!("{} ", time_of_day(time));
+    pad(&mut line, meter, METER);
+    line.push(' ');
+    pad(&mut line, register, REGISTER);
+    line.push(' ');
+    line
+}
+
+/// `10:15:00` of `2026-11-21T10:15:00.431+08:00`: local to the gateway, as it stands in the message.
+fn time_of_day(instant: &str) -> &str {
+    instant.get(11..19).unwrap_or(instant)
+}
+
+fn pad(line: &mut String, text: &str, width: usize) {
+    line.push_str(text);
+    line.extend(std::iter::repeat_n(' ', width.saturating_sub(columns(text))));
+}
+
+fn pad_left(line: &mut String, text: &str, width: usize) {
+    line.extend(std::iter::repeat_n(' ', width.saturating_sub(columns(text))));
+    line.push_str(text);
+}
+
+/// Columns on a terminal: 总表 has four.
+fn columns(text: &str) -> usize {
+    unicode_width::UnicodeWidthStr::width(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::mqtt::payload::DataMessage;
+
+    const MESSAGE: &str = r#"{"v":1,"store":"8f3c","seq":7,"gateway":"gw01","meter":"flat-101",
+        "address":"000012345678","archive":"a","task":"live","source":"present",
+        "slot":"2026-11-21T10:15:00+08:00","day":null,"meter_time":null,"clock_offset_s":null,"backfilled":false,
+        "readings":[
+          {"register":"voltage_l1","obis":"1-0:32.7.0","di":"02010100","value":220.0,"unit":"V","quality":"good",
+           "taken_at":"2026-11-21T10:15:00.431+08:00"},
+          {"register":"reactive_energy_combined_1","di":"00030000","value":123456.78,"unit":"kvarh",
+           "quality":"suspect","why":"it fell","taken_at":"2026-11-21T10:15:01.431+08:00"},
+          {"register":"demand_active_import_max","di":"01010000","value":0.1234,"at":"2026-11-20T18:30","unit":"kW",
+           "quality":"good","taken_at":"2026-11-21T10:15:02.000+08:00"},
+          {"register":"meter_address","di":"04000401","value":"000012345678","quality":"good",
+           "taken_at":"2026-11-21T10:15:03.000+08:00"}],
+        "failures":[{"register":"current_l1","di":"02020100","reason":"refused","detail":"no requested data"}]}"#;
+
+    fn shown(message: &str, paint: Paint) -> Vec<String> {
+        data(&DataMessage::parse(message.as_bytes()).unwrap().body, paint)
+    }
+
+    #[test]
+    fn a_reading_is_a_line_with_the_value_under_the_value() {
+        let expected = [
+            "10:15:00 flat-101      voltage_l1                         220.0 V     good",
+            "10:15:01 flat-101      reactive_energy_combined_1     123456.78 kvarh suspect, it fell",
+            "10:15:02 flat-101      demand_active_import_max          0.1234 kW    good, at 2026-11-20T18:30",
+            "10:15:03 flat-101      meter_address               000012345678       good",
+            "10:15:00 flat-101      current_l1                  refused: no requested data",
+        ];
+        assert_eq!(shown(MESSAGE, Paint::Plain), expected);
+    }
+
+    #[test]
+    fn a_line_of_usual_names_has_80_columns_at_most() {
+        let frozen = MESSAGE.replace("\"good\"", "\"not_frozen\"").replace(",\"why\":\"it fell\"", "");
+        let frozen = frozen.replace(",\"at\":\"2026-11-20T18:30\"", "");
+        for line in shown(&frozen, Paint::Plain) {
+            assert!(columns(&line) <= 80, "{} columns: {line}", columns(&line));
+        }
+    }
+
+    #[test]
+    fn chinese_names_keep_the_columns() {
+        let lines = shown(&MESSAGE.replace("flat-101", "总表"), Paint::Plain);
+        assert_eq!(lines[0], "10:15:00 总表          voltage_l1                         220.0 V     good");
+    }
+
+    #[test]
+    fn only_what_is_not_good_has_colour() {
+        let lines = shown(MESSAGE, Paint::Colour);
+        assert!(!lines[0].contains('\x1b'), "{}", lines[0]);
+        assert!(lines[1].starts_with(YELLOW) && lines[1].ends_with("\x1b[0m"));
+        assert!(lines[4].starts_with(RED));
+    }
+
+    #[test]
+    fn status_is_said_in_words() {
+        let line = |json: &str| status(&serde_json::from_str(json).unwrap(), Paint::Plain);
+        let online = r#"{"v":1,"state":"online","gateway":"gw01","version":"0.1.0","since":"2026-11-21T10:15:00+08:00","store":"8f","clock":"trusted"}"#;
+        assert_eq!(line(online), "10:15:00 gateway gw01 is online with meterd 0.1.0");
+        let unsure = online.replace("\"trusted\"", "\"unsynchronised\",\"clock_detail\":\"not set\"");
+        assert_eq!(
+            line(&unsure),
+            "10:15:00 gateway gw01 is online with meterd 0.1.0; it does not trust its clock: not set"
+        );
+        let lost = r#"{"v":1,"state":"offline","gateway":"gw01","reason":"connection_lost"}"#;
+        assert_eq!(line(lost), "--:--:-- gateway gw01 is offline: connection lost");
+    }
+}

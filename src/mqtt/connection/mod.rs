@@ -1,0 +1,191 @@
+//! One connection to a broker, from CONNECT to its first fault; there is no second life in it.
+//!
+//! The library's types stay in here. A connection is a [`Client`] that takes packets, [`Events`] that
+//! come out, and a [`Pump`] that must be polled beside them. The pump is never cancelled half-way
+//! through a packet: the library would then hold a message for sent that never left.
+
+mod v4;
+mod v5;
+
+use crate::config::MqttVersion;
+use std::convert::Infallible;
+use std::pin::Pin;
+use std::time::Duration;
+use tokio::sync::mpsc;
+
+/// Packets that may wait between us and the library; the window is smaller, so that it is never full.
+const REQUESTS: usize = 128;
+/// Events that may wait for us. When it is full the pump waits, and with it the socket.
+const EVENTS: usize = 128;
+/// How long TCP, CONNECT and CONNACK may take together.
+const CONNECT_TIMEOUT_S: u64 = 10;
+/// The largest packet that we take or send by ourselves; a broker may name a smaller one.
+const MAX_PACKET: u32 = 1024 * 1024;
+/// MQTT keep alive (MQTT 3.1.1 clause 3.1.2.10); a silent peer is noticed within twice this.
+const KEEP_ALIVE: Duration = Duration::from_secs(30);
+
+/// Whom to connect to, and as whom.
+#[derive(Clone, Debug)]
+pub(super) struct Options {
+    pub(super) host: String,
+    pub(super) port: u16,
+    pub(super) version: MqttVersion,
+    pub(super) client_id: String,
+    /// Retained, QoS 1.
+    pub(super) last_will: Option<Publish>,
+    /// The most messages in flight, at least 1.
+    pub(super) window: u16,
+}
+
+/// A topic and what is published there.
+#[derive(Clone, Debug)]
+pub(super) struct Publish {
+    pub(super) topic: String,
+    pub(super) payload: Vec<u8>,
+}
+
+/// What happens on a connection.
+#[derive(Debug)]
+pub(super) enum Event {
+    /// The broker took us in (CONNACK).
+    Connected {
+        /// The most messages in flight that the broker allows (MQTT 5).
+        receive_max: u16,
+        /// The largest packet that the broker takes.
+        max_packet: usize,
+    },
+    /// The oldest message not yet sent left with this packet id.
+    Sent(u16),
+    /// The broker signed for this packet id (PUBACK).
+    Signed(u16),
+    /// The broker refuses this packet id (PUBACK with a reason from 80H, MQTT 5).
+    Refused(u16, String),
+    /// A message for us.
+    Received(Publish),
+    /// The broker refuses a subscription.
+    NotSubscribed,
+    /// Our DISCONNECT left.
+    Disconnected,
+    /// The end; no event follows.
+    Fault(Fault),
+}
+
+/// Why a connection ended, or never began.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+pub(super) enum Fault {
+    /// No connection, or it broke; in the words of the system or the library.
+    #[error("{0}")]
+    Lost(String),
+    /// No CONNACK, or no answer to a ping.
+    #[error("the broker does not answer")]
+    Silent,
+    /// The broker refuses us (CONNACK); in the protocol's words.
+    #[error("the broker refuses the connection: {0}")]
+    NotAccepted(String),
+    /// The library would hold a message back behind a packet id in use; the window makes it impossible.
+    #[error("packet id {0} was still in use")]
+    Collision(u16),
+}
+
+/// A packet that the library did not take: its queue is full, or it has ended, or the topic has a wildcard.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+#[error("the packet was not taken")]
+pub(super) struct NotTaken;
+
+/// What takes our packets.
+#[derive(Debug)]
+pub(super) enum Client {
+    V4(rumqttc::AsyncClient),
+    V5(rumqttc::v5::AsyncClient),
+}
+
+/// What comes out of a connection; the last one is a fault.
+pub(super) type Events = mpsc::Receiver<Event>;
+/// What moves the connection; it never ends by itself.
+pub(super) type Pump = Pin<Box<dyn Future<Output = Infallible> + Send>>;
+
+/// Makes a connection; nothing moves until the pump is polled.
+pub(super) fn open(options: &Options) -> (Client, Events, Pump) {
+    let (sender, events) = mpsc::channel(EVENTS);
+    match options.version {
+        MqttVersion::V4 => {
+            let (client, eventloop) = v4::open(options);
+            (Client::V4(client), events, Box::pin(v4::pump(eventloop, sender)))
+        }
+        MqttVersion::V5 => {
+            let (client, eventloop) = v5::open(options);
+            (Client::V5(client), events, Box::pin(v5::pump(eventloop, sender)))
+        }
+    }
+}
+
+impl Client {
+    /// Publishes with QoS 1, at once or not at all.
+    pub(super) fn publish(&self, publish: Publish, retain: bool) -> Result<(), NotTaken> {
+        let Publish { topic, payload } = publish;
+        match self {
+            Self::V4(c) => c.try_publish(topic, rumqttc::QoS::AtLeastOnce, retain, payload).or(Err(NotTaken)),
+            Self::V5(c) => c
+                .try_publish(topic, rumqttc::v5::mqttbytes::QoS::AtLeastOnce, retain, payload)
+                .or(Err(NotTaken)),
+        }
+    }
+
+    /// Subscribes with QoS 0: an onlooker needs no receipt.
+    pub(super) fn subscribe(&self, filter: String) -> Result<(), NotTaken> {
+        match self {
+            Self::V4(c) => c.try_subscribe(filter, rumqttc::QoS::AtMostOnce).or(Err(NotTaken)),
+            Self::V5(c) => c.try_subscribe(filter, rumqttc::v5::mqttbytes::QoS::AtMostOnce).or(Err(NotTaken)),
+        }
+    }
+
+    /// Says farewell; the broker then forgets the last will.
+    pub(super) fn disconnect(&self) -> Result<(), NotTaken> {
+        match self {
+            Self::V4(c) => c.try_disconnect().or(Err(NotTaken)),
+            Self::V5(c) => c.try_disconnect().or(Err(NotTaken)),
+        }
+    }
+}
+
+/// The library joins host and port with a colon, so an IPv6 address needs its brackets.
+fn bracketed(host: &str) -> String {
+    if host.contains(':') && !host.starts_with('[') { format!("[{host}]") } else { host.to_owned() }
+}
+
+/// `NotAuthorized` as `not authorized`.
+fn in_words(code: impl std::fmt::Debug) -> String {
+    let mut words = String::new();
+    for (place, c) in format!("{code:?}").char_indices() {
+        if c.is_uppercase() && place > 0 {
+            words.push(' ');
+        }
+        words.extend(c.to_lowercase());
+    }
+    words
+}
+
+/// An operating system's error without the number that follows it.
+fn of_system(error: &std::io::Error) -> String {
+    let text = error.to_string();
+    text.split_once(" (os error").map_or(text.clone(), |(said, _)| said.to_lowercase())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_ipv6_host_has_brackets_once() {
+        assert_eq!(bracketed("::1"), "[::1]");
+        assert_eq!(bracketed("[::1]"), "[::1]");
+        assert_eq!(bracketed("broker.example"), "broker.example");
+    }
+
+    #[test]
+    fn codes_and_errors_are_read_by_people() {
+        assert_eq!(in_words(rumqttc::ConnectReturnCode::NotAuthorized), "not authorized");
+        let refused = std::io::Error::from_raw_os_error(libc::ECONNREFUSED);
+        assert_eq!(of_system(&refused), "connection refused");
+    }
+}

@@ -1,0 +1,91 @@
+//! MQTT 3.1.1.
+
+use super::{CONNECT_TIMEOUT_S, Event, Fault, KEEP_ALIVE, MAX_PACKET, Options, Publish, REQUESTS};
+use super::{bracketed, in_words, of_system};
+use rumqttc::{
+    AsyncClient, ConnectionError, EventLoop, Incoming, LastWill, MqttOptions, NetworkOptions, Outgoing, QoS,
+    StateError, SubscribeReasonCode,
+};
+use std::convert::Infallible;
+use tokio::sync::mpsc;
+
+pub(super) fn open(options: &Options) -> (AsyncClient, EventLoop) {
+    let mut mqtt = MqttOptions::new(&options.client_id, bracketed(&options.host), options.port);
+    mqtt.set_clean_session(true)
+        .set_keep_alive(KEEP_ALIVE)
+        .set_inflight(options.window.max(1))
+        .set_max_packet_size(MAX_PACKET as usize, MAX_PACKET as usize);
+    if let Some(Publish { topic, payload }) = options.last_will.clone() {
+        mqtt.set_last_will(LastWill::new(topic, payload, QoS::AtLeastOnce, true));
+    }
+    let (client, mut eventloop) = AsyncClient::new(mqtt, REQUESTS);
+    let mut network = NetworkOptions::new();
+    network.set_tcp_nodelay(true);
+    network.set_connection_timeout(CONNECT_TIMEOUT_S);
+    eventloop.set_network_options(network);
+    (client, eventloop)
+}
+
+pub(super) async fn pump(mut eventloop: EventLoop, events: mpsc::Sender<Event>) -> Infallible {
+    loop {
+        let event = match eventloop.poll().await {
+            Ok(rumqttc::Event::Incoming(packet)) => incoming(packet),
+            Ok(rumqttc::Event::Outgoing(packet)) => outgoing(&packet),
+            Err(error) => Some(Event::Fault(fault(error))),
+        };
+        let Some(event) = event else { continue };
+        let last = matches!(event, Event::Fault(_));
+        if events.send(event).await.is_err() || last {
+            // Polling on would connect again with the library's own idea of what is pending.
+            return std::future::pending().await;
+        }
+    }
+}
+
+#[expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "a foreign enum; the rest does not concern a client at QoS 1"
+)]
+fn incoming(packet: Incoming) -> Option<Event> {
+    match packet {
+        Incoming::ConnAck(_) => {
+            Some(Event::Connected { receive_max: u16::MAX, max_packet: MAX_PACKET as usize })
+        }
+        Incoming::PubAck(ack) => Some(Event::Signed(ack.pkid)),
+        Incoming::Publish(p) => {
+            Some(Event::Received(Publish { topic: p.topic, payload: p.payload.to_vec() }))
+        }
+        Incoming::SubAck(ack) if ack.return_codes.contains(&SubscribeReasonCode::Failure) => {
+            Some(Event::NotSubscribed)
+        }
+        _ => None,
+    }
+}
+
+#[expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "a foreign enum; the rest does not concern a client at QoS 1"
+)]
+pub(super) fn outgoing(packet: &Outgoing) -> Option<Event> {
+    match packet {
+        Outgoing::Publish(pkid) => Some(Event::Sent(*pkid)),
+        Outgoing::AwaitAck(pkid) => Some(Event::Fault(Fault::Collision(*pkid))),
+        Outgoing::Disconnect => Some(Event::Disconnected),
+        _ => None,
+    }
+}
+
+#[expect(clippy::wildcard_enum_match_arm, reason = "a foreign enum; its own words say the rest")]
+fn fault(error: ConnectionError) -> Fault {
+    match error {
+        ConnectionError::NetworkTimeout
+        | ConnectionError::FlushTimeout
+        | ConnectionError::MqttState(StateError::AwaitPingResp) => Fault::Silent,
+        ConnectionError::ConnectionRefused(code) => Fault::NotAccepted(in_words(code)),
+        ConnectionError::Io(error) | ConnectionError::MqttState(StateError::Io(error)) => {
+            Fault::Lost(of_system(&error))
+        }
+        ConnectionError::MqttState(state) => Fault::Lost(state.to_string()),
+        other => Fault::Lost(other.to_string()),
+    }
+}

@@ -1,0 +1,96 @@
+//! MQTT 5.
+
+use super::{CONNECT_TIMEOUT_S, Event, Fault, KEEP_ALIVE, MAX_PACKET, Options, Publish, REQUESTS};
+use super::{bracketed, in_words, of_system, v4};
+use rumqttc::NetworkOptions;
+use rumqttc::v5::mqttbytes::QoS;
+use rumqttc::v5::mqttbytes::v5::{LastWill, PubAckReason, SubscribeReasonCode};
+use rumqttc::v5::{AsyncClient, ConnectionError, EventLoop, Incoming, MqttOptions, StateError};
+use std::convert::Infallible;
+use tokio::sync::mpsc;
+
+pub(super) fn open(options: &Options) -> (AsyncClient, EventLoop) {
+    let mut mqtt = MqttOptions::new(&options.client_id, bracketed(&options.host), options.port);
+    let mut network = NetworkOptions::new();
+    network.set_tcp_nodelay(true);
+    network.set_connection_timeout(CONNECT_TIMEOUT_S);
+    mqtt.set_clean_start(true)
+        .set_keep_alive(KEEP_ALIVE)
+        .set_outgoing_inflight_upper_limit(options.window.max(1))
+        // Left alone, the library takes 10 KiB at most.
+        .set_max_packet_size(Some(MAX_PACKET))
+        .set_connection_timeout(CONNECT_TIMEOUT_S)
+        .set_network_options(network);
+    if let Some(Publish { topic, payload }) = options.last_will.clone() {
+        mqtt.set_last_will(LastWill::new(topic, payload, QoS::AtLeastOnce, true, None));
+    }
+    AsyncClient::new(mqtt, REQUESTS)
+}
+
+pub(super) async fn pump(mut eventloop: EventLoop, events: mpsc::Sender<Event>) -> Infallible {
+    loop {
+        let event = match eventloop.poll().await {
+            Ok(rumqttc::v5::Event::Incoming(packet)) => incoming(packet),
+            Ok(rumqttc::v5::Event::Outgoing(packet)) => v4::outgoing(&packet),
+            Err(error) => Some(Event::Fault(fault(error))),
+        };
+        let Some(event) = event else { continue };
+        let last = matches!(event, Event::Fault(_));
+        if events.send(event).await.is_err() || last {
+            // Polling on would connect again with the library's own idea of what is pending.
+            return std::future::pending().await;
+        }
+    }
+}
+
+#[expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "a foreign enum; the rest does not concern a client at QoS 1"
+)]
+fn incoming(packet: Incoming) -> Option<Event> {
+    match packet {
+        Incoming::ConnAck(ack) => {
+            let (receive_max, max_packet) =
+                ack.properties.map_or((None, None), |p| (p.receive_max, p.max_packet_size));
+            Some(Event::Connected {
+                receive_max: receive_max.unwrap_or(u16::MAX),
+                max_packet: max_packet.unwrap_or(MAX_PACKET) as usize,
+            })
+        }
+        Incoming::PubAck(ack) => Some(match ack.reason {
+            PubAckReason::Success | PubAckReason::NoMatchingSubscribers => Event::Signed(ack.pkid),
+            reason => {
+                let said = ack.properties.and_then(|p| p.reason_string);
+                let words = in_words(reason);
+                Event::Refused(ack.pkid, said.map_or(words.clone(), |said| format!("{words} ({said})")))
+            }
+        }),
+        Incoming::Publish(p) => Some(Event::Received(Publish {
+            topic: String::from_utf8_lossy(&p.topic).into_owned(),
+            payload: p.payload.to_vec(),
+        })),
+        Incoming::SubAck(ack)
+            if !ack.return_codes.iter().all(|code| matches!(code, SubscribeReasonCode::Success(_))) =>
+        {
+            Some(Event::NotSubscribed)
+        }
+        _ => None,
+    }
+}
+
+#[expect(clippy::wildcard_enum_match_arm, reason = "a foreign enum; its own words say the rest")]
+fn fault(error: ConnectionError) -> Fault {
+    match error {
+        ConnectionError::Timeout(_) | ConnectionError::MqttState(StateError::AwaitPingResp) => Fault::Silent,
+        ConnectionError::ConnectionRefused(code) => Fault::NotAccepted(in_words(code)),
+        ConnectionError::Io(error) | ConnectionError::MqttState(StateError::Io(error)) => {
+            Fault::Lost(of_system(&error))
+        }
+        ConnectionError::MqttState(StateError::ServerDisconnect { reason_code, reason_string }) => {
+            let said = reason_string.map(|said| format!(" ({said})")).unwrap_or_default();
+            Fault::Lost(format!("the broker ended the connection: {}{said}", in_words(reason_code)))
+        }
+        ConnectionError::MqttState(state) => Fault::Lost(state.to_string()),
+        other => Fault::Lost(other.to_string()),
+    }
+}

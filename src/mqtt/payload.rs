@@ -1,0 +1,282 @@
+//! Payloads: a public contract, described by `fixtures/schema/data.schema.json`.
+//!
+//! A message is made once, when its report goes into the store, without its number; the number is
+//! put before it when it is published. Nothing here rounds, scales or estimates.
+
+use super::json::{self, Number, Scalar};
+use super::{PAYLOAD_VERSION, StatusMessage, topics};
+use crate::config::Plan;
+use crate::reading::{Failure, Quality, Reading, Reason, Report, Source};
+use crate::store;
+use dlt645::format::Value;
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+use rust_decimal::Decimal;
+use schemars::{JsonSchema, Schema};
+use serde::{Deserialize, Serialize};
+use std::fmt::Write;
+
+/// One message on a data topic: a meter, a task and a slot.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, JsonSchema)]
+#[schemars(title = "meterd data message")]
+pub struct DataMessage {
+    /// Version of the payload.
+    #[schemars(extend("const" = PAYLOAD_VERSION))]
+    pub v: u8,
+    /// Id of the store whose number `seq` is. A store made anew has a new id.
+    pub store: String,
+    /// Number of the message in its store, gapless from 1. A message that is sent again keeps it.
+    pub seq: u64,
+    /// All the rest.
+    #[serde(flatten)]
+    pub body: Body,
+}
+
+/// A data message without its number, as it lies in the store.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
+pub struct Body {
+    /// Name of the gateway.
+    pub gateway: String,
+    /// Name of the meter point; it stays when the meter is exchanged.
+    pub meter: String,
+    /// Address of the meter that was asked, as on its plate.
+    pub address: String,
+    /// Revision of the archive of meters that was in force.
+    pub archive: String,
+    /// Name of the task.
+    pub task: String,
+    /// Where in the meter the values come from.
+    pub source: Source,
+    /// The instant that the readings are for.
+    #[schemars(extend("format" = "date-time"))]
+    pub slot: String,
+    /// The day that the readings close; null for values that close none.
+    #[schemars(extend("format" = "date"))]
+    pub day: Option<String>,
+    /// The instant by the meter's own clock; null where it is not known.
+    pub meter_time: Option<String>,
+    /// How far the meter's clock is ahead, in seconds; null where it is not known.
+    pub clock_offset_s: Option<i64>,
+    /// True if the slot was missed and then read from the meter's memory.
+    pub backfilled: bool,
+    /// Registers with a value.
+    pub readings: Vec<ReadingJson>,
+    /// Registers without one.
+    pub failures: Vec<FailureJson>,
+}
+
+/// One register with its value.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
+pub struct ReadingJson {
+    /// Stable name of the register.
+    pub register: String,
+    /// Its OBIS code, where there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub obis: Option<String>,
+    /// Its DL/T 645 data identifier.
+    pub di: String,
+    /// What the meter sent, digit for digit; a string for dates, times and digits that are no quantity.
+    pub value: Scalar,
+    /// When a maximum demand occurred, by the meter's clock; left out where the meter has no instant.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub at: Option<String>,
+    /// Unit of `value` and `primary`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unit: Option<String>,
+    /// The ratio as it applies to this register, where a ratio is configured for the meter point.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ratio: Option<Number>,
+    /// `value` times `ratio`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub primary: Option<Number>,
+    /// How far it is to be believed.
+    pub quality: Quality,
+    /// Why it is not good.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub why: Option<String>,
+    /// Octets as the meter sent them, hexadecimal, low byte first.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub raw: Option<String>,
+    /// When the answer came, by the gateway's clock.
+    #[schemars(extend("format" = "date-time"))]
+    pub taken_at: String,
+}
+
+/// One register without a value.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
+pub struct FailureJson {
+    /// Stable name of the register.
+    pub register: String,
+    /// Its DL/T 645 data identifier.
+    pub di: String,
+    /// Why there is no value.
+    pub reason: Reason,
+    /// The same in a sentence.
+    pub detail: String,
+    /// Octets that were no value, hexadecimal, low byte first.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub raw: Option<String>,
+}
+
+impl ReadingJson {
+    /// Takes a reading over, with its time in `zone`.
+    pub fn of(reading: &Reading, zone: &TimeZone) -> Self {
+        let register = &reading.register;
+        let (value, at) = scalar(&reading.value);
+        Self {
+            register: register.name().to_string(),
+            obis: register.obis().map(|code| code.to_string()),
+            di: register.di().to_string(),
+            value,
+            at,
+            unit: register.unit().map(|unit| unit.text().to_owned()),
+            ratio: reading.primary.map(|p| Number(p.ratio)),
+            primary: reading.primary.map(|p| Number(p.value)),
+            quality: reading.quality,
+            why: reading.why.clone(),
+            raw: reading.raw.as_deref().map(hex),
+            taken_at: instant(reading.taken_at, zone, Digits::Milliseconds),
+        }
+    }
+}
+
+impl FailureJson {
+    /// Takes a failure over.
+    pub fn of(failure: &Failure) -> Self {
+        Self {
+            register: failure.register.name().to_string(),
+            di: failure.register.di().to_string(),
+            reason: failure.reason,
+            detail: failure.detail.clone(),
+            raw: failure.raw.as_deref().map(hex),
+        }
+    }
+}
+
+/// The value, and the instant of a demand.
+fn scalar(value: &Value) -> (Scalar, Option<String>) {
+    let number = |n: Decimal| Scalar::Number(Number(n));
+    match value {
+        Value::Number(n) => (number(*n), None),
+        Value::Demand { value, at } => (number(*value), at.map(|(date, time)| format!("{date}T{time}"))),
+        Value::Date(_) | Value::Time(_) | Value::DateTime(..) | Value::Digits(_) => {
+            (Scalar::Text(value.to_string()), None)
+        }
+    }
+}
+
+fn hex(octets: &[u8]) -> String {
+    octets.iter().fold(String::with_capacity(2 * octets.len()), |mut text, octet| {
+        // Writing to a String cannot fail.
+        let _ = write!(text, "{octet:02X}");
+        text
+    })
+}
+
+/// How exact a time is written.
+#[derive(Clone, Copy)]
+pub(super) enum Digits {
+    /// For instants that are aligned: slots.
+    Seconds,
+    /// For instants that were measured.
+    Milliseconds,
+}
+
+/// A time with the offset that `zone` has then: RFC 3339.
+pub(super) fn instant(at: Timestamp, zone: &TimeZone, digits: Digits) -> String {
+    let format = match digits {
+        Digits::Seconds => "%Y-%m-%dT%H:%M:%S%:z",
+        Digits::Milliseconds => "%Y-%m-%dT%H:%M:%S%.3f%:z",
+    };
+    at.to_zoned(zone.clone()).strftime(format).to_string()
+}
+
+/// A report on its way into the store.
+pub fn body(report: &Report, plan: &Plan) -> store::Entry {
+    let (meter, task) = (&plan.meters[report.meter], &plan.tasks[report.task]);
+    let zone = &plan.gateway.zone;
+    let body = Body {
+        gateway: plan.gateway.id.to_string(),
+        meter: meter.name.to_string(),
+        address: meter.protocol.address(),
+        archive: plan.archive.clone(),
+        task: task.name.to_string(),
+        source: report.source,
+        slot: instant(report.slot, zone, Digits::Seconds),
+        day: None,
+        meter_time: None,
+        clock_offset_s: None,
+        backfilled: false,
+        readings: report.readings.iter().map(|r| ReadingJson::of(r, zone)).collect(),
+        failures: report.failures.iter().map(FailureJson::of).collect(),
+    };
+    store::Entry {
+        topic: topics::data(&plan.mqtt.prefix, &body.gateway, &body.meter, &body.task),
+        body: body.fragment(),
+        slot: report.slot,
+        registers: body.readings.into_iter().map(|r| r.register).collect(),
+        meter: body.meter,
+        task: body.task,
+    }
+}
+
+impl Body {
+    /// The object's text behind its number: all keys and the closing brace, without the opening one.
+    fn fragment(&self) -> String {
+        let mut text = json::text(self);
+        text.remove(0);
+        text
+    }
+}
+
+/// The whole payload: the number before what lies in the store. `body` is as [`store::Entry::body`].
+pub fn compose(store_id: &str, seq: u64, body: &str) -> Vec<u8> {
+    let store = json::text(&store_id);
+    format!("{{\"v\":{PAYLOAD_VERSION},\"store\":{store},\"seq\":{seq},{body}").into_bytes()
+}
+
+/// A reading as one line of `meterd read --json`: the same object with the address first.
+pub fn reading_line(address: &str, reading: &Reading, zone: &TimeZone) -> String {
+    with_address(address, &json::text(&ReadingJson::of(reading, zone)))
+}
+
+/// A failure as one line of `meterd read --json`: the same object with the address first.
+pub fn failure_line(address: &str, failure: &Failure) -> String {
+    with_address(address, &json::text(&FailureJson::of(failure)))
+}
+
+/// `object` is the text of an object with at least one key.
+fn with_address(address: &str, object: &str) -> String {
+    format!("{{\"address\":{},{}", json::text(&address), &object[1..])
+}
+
+impl DataMessage {
+    /// Reads a payload. Keys that it does not know are left alone, as a reader of version 1 must do.
+    ///
+    /// # Errors
+    /// Those of serde_json: no JSON, or a key missing.
+    pub fn parse(payload: &[u8]) -> serde_json::Result<Self> {
+        #[derive(Deserialize)]
+        struct Number {
+            v: u8,
+            store: String,
+            seq: u64,
+        }
+        // Twice over the text: a flattened struct would go through serde's buffer and lose digits.
+        let Number { v, store, seq } = serde_json::from_slice(payload)?;
+        Ok(Self { v, store, seq, body: serde_json::from_slice(payload)? })
+    }
+}
+
+/// JSON Schema (2020-12) of a data message.
+pub fn schema_data() -> Schema {
+    json::schema::<DataMessage>()
+}
+
+/// JSON Schema (2020-12) of a status message.
+pub fn schema_status() -> Schema {
+    json::schema::<StatusMessage>()
+}
+
+#[cfg(test)]
+mod tests;

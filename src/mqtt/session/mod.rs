@@ -1,0 +1,175 @@
+//! The session with the broker: it offers what the store holds, and forgets what the broker signed for.
+//!
+//! Each connection starts from nothing: all that the store still holds is offered again, in order
+//! from the oldest, because the library and many brokers forget what was on its way. A receipt
+//! (PUBACK) counts only for the packet of the same connection. So a message may come twice, with the
+//! same `seq`, and none is lost. The session holds at most a window of messages in memory and never
+//! makes the buses wait.
+
+mod conversation;
+mod outage;
+mod window;
+
+pub(super) use outage::Backoff;
+
+use super::connection::{self, Options, Publish};
+use super::status::{Offline, Status, StatusMessage};
+use super::topics;
+use crate::clock::Clock;
+use crate::config::{self, Plan};
+use crate::store;
+use conversation::{Broken, Conversation, End};
+use jiff::tz::TimeZone;
+use outage::Outage;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+use tokio::sync::watch;
+use tracing::{error, info, warn};
+
+/// The most packets on their way to the broker; a broker of MQTT 5 may ask for fewer.
+const WINDOW: u16 = 100;
+/// How long a packet may be the oldest without its receipt. A broker that never signs raises no error.
+const ACK_DEADLINE: Duration = Duration::from_secs(30);
+
+/// What a session needs to know.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Broker, version of MQTT, prefix of topics.
+    pub mqtt: config::Mqtt,
+    /// Name of the gateway: second level of topics, and `meterd-{gateway}` as client id.
+    pub gateway: config::Name,
+    /// Zone of published times.
+    pub zone: TimeZone,
+    /// How long a packet may be the oldest without its receipt, before the connection is given up.
+    pub ack_deadline: Duration,
+}
+
+impl Settings {
+    /// As the configuration says, with the deadline of 30 s.
+    pub fn of(plan: &Plan) -> Self {
+        Self {
+            mqtt: plan.mqtt.clone(),
+            gateway: plan.gateway.id.clone(),
+            zone: plan.gateway.zone.clone(),
+            ack_deadline: ACK_DEADLINE,
+        }
+    }
+
+    fn broker(&self) -> String {
+        let config::Mqtt { host, port, .. } = &self.mqtt;
+        if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") }
+    }
+
+    fn status_topic(&self) -> String {
+        topics::status(&self.mqtt.prefix, self.gateway.as_str())
+    }
+
+    fn options(&self) -> Options {
+        let will = StatusMessage::offline(self.gateway.as_str(), Offline::ConnectionLost, None);
+        Options {
+            host: self.mqtt.host.clone(),
+            port: self.mqtt.port,
+            version: self.mqtt.version,
+            client_id: format!("meterd-{}", self.gateway),
+            last_will: Some(Publish { topic: self.status_topic(), payload: will.to_json() }),
+            window: WINDOW,
+        }
+    }
+}
+
+/// What a session has done so far; shared with whoever shows it.
+#[derive(Debug, Default)]
+pub struct Counters {
+    published: AtomicU64,
+    signed_for: AtomicU64,
+    refused: AtomicU64,
+    connections: AtomicU64,
+}
+
+/// The counters at one moment.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Counts {
+    /// Data messages handed to a connection; one that is sent again counts again.
+    pub published: u64,
+    /// Data messages that the broker signed for.
+    pub signed_for: u64,
+    /// Data messages that the broker refused (MQTT 5); they stay in the store and are sent again.
+    pub refused: u64,
+    /// Connections after the first.
+    pub reconnects: u64,
+}
+
+impl Counters {
+    /// The counters now.
+    pub fn counts(&self) -> Counts {
+        let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        Counts {
+            published: read(&self.published),
+            signed_for: read(&self.signed_for),
+            refused: read(&self.refused),
+            reconnects: read(&self.connections).saturating_sub(1),
+        }
+    }
+}
+
+/// Serves the store until `stop` turns true (or its sender is gone): then it says that the gateway is
+/// offline, waits up to 3 s for receipts, and disconnects. It ends early only if the store is closed.
+pub async fn run(
+    settings: Settings,
+    store: store::Handle,
+    clock: Clock,
+    status: watch::Receiver<Status>,
+    counters: Arc<Counters>,
+    mut stop: watch::Receiver<bool>,
+) -> Counts {
+    let broker = settings.broker();
+    let options = settings.options();
+    let mut backoff = Backoff::seeded();
+    let mut outage = Outage::default();
+    info!(%broker, "connecting to the broker");
+    while !*stop.borrow() {
+        let (client, events, pump) = connection::open(&options);
+        let mut conversation =
+            Conversation::new(&settings, &store, &clock, status.clone(), &counters, &mut outage, client);
+        let end = tokio::select! {
+            end = conversation.run(events, &mut stop) => end,
+            never = pump => match never {},
+        };
+        match end {
+            End::Stopped => break,
+            End::StoreClosed => {
+                error!(%broker, "the store was closed while the session still served it");
+                break;
+            }
+            End::Broken { why, useful } => {
+                if useful {
+                    backoff.reset();
+                }
+                let wait = backoff.next();
+                say(&broker, &why, outage.fault(clock.elapsed()), wait);
+                tokio::select! {
+                    () = tokio::time::sleep(wait) => {}
+                    _ = stop.wait_for(|stop| *stop) => break,
+                }
+            }
+        }
+    }
+    let counts = counters.counts();
+    info!(%broker, published = counts.published, signed_for = counts.signed_for, "session ended");
+    counts
+}
+
+fn say(broker: &str, why: &Broken, told: Option<outage::Told>, wait: Duration) {
+    let retry_in_s = wait.as_secs_f32();
+    match told {
+        Some(told) if told.faults == 1 => {
+            warn!(%broker, retry_in_s, "{why}; unsigned messages stay in the store and are sent again after reconnecting");
+        }
+        Some(told) => {
+            let (faults, for_s) = (told.faults, told.lasted.as_secs());
+            warn!(%broker, faults, for_s, retry_in_s, "still no sound connection: {why}; messages stay in the store");
+        }
+        None => tracing::debug!(%broker, retry_in_s, "{why}"),
+    }
+}

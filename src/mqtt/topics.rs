@@ -1,0 +1,105 @@
+//! Topics: a public contract. Written from names, and read back into names; nothing else builds a topic.
+//!
+//! ```text
+//! {prefix}/{gateway}/status                       retained, and the last will
+//! {prefix}/{gateway}/meter/{meter}/data/{task}    QoS 1, one message for a meter, a task and a slot
+//! ```
+
+/// The topic of a gateway's status.
+pub fn status(prefix: &str, gateway: &str) -> String {
+    format!("{prefix}/{gateway}/status")
+}
+
+/// The topic of the readings of one meter point by one task.
+pub fn data(prefix: &str, gateway: &str, meter: &str, task: &str) -> String {
+    format!("{prefix}/{gateway}/meter/{meter}/data/{task}")
+}
+
+/// What to subscribe to for one gateway or, with `+`, all of them; likewise meters.
+pub fn filters(prefix: &str, gateway: &str, meter: &str) -> [String; 2] {
+    [status(prefix, gateway), data(prefix, gateway, meter, "+")]
+}
+
+/// A topic of ours, taken apart.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Topic<'a> {
+    /// A gateway's status.
+    Status {
+        /// Which gateway.
+        gateway: &'a str,
+    },
+    /// Readings.
+    Data {
+        /// Which gateway.
+        gateway: &'a str,
+        /// Which meter point.
+        meter: &'a str,
+        /// Which task.
+        task: &'a str,
+    },
+}
+
+impl<'a> Topic<'a> {
+    /// Takes a topic apart; `None` if it is none of ours below `prefix`.
+    pub fn parse(prefix: &str, topic: &'a str) -> Option<Self> {
+        let levels = topic.strip_prefix(prefix)?.strip_prefix('/')?;
+        let mut levels = levels.split('/');
+        let mut next = || levels.next().filter(|level| !level.is_empty());
+        let gateway = next()?;
+        let topic = match next()? {
+            "status" => Self::Status { gateway },
+            "meter" => {
+                let meter = next()?;
+                let "data" = next()? else { return None };
+                Self::Data { gateway, meter, task: next()? }
+            }
+            _ => return None,
+        };
+        levels.next().is_none().then_some(topic)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn topics_are_those_of_the_contract() {
+        assert_eq!(status("meterd/v1", "gw01"), "meterd/v1/gw01/status");
+        assert_eq!(data("meterd/v1", "gw01", "flat-101", "live"), "meterd/v1/gw01/meter/flat-101/data/live");
+        let all = ["meterd/v1/+/status", "meterd/v1/+/meter/+/data/+"];
+        assert_eq!(filters("meterd/v1", "+", "+"), all);
+    }
+
+    #[test]
+    fn what_is_no_topic_of_ours_is_none() {
+        for topic in [
+            "",
+            "meterd/v1",
+            "meterd/v1/",
+            "meterd/v1//status",
+            "meterd/v1/gw01",
+            "meterd/v1/gw01/status/more",
+            "meterd/v1/gw01/meter/m/data",
+            "meterd/v1/gw01/meter/m/data/",
+            "meterd/v1/gw01/meter/m/data/live/more",
+            "meterd/v1/gw01/meter/m/other/live",
+            "meterd/v10/gw01/status",
+            "other/gw01/status",
+        ] {
+            assert_eq!(Topic::parse("meterd/v1", topic), None, "{topic}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_written_reads_back(gateway in "[^/+#\\x00-\\x1f$]{1,9}", meter in "[^/+#]{1,9}", task in "[^/+#]{1,9}") {
+            let (g, m, t) = (gateway.as_str(), meter.as_str(), task.as_str());
+            let (status, data) = (status("p/q", g), data("p/q", g, m, t));
+            prop_assert_eq!(Topic::parse("p/q", &status), Some(Topic::Status { gateway: g }));
+            let expected = Topic::Data { gateway: g, meter: m, task: t };
+            prop_assert_eq!(Topic::parse("p/q", &data), Some(expected));
+        }
+    }
+}

@@ -1,0 +1,224 @@
+//! An onlooker: reads what gateways publish, and never publishes.
+//!
+//! It needs no receipts and remembers nothing: what is published while it has no connection is not seen.
+
+use super::connection::{self, Event, Events, Options, Publish};
+use super::payload::DataMessage;
+use super::session::Backoff;
+use super::status::StatusMessage;
+use super::topics::{self, Topic};
+use crate::config;
+use std::ops::ControlFlow;
+use std::time::Duration;
+
+/// Whom to look at.
+#[derive(Clone, Debug)]
+pub struct Watch {
+    /// Broker, version of MQTT, prefix of topics.
+    pub mqtt: config::Mqtt,
+    /// Name of a gateway, or `+` for all.
+    pub gateway: String,
+    /// Meter points.
+    pub meters: Pattern,
+}
+
+/// What an onlooker sees.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Seen {
+    /// The connection is there.
+    Connected,
+    /// The connection is not there, or broke.
+    Lost {
+        /// Why.
+        why: String,
+        /// How long until the next attempt.
+        retry_in: Duration,
+    },
+    /// Readings.
+    Data {
+        /// As read.
+        message: DataMessage,
+        /// As it came.
+        payload: Vec<u8>,
+    },
+    /// A gateway's status.
+    Status {
+        /// As read.
+        message: StatusMessage,
+        /// As it came.
+        payload: Vec<u8>,
+    },
+    /// A message on a topic of ours that cannot be read.
+    Unreadable {
+        /// Where.
+        topic: String,
+        /// Why.
+        why: String,
+    },
+}
+
+/// Names of meter points: `*` stands for any text, `?` for one character.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Pattern(String);
+
+impl Pattern {
+    /// Takes a pattern; every text is one.
+    pub fn new(text: &str) -> Self {
+        Self(text.to_owned())
+    }
+
+    /// True if `name` fits.
+    pub fn matches(&self, name: &str) -> bool {
+        let (pattern, name): (Vec<char>, Vec<char>) = (self.0.chars().collect(), name.chars().collect());
+        let (mut p, mut n) = (0, 0);
+        // Where to go on if the last star has to take one character more.
+        let mut star = None;
+        while n < name.len() {
+            match pattern.get(p) {
+                Some('*') => {
+                    star = Some((p, n));
+                    p += 1;
+                }
+                Some(&c) if c == '?' || c == name[n] => {
+                    p += 1;
+                    n += 1;
+                }
+                Some(_) | None => {
+                    let Some((at, taken)) = star else { return false };
+                    star = Some((at, taken + 1));
+                    p = at + 1;
+                    n = taken + 1;
+                }
+            }
+        }
+        pattern[p..].iter().all(|&c| c == '*')
+    }
+
+    /// The level of a topic filter that lets all through that may match.
+    fn level(&self) -> &str {
+        if self.0.contains(['*', '?']) { "+" } else { &self.0 }
+    }
+}
+
+/// Tells `see` what comes, reconnecting for ever, until it breaks off. To stop it from outside, drop it.
+pub async fn follow(watch: &Watch, mut see: impl FnMut(Seen) -> ControlFlow<()>) {
+    let mut backoff = Backoff::seeded();
+    let options = Options {
+        host: watch.mqtt.host.clone(),
+        port: watch.mqtt.port,
+        version: watch.mqtt.version,
+        // Another client of the same name would be thrown out by the broker.
+        client_id: format!("meterd-watch-{:08x}", getrandom::u32().unwrap_or(std::process::id())),
+        last_will: None,
+        window: 1,
+    };
+    loop {
+        let (client, events, pump) = connection::open(&options);
+        let end = tokio::select! {
+            end = look(watch, &client, events, &mut backoff, &mut see) => end,
+            never = pump => match never {},
+        };
+        let ControlFlow::Continue(why) = end else { return };
+        let retry_in = backoff.next();
+        if see(Seen::Lost { why, retry_in }).is_break() {
+            return;
+        }
+        tokio::time::sleep(retry_in).await;
+    }
+}
+
+/// One connection; why it ended, or a break if that was asked for.
+async fn look(
+    watch: &Watch,
+    client: &connection::Client,
+    mut events: Events,
+    backoff: &mut Backoff,
+    see: &mut impl FnMut(Seen) -> ControlFlow<()>,
+) -> ControlFlow<(), String> {
+    while let Some(event) = events.recv().await {
+        match event {
+            Event::Connected { .. } => {
+                backoff.reset();
+                for filter in topics::filters(&watch.mqtt.prefix, &watch.gateway, watch.meters.level()) {
+                    if let Err(fault) = client.subscribe(filter) {
+                        return ControlFlow::Continue(fault.to_string());
+                    }
+                }
+                see(Seen::Connected)?;
+            }
+            Event::Received(publish) => {
+                if let Some(seen) = watch.read(publish) {
+                    see(seen)?;
+                }
+            }
+            Event::NotSubscribed => {
+                return ControlFlow::Continue("the broker refuses the subscription".to_owned());
+            }
+            Event::Fault(fault) => return ControlFlow::Continue(fault.to_string()),
+            Event::Sent(_) | Event::Signed(_) | Event::Refused(..) | Event::Disconnected => {}
+        }
+    }
+    ControlFlow::Continue("the connection ended".to_owned())
+}
+
+impl Watch {
+    /// Reads a message; `None` if it is not of a meter that is looked at.
+    fn read(&self, Publish { topic, payload }: Publish) -> Option<Seen> {
+        let unreadable = |why: String| Seen::Unreadable { topic: topic.clone(), why };
+        let seen = match Topic::parse(&self.mqtt.prefix, &topic)? {
+            Topic::Data { meter, .. } if !self.meters.matches(meter) => return None,
+            Topic::Data { .. } => match DataMessage::parse(&payload) {
+                Ok(message) => Seen::Data { message, payload },
+                Err(error) => unreadable(error.to_string()),
+            },
+            Topic::Status { .. } => match serde_json::from_slice(&payload) {
+                Ok(message) => Seen::Status { message, payload },
+                Err(error) => unreadable(error.to_string()),
+            },
+        };
+        Some(seen)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn watch(meters: &str) -> Watch {
+        let (host, prefix) = ("127.0.0.1".into(), "p".into());
+        let mqtt = config::Mqtt { host, port: 1883, version: config::MqttVersion::V4, prefix };
+        Watch { mqtt, gateway: "+".into(), meters: Pattern::new(meters) }
+    }
+
+    #[test]
+    fn pattern_has_stars_and_question_marks_and_nothing_else() {
+        for (pattern, fits, does_not) in [
+            ("*", vec!["", "flat-101", "总表"], vec![]),
+            ("flat-*", vec!["flat-", "flat-101"], vec!["flat", "a-flat-1"]),
+            ("*-1?", vec!["flat-11", "x-1-12"], vec!["flat-1", "flat-111"]),
+            ("a*b*c", vec!["abc", "aXbYc", "abbcc"], vec!["ab", "acb", "abcd"]),
+            ("flat.101", vec!["flat.101"], vec!["flat-101"]),
+        ] {
+            let pattern = Pattern::new(pattern);
+            assert!(fits.iter().all(|name| pattern.matches(name)), "{pattern:?}");
+            assert!(!does_not.iter().any(|name| pattern.matches(name)), "{pattern:?}");
+        }
+    }
+
+    #[test]
+    fn a_plain_name_is_filtered_by_the_broker_and_a_pattern_here() {
+        assert_eq!(Pattern::new("flat-101").level(), "flat-101");
+        assert_eq!(Pattern::new("flat-*").level(), "+");
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_shown_and_what_is_not_watched_is_not() {
+        let read = |meters: &str, topic: &str| {
+            watch(meters).read(Publish { topic: topic.into(), payload: b"{}".to_vec() })
+        };
+        assert!(matches!(read("*", "p/gw/meter/m/data/t"), Some(Seen::Unreadable { .. })));
+        assert!(matches!(read("*", "p/gw/status"), Some(Seen::Unreadable { .. })));
+        assert_eq!(read("other", "p/gw/meter/m/data/t"), None);
+        assert_eq!(read("*", "q/gw/meter/m/data/t"), None);
+    }
+}
