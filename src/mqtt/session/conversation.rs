@@ -2,13 +2,15 @@
 
 use super::outage::Outage;
 use super::window::{Cargo, Unknown, Window};
-use super::{Counters, Settings, WINDOW};
+use super::{Counters, Settings, WINDOW, stopped};
 use crate::clock::Clock;
 use crate::mqtt::connection::{Client, Event, Events, Fault, Publish};
 use crate::mqtt::payload::{self, Digits};
 use crate::mqtt::status::{Offline, Status, StatusMessage};
 use crate::store::{self, Closed, Pending};
 use std::collections::VecDeque;
+use std::convert::Infallible;
+use std::pin::Pin;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 use tokio::sync::watch;
@@ -62,6 +64,17 @@ pub(super) enum Broken {
     Unknown(#[from] Unknown),
 }
 
+/// A question to the store on its way.
+type Asked = Pin<Box<dyn Future<Output = Result<Vec<Pending>, Closed>> + Send>>;
+
+/// The answer to it; waits for ever if nothing was asked.
+async fn arrived(asked: &mut Option<Asked>) -> Result<Vec<Pending>, Closed> {
+    match asked {
+        Some(asked) => asked.await,
+        None => std::future::pending().await,
+    }
+}
+
 pub(super) struct Conversation<'a> {
     settings: &'a Settings,
     store: &'a store::Handle,
@@ -75,8 +88,10 @@ pub(super) struct Conversation<'a> {
     ready: VecDeque<Pending>,
     /// The highest number handed to this connection.
     offered: u64,
-    /// The store may have more than `offered`.
+    /// The store may have more than `offered` and what is `ready`.
     more: bool,
+    /// A batch that the store was asked for.
+    asked: Option<Asked>,
     /// What is newly committed.
     committed: watch::Receiver<u64>,
     /// When the broker took us in.
@@ -114,6 +129,7 @@ impl<'a> Conversation<'a> {
             ready: VecDeque::new(),
             offered: 0,
             more: true,
+            asked: None,
             committed: store.committed(),
             begun: None,
             since: String::new(),
@@ -134,8 +150,17 @@ impl<'a> Conversation<'a> {
     async fn converse(&mut self, events: &mut Events, stop: &mut watch::Receiver<bool>) -> Result<(), End> {
         tokio::select! {
             event = events.recv() => self.begin(event)?,
-            _ = stop.wait_for(|stop| *stop) => return Ok(()),
+            () = stopped(stop) => return Ok(()),
         }
+        tokio::select! {
+            end = self.serve(events) => end.map(|never| match never {}),
+            () = stopped(stop) => self.farewell(events).await,
+        }
+    }
+
+    /// Serves until the connection ends. What it waits for may be cut off: a receipt that the store was not
+    /// told of brings the message once more.
+    async fn serve(&mut self, events: &mut Events) -> Result<Infallible, End> {
         loop {
             if let Some(reason) = &self.refused {
                 if self.window.is_empty() {
@@ -143,18 +168,22 @@ impl<'a> Conversation<'a> {
                 }
             } else {
                 self.publish_status();
-                self.fill().await?;
+                self.publish_ready();
+                self.ask_for_more();
             }
-            let idle = self.refused.is_none() && !self.more && self.ready.is_empty();
             let overdue = self.window.overdue_at(self.settings.ack_deadline);
             tokio::select! {
                 event = events.recv() => self.handle(event, events).await?,
-                changed = self.committed.changed(), if idle => {
+                batch = arrived(&mut self.asked) => {
+                    self.asked = None;
+                    self.ready = batch?.into();
+                    self.more = self.ready.len() == BATCH;
+                }
+                changed = self.committed.changed(), if !self.more => {
                     changed.map_err(|_| End::StoreClosed)?;
                     self.more = true;
                 }
                 Ok(()) = self.status.changed() => self.status_due = true,
-                _ = stop.wait_for(|stop| *stop) => return self.farewell(events).await,
                 () = tokio::time::sleep_until(self.clock.instant(overdue.unwrap_or_default())), if overdue.is_some() => {
                     return Err(self.broken(Broken::AckDeadline(self.settings.ack_deadline)));
                 }
@@ -211,22 +240,22 @@ impl<'a> Conversation<'a> {
         }
     }
 
-    /// Hands messages to the connection while the window has room and the store has messages.
-    async fn fill(&mut self) -> Result<(), End> {
+    /// Hands messages to the connection while the window has room.
+    fn publish_ready(&mut self) {
         while self.window.room() > 0 {
-            if self.ready.is_empty() {
-                if !self.more {
-                    break;
-                }
-                self.committed.mark_unchanged();
-                self.ready = self.store.offer(self.offered, BATCH).await?.into();
-                self.more = self.ready.len() == BATCH;
-            }
             let Some(pending) = self.ready.pop_front() else { break };
             self.offered = pending.seq;
             self.publish(pending);
         }
-        Ok(())
+    }
+
+    /// Asks the store for the next batch, once; its disk may be slow, and receipts are read meanwhile.
+    fn ask_for_more(&mut self) {
+        if self.more && self.ready.is_empty() && self.asked.is_none() {
+            self.committed.mark_unchanged();
+            let (store, after) = (self.store.clone(), self.offered);
+            self.asked = Some(Box::pin(async move { store.offer(after, BATCH).await }));
+        }
     }
 
     fn publish(&mut self, pending: Pending) {

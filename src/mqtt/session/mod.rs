@@ -150,7 +150,7 @@ pub async fn run(
                 say(&broker, &why, outage.fault(clock.elapsed()), wait);
                 tokio::select! {
                     () = tokio::time::sleep(wait) => {}
-                    _ = stop.wait_for(|stop| *stop) => break,
+                    () = stopped(&mut stop) => break,
                 }
             }
         }
@@ -158,6 +158,11 @@ pub async fn run(
     let counts = counters.counts();
     info!(%broker, published = counts.published, signed_for = counts.signed_for, "session ended");
     counts
+}
+
+/// Ends when the session is to stop. The value that it waited for is a lock; it goes no further than here.
+async fn stopped(stop: &mut watch::Receiver<bool>) {
+    let _ = stop.wait_for(|stop| *stop).await;
 }
 
 fn say(broker: &str, why: &Broken, told: Option<outage::Told>, wait: Duration) {
@@ -171,5 +176,27 @@ fn say(broker: &str, why: &Broken, told: Option<outage::Told>, wait: Duration) {
             warn!(%broker, faults, for_s, retry_in_s, "still no sound connection: {why}; messages stay in the store");
         }
         None => tracing::debug!(%broker, retry_in_s, "{why}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The daemon spawns it.
+    #[test]
+    fn session_can_be_given_to_any_thread() {
+        fn is_send<F: Future + Send>(
+            _: fn(
+                Settings,
+                store::Handle,
+                Clock,
+                watch::Receiver<Status>,
+                Arc<Counters>,
+                watch::Receiver<bool>,
+            ) -> F,
+        ) {
+        }
+        is_send(run);
     }
 }

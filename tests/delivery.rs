@@ -1,0 +1,263 @@
+//! Delivery to a real broker: killed, restarted, never acknowledging; nothing may be lost.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::print_stderr,
+    reason = "a test fails by panicking"
+)]
+
+#[path = "support/broker.rs"]
+mod broker;
+
+use broker::{Broker, Gate, Onlooker, Way, within};
+use jiff::tz::TimeZone;
+use meterd::clock::{Clock, Distrust};
+use meterd::config::{Mqtt, MqttVersion, Name};
+use meterd::mqtt::{Counters, Counts, Settings, Status, session};
+use meterd::store::{self, Entry, Handle, Writer};
+use std::sync::Arc;
+use std::time::Duration;
+use tempfile::TempDir;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+const PREFIX: &str = "meterd/v1";
+
+/// A session at work on a store of its own.
+struct Gateway {
+    store: Handle,
+    counters: Arc<Counters>,
+    status: watch::Sender<Status>,
+    stop: watch::Sender<bool>,
+    session: JoinHandle<Counts>,
+    _dir: TempDir,
+}
+
+impl Gateway {
+    fn start(port: u16, version: MqttVersion) -> Self {
+        Self::start_with(port, version, Duration::from_secs(30))
+    }
+
+    fn start_with(port: u16, version: MqttVersion, ack_deadline: Duration) -> Self {
+        let dir = TempDir::new().unwrap();
+        let (store, _task) = store::start(Writer::open(dir.path()).unwrap(), Duration::from_millis(20));
+        let settings = Settings {
+            mqtt: Mqtt { host: "127.0.0.1".into(), port, version, prefix: PREFIX.into() },
+            gateway: Name::new("gw01").unwrap(),
+            zone: TimeZone::get("Asia/Shanghai").unwrap(),
+            ack_deadline,
+        };
+        let counters = Arc::<Counters>::default();
+        let (status, seen) = watch::channel(Status::default());
+        let (stop, stopped) = watch::channel(false);
+        let run = session::run(settings, store.clone(), Clock::system(), seen, counters.clone(), stopped);
+        Self { store, counters, status, stop, session: tokio::spawn(run), _dir: dir }
+    }
+
+    /// Puts messages for as many slots, from slot number `from` on.
+    async fn put(&self, from: i64, count: i64) {
+        for number in from..from + count {
+            let slot = jiff::Timestamp::from_second(1_795_000_000 + 60 * number).unwrap();
+            let entry = Entry {
+                topic: format!("{PREFIX}/gw01/meter/flat-101/data/live"),
+                body: format!("\"gateway\":\"gw01\",\"number\":{number},\"padding\":\"{:0>900}\"}}", ""),
+                meter: "flat-101".into(),
+                task: "live".into(),
+                slot,
+                registers: vec!["voltage_l1".into()],
+            };
+            self.store.put(entry).await.unwrap();
+        }
+        self.store.flush().await.unwrap();
+    }
+
+    /// Numbers of the messages that nobody signed for.
+    async fn unsigned(&self) -> Vec<u64> {
+        self.store.offer(0, 10_000).await.unwrap().iter().map(|pending| pending.seq).collect()
+    }
+
+    async fn all_signed(&self) {
+        within("the store has nothing left to offer", async {
+            while !self.unsigned().await.is_empty() {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        })
+        .await;
+    }
+
+    async fn stop(self) -> Counts {
+        self.stop.send(true).unwrap();
+        within("the session ends", self.session).await.unwrap()
+    }
+}
+
+fn seq(payload: &str) -> u64 {
+    let message: serde_json::Value = serde_json::from_str(payload).unwrap();
+    assert_eq!(message["v"], 1);
+    message["seq"].as_u64().unwrap()
+}
+
+async fn data(onlooker: &mut Onlooker, count: usize) -> Vec<u64> {
+    let mut seqs = Vec::new();
+    while seqs.len() < count {
+        seqs.push(seq(&onlooker.next().await.payload));
+    }
+    seqs
+}
+
+const DATA: &str = "meterd/v1/gw01/meter/+/data/+";
+const STATUS: &str = "meterd/v1/gw01/status";
+
+async fn published_once_in_order(version: MqttVersion) {
+    let Some(broker) = Broker::start().await else { return };
+    let mut onlooker = Onlooker::of(broker.port(), DATA).await;
+    let gateway = Gateway::start(broker.port(), version);
+    // Two and a half windows that are there at once, then some that come while the session waits.
+    gateway.put(0, 250).await;
+    assert_eq!(data(&mut onlooker, 250).await, (1..=250).collect::<Vec<_>>());
+    for number in 250..260 {
+        gateway.put(number, 1).await;
+    }
+    assert_eq!(data(&mut onlooker, 10).await, (251..=260).collect::<Vec<_>>());
+    gateway.all_signed().await;
+    let counts = gateway.stop().await;
+    assert_eq!(counts, Counts { published: 260, signed_for: 260, refused: 0, reconnects: 0 });
+    assert_eq!(onlooker.rest(), []);
+}
+
+#[tokio::test]
+async fn every_message_is_published_once_in_order_and_forgotten_after_its_ack() {
+    published_once_in_order(MqttVersion::V4).await;
+}
+
+#[tokio::test]
+async fn every_message_is_published_once_in_order_and_forgotten_after_its_ack_with_mqtt_5() {
+    published_once_in_order(MqttVersion::V5).await;
+}
+
+async fn stopped_and_started_again(version: MqttVersion, window: usize) {
+    let Some(mut broker) = Broker::start().await else { return };
+    let mut onlooker = Onlooker::of(broker.port(), DATA).await;
+    let gate = Gate::before(broker.port()).await;
+    let gateway = Gateway::start(gate.port(), version);
+    gateway.put(0, 30).await;
+    let mut seqs = data(&mut onlooker, 30).await;
+    gateway.all_signed().await;
+
+    // From here on receipts do not come back: a whole window is published and unsigned for certain.
+    gate.set(Way::Deaf);
+    gateway.put(30, 250).await;
+    seqs.extend(data(&mut onlooker, window).await);
+    assert_eq!(onlooker.rest(), [], "more than a window was in flight");
+    assert_eq!(gateway.unsigned().await, (31..=280).collect::<Vec<_>>(), "forgotten without a receipt");
+
+    broker.kill();
+    gate.set(Way::Shut);
+    broker.start_again().await;
+    let mut onlooker = Onlooker::of(broker.port(), DATA).await;
+    gate.set(Way::Open);
+    seqs.extend(data(&mut onlooker, 250).await);
+    gateway.all_signed().await;
+
+    let again = &seqs[30 + window..];
+    assert_eq!(again, (31..=280).collect::<Vec<_>>(), "offered again from the oldest unsigned one, in order");
+    let mut first = Vec::new();
+    for seq in seqs {
+        if !first.contains(&seq) {
+            first.push(seq);
+        }
+    }
+    assert_eq!(first, (1..=280).collect::<Vec<_>>(), "no number is missing, first deliveries are in order");
+    let counts = gateway.stop().await;
+    assert_eq!((counts.signed_for, counts.published), (280, 280 + window as u64));
+    assert!(counts.reconnects >= 1, "{counts:?}");
+}
+
+#[tokio::test]
+async fn broker_stopped_and_started_again_leaves_no_hole_in_seq() {
+    stopped_and_started_again(MqttVersion::V4, 100).await;
+}
+
+#[tokio::test]
+async fn broker_stopped_and_started_again_leaves_no_hole_in_seq_with_mqtt_5() {
+    // Receive Maximum of mosquitto, unless it is configured.
+    stopped_and_started_again(MqttVersion::V5, 20).await;
+}
+
+#[tokio::test]
+async fn broker_that_never_acknowledges_is_left_at_the_deadline_and_offered_all_again() {
+    let Some(broker) = Broker::start().await else { return };
+    let mut onlooker = Onlooker::of(broker.port(), DATA).await;
+    let gate = Gate::before(broker.port()).await;
+    let gateway = Gateway::start_with(gate.port(), MqttVersion::V4, Duration::from_millis(300));
+    gateway.put(0, 1).await;
+    gateway.all_signed().await;
+    gate.set(Way::Deaf);
+    gateway.put(1, 20).await;
+    assert_eq!(data(&mut onlooker, 21).await, (1..=21).collect::<Vec<_>>());
+    // The next connection waits for its CONNACK behind the same gate; that it was made is enough.
+    let mut connections = Onlooker::of(broker.port(), STATUS).await;
+    while !connections.next().await.payload.contains("connection_lost") {}
+    assert_eq!(gateway.unsigned().await, (2..=21).collect::<Vec<_>>());
+    gate.set(Way::Open);
+    assert_eq!(data(&mut onlooker, 20).await, (2..=21).collect::<Vec<_>>());
+    gateway.all_signed().await;
+    assert!(gateway.stop().await.reconnects >= 1);
+}
+
+#[tokio::test]
+async fn last_will_says_offline() {
+    let Some(broker) = Broker::start().await else { return };
+    for version in [MqttVersion::V4, MqttVersion::V5] {
+        let gate = Gate::before(broker.port()).await;
+        let mut onlooker = Onlooker::of(broker.port(), STATUS).await;
+        let gateway = Gateway::start(gate.port(), version);
+        while !onlooker.next().await.payload.contains("\"state\":\"online\"") {}
+        gate.set(Way::Shut);
+        let will = onlooker.next().await;
+        assert_eq!(will.topic, STATUS);
+        assert_eq!(will.payload, r#"{"v":1,"state":"offline","gateway":"gw01","reason":"connection_lost"}"#);
+        // And it is kept for those who come later.
+        assert!(Onlooker::of(broker.port(), STATUS).await.next().await.retained);
+        gateway.stop().await;
+    }
+}
+
+#[tokio::test]
+async fn status_is_retained() {
+    let Some(broker) = Broker::start().await else { return };
+    for version in [MqttVersion::V4, MqttVersion::V5] {
+        let mut live = Onlooker::of(broker.port(), STATUS).await;
+        let gateway = Gateway::start(broker.port(), version);
+        let store_id = gateway.store.id().to_owned();
+        while !live.next().await.payload.contains("\"state\":\"online\"") {}
+        let kept = Onlooker::of(broker.port(), STATUS).await.next().await;
+        assert!(kept.retained);
+        let status: serde_json::Value = serde_json::from_str(&kept.payload).unwrap();
+        assert_eq!(status["gateway"], "gw01");
+        assert_eq!(status["store"], store_id);
+        assert_eq!(status["clock"], "trusted");
+        assert_eq!(status["version"], env!("CARGO_PKG_VERSION"));
+
+        gateway.status.send(Status { distrust: Some(Distrust::Unsynchronised) }).unwrap();
+        assert!(
+            live.next().await.payload.contains("\"clock\":\"unsynchronised\""),
+            "a change is told at once"
+        );
+
+        gateway.stop().await;
+        let kept = Onlooker::of(broker.port(), STATUS).await.next().await;
+        assert!(kept.retained && kept.payload.contains("\"reason\":\"shutdown\""), "{kept:?}");
+    }
+}
+
+#[tokio::test]
+async fn session_stops_at_once_while_the_broker_is_away() {
+    let gate = Gate::before(1).await;
+    gate.set(Way::Shut);
+    let gateway = Gateway::start(gate.port(), MqttVersion::V5);
+    gateway.put(0, 3).await;
+    let counters = gateway.counters.clone();
+    gateway.stop().await;
+    assert_eq!(counters.counts(), Counts::default());
+}

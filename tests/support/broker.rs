@@ -1,0 +1,238 @@
+//! A real mosquitto on a free port of the loopback, a gate before it, and an onlooker behind it.
+
+use rumqttc::{AsyncClient, Event, Incoming, MqttOptions, QoS};
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+use tempfile::TempDir;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{mpsc, watch};
+use tokio::task::{JoinHandle, JoinSet};
+
+/// How long a test waits for a condition before it fails.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Waits for a condition; a test that waits in vain says for what.
+pub async fn within<T>(what: &str, condition: impl Future<Output = T>) -> T {
+    match tokio::time::timeout(PATIENCE, condition).await {
+        Ok(value) => value,
+        Err(_) => panic!("waited {PATIENCE:?} in vain: {what}"),
+    }
+}
+
+/// A mosquitto without persistence: what it held is gone when it is killed.
+pub struct Broker {
+    child: Option<Child>,
+    port: u16,
+    program: PathBuf,
+    dir: TempDir,
+}
+
+impl Broker {
+    /// Starts one; `None`, and a line that says so, where mosquitto is not installed. With `CI=true` its
+    /// absence is a failure.
+    pub async fn start() -> Option<Self> {
+        let Some(program) = find("mosquitto") else {
+            assert!(
+                std::env::var("CI").as_deref() != Ok("true"),
+                "mosquitto must be installed for this test"
+            );
+            eprintln!("left out: mosquitto is not installed");
+            return None;
+        };
+        let mut broker = Self { child: None, port: free_port(), program, dir: TempDir::new().unwrap() };
+        broker.start_again().await;
+        Some(broker)
+    }
+
+    /// Where it listens.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// Kills it (SIGKILL): no farewell, nothing kept.
+    pub fn kill(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            child.kill().unwrap();
+            child.wait().unwrap();
+        }
+    }
+
+    /// Starts it on the port that it had, and waits until it takes connections.
+    pub async fn start_again(&mut self) {
+        assert!(self.child.is_none(), "it runs");
+        let file = self.dir.path().join("mosquitto.conf");
+        let port = self.port;
+        let written = format!(
+            "listener {port} 127.0.0.1\nallow_anonymous true\npersistence false\nmax_queued_messages 100000\n"
+        );
+        std::fs::write(&file, written).unwrap();
+        let child = Command::new(&self.program)
+            .arg("-c")
+            .arg(&file)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        self.child = Some(child);
+        within("mosquitto listens", async {
+            while TcpStream::connect(("127.0.0.1", port)).await.is_err() {
+                let ended = self.child.as_mut().unwrap().try_wait().unwrap();
+                assert!(ended.is_none(), "mosquitto ended at once: {ended:?}");
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        })
+        .await;
+    }
+}
+
+impl Drop for Broker {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+fn find(program: &str) -> Option<PathBuf> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    // Debian puts daemons where a user's PATH does not go.
+    let folders = std::env::split_paths(&path).chain(["/usr/sbin".into(), "/usr/local/sbin".into()]);
+    folders.map(|folder| folder.join(program)).find(|file| file.is_file())
+}
+
+fn free_port() -> u16 {
+    std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap().port()
+}
+
+/// What a gate lets through.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Way {
+    /// Everything.
+    Open,
+    /// What goes to the broker; its answers wait, and are lost if the gate is shut on them.
+    Deaf,
+    /// Nothing: connections are cut, new ones too.
+    Shut,
+}
+
+/// A way to a port that a test can narrow and cut.
+pub struct Gate {
+    port: u16,
+    way: watch::Sender<Way>,
+    task: JoinHandle<()>,
+}
+
+impl Gate {
+    /// An open gate before `to`.
+    pub async fn before(to: u16) -> Self {
+        let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let (way, seen) = watch::channel(Way::Open);
+        let task = tokio::spawn(async move {
+            let mut connections = JoinSet::new();
+            loop {
+                let (near, _) = listener.accept().await.unwrap();
+                connections.spawn(carry(near, to, seen.clone()));
+            }
+        });
+        Self { port, way, task }
+    }
+
+    /// Where it listens.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// From now on.
+    pub fn set(&self, way: Way) {
+        self.way.send_replace(way);
+    }
+}
+
+impl Drop for Gate {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+async fn carry(mut near: TcpStream, to: u16, way: watch::Receiver<Way>) {
+    let (mut shut, mut answers) = (way.clone(), way);
+    let carried = async {
+        let mut far = TcpStream::connect(("127.0.0.1", to)).await?;
+        let (mut near_read, mut near_write) = near.split();
+        let (mut far_read, mut far_write) = far.split();
+        let up = tokio::io::copy(&mut near_read, &mut far_write);
+        let down = async {
+            let mut octets = [0; 4096];
+            loop {
+                let count = far_read.read(&mut octets).await?;
+                let _ = answers.wait_for(|way| *way == Way::Open).await;
+                if count == 0 {
+                    return std::io::Result::Ok(());
+                }
+                near_write.write_all(&octets[..count]).await?;
+            }
+        };
+        tokio::select! { end = up => end.map(drop), end = down => end }
+    };
+    let cut = async { drop(shut.wait_for(|way| *way == Way::Shut).await) };
+    tokio::select! { () = cut => {}, _ = carried => {} }
+}
+
+/// A message as an onlooker has it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Message {
+    pub topic: String,
+    pub payload: String,
+    pub retained: bool,
+}
+
+/// A subscriber (MQTT 3.1.1, QoS 1) of its own, which shares nothing with what is tested but the library.
+pub struct Onlooker {
+    messages: mpsc::Receiver<Message>,
+    task: JoinHandle<()>,
+}
+
+impl Onlooker {
+    /// Subscribes; when this returns, the broker has confirmed it. Its connection may then end: so it does.
+    pub async fn of(port: u16, filter: &str) -> Self {
+        let name = format!("onlooker-{:?}", std::time::UNIX_EPOCH.elapsed().unwrap().as_nanos());
+        let mut options = MqttOptions::new(name, "127.0.0.1", port);
+        options.set_max_packet_size(1 << 20, 1 << 20);
+        let (client, mut eventloop) = AsyncClient::new(options, 10);
+        client.try_subscribe(filter, QoS::AtLeastOnce).unwrap();
+        within("the onlooker is subscribed", async {
+            while !matches!(eventloop.poll().await.unwrap(), Event::Incoming(Incoming::SubAck(_))) {}
+        })
+        .await;
+        let (sender, messages) = mpsc::channel(10_000);
+        let task = tokio::spawn(async move {
+            let _client = client;
+            while let Ok(event) = eventloop.poll().await {
+                if let Event::Incoming(Incoming::Publish(p)) = event {
+                    let payload = String::from_utf8(p.payload.to_vec()).unwrap();
+                    let message = Message { topic: p.topic, payload, retained: p.retain };
+                    sender.send(message).await.unwrap();
+                }
+            }
+        });
+        Self { messages, task }
+    }
+
+    /// The next message.
+    pub async fn next(&mut self) -> Message {
+        within("a message", self.messages.recv()).await.expect("the onlooker lost its connection")
+    }
+
+    /// Messages that have come and were not asked for.
+    pub fn rest(&mut self) -> Vec<Message> {
+        std::iter::from_fn(|| self.messages.try_recv().ok()).collect()
+    }
+}
+
+impl Drop for Onlooker {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
