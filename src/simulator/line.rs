@@ -11,10 +11,10 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-/// Read follow-up data; it continues the read before it (clause 7.3).
+/// Read follow-up data; it continues the read before it (DL/T 645-2007 clause 5.2.3).
 const READ_MORE: u8 = 0x12;
 
-/// Between two octets of a frame at most (clause 4.4); then a meter forgets what it heard.
+/// Between two octets of a frame at most (Tb, 500 ms in DL/T 645-2007); then a meter forgets what it heard.
 const OCTET_GAP: SignedDuration = SignedDuration::from_millis(500);
 
 /// One frame that a meter sends, with its FE octets.

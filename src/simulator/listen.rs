@@ -98,7 +98,7 @@ impl FromStr for Listen {
 pub enum ListenError {
     /// The system has no pseudo-terminal for us.
     #[error("cannot open a pseudo-terminal: {0}; is /dev/pts mounted?")]
-    NoPty(#[source] io::Error),
+    NoPty(io::Error),
     /// Something that is not ours stands at the path.
     #[error("{} is there and is no link to a pseudo-terminal; choose another path or remove it", .0.display())]
     Occupied(PathBuf),
@@ -108,7 +108,6 @@ pub enum ListenError {
         /// The path.
         path: PathBuf,
         /// Why.
-        #[source]
         error: io::Error,
     },
     /// The socket cannot be bound.
@@ -119,7 +118,6 @@ pub enum ListenError {
         /// As asked.
         port: u16,
         /// Why.
-        #[source]
         error: io::Error,
     },
 }

@@ -34,9 +34,9 @@ pub struct MeterSettings {
     pub solar: bool,
     /// Imported energy at the day of installation, in 0.01 kWh.
     pub energy: u64,
-    /// FE octets before each answer (0 to 4, clause 5.2.1).
+    /// FE octets before each answer (4 as a rule, DL/T 645-2007 clause 5.3.1).
     pub preamble: u8,
-    /// From the end of a request to the first octet of the answer (20 to 500 ms, clause 4.4).
+    /// From the end of a request to the first octet of the answer (Td, 20 to 500 ms in DL/T 645-2007).
     pub response_delay: Duration,
     /// Whether it answers blocks; some meters know only single registers.
     pub blocks: bool,

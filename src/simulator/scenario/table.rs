@@ -74,9 +74,9 @@ impl<'a> Reader<'a> {
         self.text.get(span).unwrap_or_default()
     }
 
-    /// All faults, by place.
+    /// All faults, by place; those of the whole file last.
     pub(super) fn end(mut self) -> Result<(), Faults> {
-        self.faults.sort_by_key(|fault| fault.place);
+        self.faults.sort_by_key(|fault| (fault.place.is_none(), fault.place));
         if self.faults.is_empty() { Ok(()) } else { Err(Faults(self.faults)) }
     }
 }
