@@ -101,7 +101,10 @@ pub enum Distrust {
     #[error("the clock shows {0}, before this version of meterd was released")]
     BeforeRelease(Timestamp),
     /// The clock shows a time before the newest reading in the store.
-    #[error("the clock shows {now}, earlier than the newest reading in the store, {newest}")]
+    #[error(
+        "the clock shows {now}, earlier than the newest reading in the store, {newest}; set the clock, or say \
+         clock = \"set\" under [gateway] if the clock is right and the store was written in a wrong time"
+    )]
     BeforeStore {
         /// What the clock shows.
         now: Timestamp,
@@ -121,7 +124,8 @@ pub enum Trust {
     Auto,
     /// Wait for the kernel to be synchronised, whatever runs.
     Synchronised,
-    /// Take the clock as it is, unless it is plainly wrong.
+    /// Take the clock as it is, unless it shows a time before the release: also the way out of a store
+    /// that was written while the clock ran ahead.
     Set,
 }
 
@@ -142,6 +146,7 @@ pub fn trusted(
         return Err(Distrust::BeforeRelease(now));
     }
     if let Some(newest) = newest
+        && trust != Trust::Set
         && newest.duration_since(now) > TOLERATED_BACK
     {
         return Err(Distrust::BeforeStore { now, newest });
@@ -224,9 +229,10 @@ mod tests {
     #[test]
     fn a_clock_behind_the_store_is_not_trusted_until_it_has_caught_up() {
         let (now, newest) = (at("2026-11-21T00:00:00Z"), at("2026-11-21T00:05:00Z"));
-        let distrust = trusted(now, Some(newest), Kernel::Synchronised, Trust::Set);
+        let distrust = trusted(now, Some(newest), Kernel::Synchronised, Trust::Auto);
         assert_eq!(distrust, Err(Distrust::BeforeStore { now, newest }));
-        assert_eq!(trusted(newest, Some(newest), Kernel::Synchronised, Trust::Set), Ok(()));
+        assert_eq!(trusted(newest, Some(newest), Kernel::Synchronised, Trust::Auto), Ok(()));
+        assert_eq!(trusted(now, Some(newest), Kernel::Synchronised, Trust::Set), Ok(()), "the way out");
         assert_eq!(
             trusted(at("2026-11-21T00:04:30Z"), Some(newest), Kernel::Unattended, Trust::Auto),
             Ok(())

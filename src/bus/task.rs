@@ -145,6 +145,7 @@ impl BusTask {
         }
         match self.schedule.next(now) {
             Next::Now(job) => {
+                self.given.counts.is_busy(self.given.bus, true);
                 if self.port_rests() {
                     self.schedule.done(job);
                     self.report_all(job, Reason::PortGone, "the port is closed and will be tried again")
@@ -300,6 +301,7 @@ impl BusTask {
     }
 
     async fn round_over(&mut self) {
+        self.given.counts.is_busy(self.given.bus, false);
         if self.unsaid {
             self.unsaid = false;
             if self.given.said.send(Said::RoundOver).await.is_err() {

@@ -15,7 +15,7 @@ use tokio::signal::unix::{SignalKind, signal};
 /// Until it is interrupted it answers DL/T 645-2007 reads; values move with the time and are the same for the
 /// same seed. Octets are not paced: answers come at once after each meter's response delay.
 #[derive(Debug, clap::Args)]
-pub struct SimulateArgs {
+pub(crate) struct SimulateArgs {
     /// This many households; each fourth is three-phase, each fifth feeds in around noon.
     #[arg(long, value_name = "N", required_unless_present = "scenario", value_parser = clap::value_parser!(u32).range(1..=100_000))]
     meters: Option<u32>,
@@ -45,7 +45,7 @@ pub struct SimulateArgs {
 ///
 /// # Errors
 /// A scenario that is at fault, or a place where it cannot listen, in a sentence that says what to do.
-pub async fn run(args: SimulateArgs) -> anyhow::Result<ExitCode> {
+pub(crate) async fn run(args: SimulateArgs) -> anyhow::Result<ExitCode> {
     let scenario = scenario(&args)?;
     let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
     let port = simulator::bind(&args.listen).await?;

@@ -1,6 +1,6 @@
 //! `meterd watch`: what gateways publish, as it comes, for a person to read.
 
-pub mod lines;
+pub(crate) mod lines;
 
 use crate::config::{Mqtt, MqttVersion};
 use crate::mqtt::watch::{Pattern, Seen, Watch, follow};
@@ -12,7 +12,7 @@ use std::str::FromStr;
 
 /// Shows readings and failures of gateways as they are published; Ctrl-C ends it.
 #[derive(Clone, Debug, clap::Args)]
-pub struct WatchArgs {
+pub(crate) struct WatchArgs {
     /// The broker.
     #[arg(long, value_name = "mqtt://HOST:PORT", default_value = "mqtt://127.0.0.1:1883")]
     url: BrokerUrl,
@@ -93,7 +93,7 @@ fn mqtt_version(text: &str) -> Result<MqttVersion, &'static str> {
 ///
 /// # Errors
 /// The output cannot be written, or Ctrl-C cannot be waited for.
-pub async fn run(args: WatchArgs) -> anyhow::Result<ExitCode> {
+pub(crate) async fn run(args: WatchArgs) -> anyhow::Result<ExitCode> {
     let BrokerUrl { host, port } = args.url;
     let prefix = args.prefix.trim_end_matches('/').to_owned();
     anyhow::ensure!(

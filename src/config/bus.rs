@@ -1,11 +1,9 @@
 //! `[[bus]]`: RS-485 lines (总线).
 
 use super::findings::{At, Findings};
-use super::mqtt::host_and_port;
-use super::plan::{Bus, PortAddress};
+use super::plan::{BadPort, Bus, PortAddress};
 use super::raw::{self, Section};
 use crate::planner::{CharFormat, Line, RATES};
-use std::path::PathBuf;
 
 /// What was written, as far as it is sound.
 #[derive(Debug)]
@@ -66,26 +64,20 @@ pub(super) fn read(sections: &[Section], findings: &mut Findings) -> Vec<Written
 }
 
 fn port_of(text: &At<String>, findings: &mut Findings) -> Option<At<PortAddress>> {
-    let asked = text.value.as_str();
-    let port = match asked.split_once("://") {
-        Some(("tcp", rest)) => host_and_port(rest, None).map(|(host, port)| PortAddress::Tcp { host, port }),
-        Some(_) => None,
-        None if asked.starts_with('/') && asked.len() > 1 => Some(PortAddress::Serial(PathBuf::from(asked))),
-        None => None,
-    };
-    match port {
-        Some(value) => Some(At { value, here: text.here.clone() }),
-        None => {
-            let hint = if asked.starts_with("tcp://") {
-                "write tcp://HOST:PORT of the serial server".to_owned()
-            } else if asked.starts_with("tty") {
-                format!("write \"/dev/{asked}\"")
-            } else {
-                "write the path of a serial device, /dev/…, or tcp://HOST:PORT of a serial server".to_owned()
-            };
-            findings.fault(&text.here, format!("port \"{asked}\" is no port; {hint}"));
+    match text.value.parse() {
+        Ok(value) => Some(At { value, here: text.here.clone() }),
+        Err(bad) => {
+            findings
+                .fault(&text.here, format!("port \"{}\" is no port; {}", text.value, hint(bad, &text.value)));
             None
         }
+    }
+}
+
+fn hint(bad: BadPort, asked: &str) -> String {
+    match bad {
+        BadPort::Device => format!("write \"/dev/{asked}\""),
+        BadPort::Server | BadPort::Form => bad.to_string(),
     }
 }
 

@@ -8,6 +8,7 @@ use dlt645::Address;
 use jiff::tz::TimeZone;
 use std::fmt;
 use std::path::PathBuf;
+use std::str::FromStr;
 use std::time::Duration;
 
 /// A proved configuration.
@@ -212,6 +213,37 @@ impl fmt::Display for PortAddress {
             Self::Serial(path) => write!(f, "{}", path.display()),
             Self::Tcp { host, port } if host.contains(':') => write!(f, "tcp://[{host}]:{port}"),
             Self::Tcp { host, port } => write!(f, "tcp://{host}:{port}"),
+        }
+    }
+}
+
+/// A text that is no port; it says what to write.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum BadPort {
+    /// A device without its folder.
+    #[error("write it with its folder, /dev/…")]
+    Device,
+    /// A serial server that lacks host or port.
+    #[error("write tcp://HOST:PORT of the serial server")]
+    Server,
+    /// Neither.
+    #[error("write the path of a serial device, /dev/…, or tcp://HOST:PORT of a serial server")]
+    Form,
+}
+
+/// The absolute path of a serial device, or `tcp://HOST:PORT`.
+impl FromStr for PortAddress {
+    type Err = BadPort;
+
+    fn from_str(text: &str) -> Result<Self, BadPort> {
+        match text.split_once("://") {
+            Some(("tcp", rest)) => super::mqtt::host_and_port(rest, None)
+                .map(|(host, port)| Self::Tcp { host, port })
+                .ok_or(BadPort::Server),
+            Some(_) => Err(BadPort::Form),
+            None if text.starts_with('/') && text.len() > 1 => Ok(Self::Serial(PathBuf::from(text))),
+            None if text.starts_with("tty") => Err(BadPort::Device),
+            None => Err(BadPort::Form),
         }
     }
 }

@@ -16,6 +16,25 @@ pub enum Scope<'a> {
     Bus(&'a str),
 }
 
+/// A [`Scope`] that owns its name, on its way to the store's task.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum About {
+    /// A meter point, by its name.
+    Meter(String),
+    /// A bus, by its name.
+    Bus(String),
+}
+
+impl About {
+    /// The same, borrowed.
+    pub fn scope(&self) -> Scope<'_> {
+        match self {
+            Self::Meter(name) => Scope::Meter(name),
+            Self::Bus(name) => Scope::Bus(name),
+        }
+    }
+}
+
 impl<'a> Scope<'a> {
     const fn columns(self) -> (&'static str, &'a str) {
         match self {

@@ -13,7 +13,7 @@
 //! announced before it is durable. The task has no thread: it lends the writer to the runtime's pool of
 //! blocking threads for each operation.
 
-use super::{Closed, Entry, Pending, StoreError, Writer};
+use super::{About, Closed, Entry, Fact, Pending, StoreError, Writer};
 use std::mem;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -60,6 +60,7 @@ pub struct Lost {
 #[derive(Debug)]
 enum Put {
     Entry(Entry),
+    Learn(About, Fact),
     Flush(oneshot::Sender<()>),
 }
 
@@ -99,6 +100,14 @@ impl Handle {
     /// [`Closed`]; the entry is not stored.
     pub async fn put(&self, entry: Entry) -> Result<(), Closed> {
         self.entries.send(Put::Entry(entry)).await.map_err(|_| Closed)
+    }
+
+    /// Hands over what was learned of a meter or a bus; it is written with the next commit.
+    ///
+    /// # Errors
+    /// [`Closed`]; the fact is not stored.
+    pub async fn learn(&self, about: About, fact: Fact) -> Result<(), Closed> {
+        self.entries.send(Put::Learn(about, fact)).await.map_err(|_| Closed)
     }
 
     /// Makes durable at once what was put so far: a round has ended. Returns when it is durable.
@@ -154,6 +163,7 @@ struct Held {
     exposure: Duration,
     announce: watch::Sender<u64>,
     batch: Vec<Entry>,
+    facts: Vec<(About, Fact)>,
     signed: Vec<u64>,
     flushes: Vec<oneshot::Sender<()>>,
     offers: Vec<Offer>,
@@ -164,24 +174,29 @@ struct Held {
 
 impl Held {
     fn new(exposure: Duration, announce: watch::Sender<u64>) -> Self {
-        let (batch, signed, flushes, offers) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-        Self { exposure, announce, batch, signed, flushes, offers, timer: None, failures: 0 }
+        let (batch, facts, signed) = (Vec::new(), Vec::new(), Vec::new());
+        let (flushes, offers) = (Vec::new(), Vec::new());
+        Self { exposure, announce, batch, facts, signed, flushes, offers, timer: None, failures: 0 }
     }
 
     fn take(&mut self, put: Put) {
         match put {
             Put::Entry(entry) => self.batch.push(entry),
+            Put::Learn(about, fact) => self.facts.push((about, fact)),
             Put::Flush(reply) => self.flushes.push(reply),
         }
     }
 
     const fn is_empty(&self) -> bool {
-        self.batch.is_empty() && self.signed.is_empty() && self.flushes.is_empty()
+        self.batch.is_empty() && self.facts.is_empty() && self.signed.is_empty() && self.flushes.is_empty()
     }
 
     /// Whether something asks for a write now; after a failure only the timer does.
     const fn is_due(&self) -> bool {
-        let asked = self.batch.len() >= BATCH || self.signed.len() >= BATCH || !self.flushes.is_empty();
+        let asked = self.batch.len() >= BATCH
+            || self.facts.len() >= BATCH
+            || self.signed.len() >= BATCH
+            || !self.flushes.is_empty();
         asked && self.failures == 0
     }
 
@@ -216,7 +231,7 @@ async fn run(
                 Some(Request::Close) | None => break,
             },
             // `None` needs every handle to be gone, which the other queue tells.
-            Some(put) = entries.recv(), if held.batch.len() < BATCH => held.take(put),
+            Some(put) = entries.recv(), if held.batch.len() < BATCH && held.facts.len() < BATCH => held.take(put),
             () = over(&mut held.timer) => {
                 held.timer = None;
                 now = true;
@@ -280,9 +295,12 @@ async fn over(timer: &mut Option<Pin<Box<Sleep>>>) {
 /// Writes all that is held; what the disk refuses stays held.
 async fn write(writer: Writer, held: &mut Held) -> (Writer, Result<(), StoreError>) {
     let (batch, signed) = (mem::take(&mut held.batch), mem::take(&mut held.signed));
-    let (writer, (batch, signed, result)) = lend(writer, move |writer| {
-        let result = writer.write(&batch, &signed);
-        (batch, signed, result)
+    let facts = mem::take(&mut held.facts);
+    let (writer, (batch, facts, signed, result)) = lend(writer, move |writer| {
+        // Facts first: learning one twice after a failure is harmless, storing a message twice is not.
+        let learned = facts.iter().try_for_each(|(about, fact)| writer.learn(about.scope(), fact));
+        let result = learned.and_then(|()| writer.write(&batch, &signed));
+        (batch, facts, signed, result)
     })
     .await;
     match result {
@@ -305,7 +323,7 @@ async fn write(writer: Writer, held: &mut Held) -> (Writer, Result<(), StoreErro
             (writer, Ok(()))
         }
         Err(cause) => {
-            (held.batch, held.signed) = (batch, signed);
+            (held.batch, held.facts, held.signed) = (batch, facts, signed);
             held.failed(&cause);
             (writer, Err(cause))
         }

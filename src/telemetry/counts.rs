@@ -1,6 +1,6 @@
-//! What is counted while the daemon runs; for `demo`'s closing line, the watchdog and metrics.
+//! What is counted while the daemon runs; of the buses; for `demo`'s closing line, the watchdog and metrics.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 /// Counts of one run of the daemon; all only grow.
@@ -9,10 +9,10 @@ pub struct Counts {
     readings: AtomicU64,
     failures: AtomicU64,
     reports: AtomicU64,
-    published: AtomicU64,
-    signed_for: AtomicU64,
     /// Milliseconds since the clock's origin at which each bus last went round its loop.
     turns: Vec<AtomicU64>,
+    /// Whether each bus has something to do.
+    busy: Vec<AtomicBool>,
 }
 
 /// The counts at one instant.
@@ -24,10 +24,6 @@ pub struct Snapshot {
     pub failures: u64,
     /// Messages made of them.
     pub reports: u64,
-    /// Messages handed to the broker, repeats among them.
-    pub published: u64,
-    /// Messages that the broker signed for and that left the store.
-    pub signed_for: u64,
 }
 
 impl Counts {
@@ -37,9 +33,8 @@ impl Counts {
             readings: AtomicU64::new(0),
             failures: AtomicU64::new(0),
             reports: AtomicU64::new(0),
-            published: AtomicU64::new(0),
-            signed_for: AtomicU64::new(0),
             turns: std::iter::repeat_with(AtomicU64::default).take(buses).collect(),
+            busy: std::iter::repeat_with(AtomicBool::default).take(buses).collect(),
         }
     }
 
@@ -50,21 +45,23 @@ impl Counts {
         self.reports.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// A message went out.
-    pub fn published(&self) {
-        self.published.fetch_add(1, Ordering::Relaxed);
-    }
-
-    /// So many messages were signed for.
-    pub fn signed_for(&self, messages: u64) {
-        self.signed_for.fetch_add(messages, Ordering::Relaxed);
-    }
-
     /// A bus went round its loop.
     pub fn turned(&self, bus: usize, elapsed: Duration) {
         if let Some(turn) = self.turns.get(bus) {
             turn.store(elapsed.as_millis() as u64, Ordering::Relaxed);
         }
+    }
+
+    /// A bus has something to do, or has done all that is due.
+    pub fn is_busy(&self, bus: usize, busy: bool) {
+        if let Some(flag) = self.busy.get(bus) {
+            flag.store(busy, Ordering::Relaxed);
+        }
+    }
+
+    /// True if no bus has anything to do.
+    pub fn all_idle(&self) -> bool {
+        self.busy.iter().all(|busy| !busy.load(Ordering::Relaxed))
     }
 
     /// Buses that have not gone round their loop within `limit` of `elapsed`.
@@ -83,8 +80,6 @@ impl Counts {
             readings: self.readings.load(Ordering::Relaxed),
             failures: self.failures.load(Ordering::Relaxed),
             reports: self.reports.load(Ordering::Relaxed),
-            published: self.published.load(Ordering::Relaxed),
-            signed_for: self.signed_for.load(Ordering::Relaxed),
         }
     }
 }

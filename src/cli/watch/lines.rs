@@ -9,7 +9,7 @@ use std::fmt::Write;
 
 /// Whether lines have colour.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Paint {
+pub(crate) enum Paint {
     /// None: a file, a pipe, or <https://no-color.org>.
     Plain,
     /// ANSI.
@@ -28,7 +28,7 @@ const YELLOW: &str = "\x1b[33m";
 
 impl Paint {
     /// Colour on a terminal, unless `NO_COLOR` is set.
-    pub fn of_terminal(is_terminal: bool) -> Self {
+    pub(crate) fn of_terminal(is_terminal: bool) -> Self {
         let unwanted = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
         if is_terminal && !unwanted { Self::Colour } else { Self::Plain }
     }
@@ -42,7 +42,7 @@ impl Paint {
 }
 
 /// What is to be shown of what was seen, a line each.
-pub fn of(seen: &Seen, paint: Paint) -> Vec<String> {
+pub(crate) fn of(seen: &Seen, paint: Paint) -> Vec<String> {
     match seen {
         Seen::Data { message, .. } => data(&message.body, paint),
         Seen::Status { message, .. } => vec![status(message, paint)],
@@ -58,7 +58,7 @@ pub fn of(seen: &Seen, paint: Paint) -> Vec<String> {
 }
 
 /// Readings first, then failures, in the order of the message.
-pub fn data(body: &Body, paint: Paint) -> Vec<String> {
+pub(crate) fn data(body: &Body, paint: Paint) -> Vec<String> {
     let readings = body.readings.iter().map(|r| reading(body, r, paint));
     readings.chain(body.failures.iter().map(|f| failure(body, f, paint))).collect()
 }

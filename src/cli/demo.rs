@@ -1,0 +1,168 @@
+//! `meterd demo`: virtual meters on two virtual lines, a broker, the daemon, and the readings as they
+//! arrive over MQTT, on a machine with nothing but this binary.
+
+#![expect(clippy::print_stdout, reason = "the command line speaks to a person")]
+
+mod broker;
+mod view;
+
+use crate::clock::Clock;
+use crate::config;
+use crate::daemon::{Daemon, Running};
+use crate::mqtt;
+use crate::simulator::{self, Listen, MeterSettings, Phases, VirtualLine, VirtualMeter};
+use crate::telemetry::Snapshot;
+use anyhow::{Context, bail};
+use broker::Broker;
+use std::io::IsTerminal;
+use std::path::Path;
+use std::process::ExitCode;
+use std::time::Duration;
+
+#[derive(Debug, clap::Args)]
+pub(super) struct DemoArgs {
+    /// End after so long, with a count: 30s, 5m
+    #[arg(long = "for", value_name = "TIME", value_parser = super::read::duration)]
+    time: Option<Duration>,
+    /// Print readings line by line even on a terminal
+    #[arg(long)]
+    lines: bool,
+}
+
+/// What the broker is given to sign for the last messages once the buses have stopped.
+const LAST_RECEIPTS: Duration = Duration::from_secs(5);
+
+pub(super) async fn run(args: DemoArgs) -> anyhow::Result<ExitCode> {
+    let clock = Clock::system();
+    let folder = Folder::new()?;
+    let broker = Broker::start(&clock).await.context("the demo's broker does not start")?;
+    let lines = start_lines(&folder.0, &clock).await?;
+    let text = configuration(&folder.0, &lines, broker.v5.port());
+    let loaded = match config::plan_from_text("demo.toml", &text, &folder.0) {
+        Ok(loaded) => loaded,
+        Err(faults) => bail!("the demo's own configuration is wrong\n{faults}"),
+    };
+    let plan = loaded.plan;
+    println!("meterd demo  8 virtual meters 电能表 on 2 lines 总线:");
+    for (bus, line) in plan.buses.iter().zip(&lines) {
+        let meters = plan.meters.iter().filter(|m| plan.buses.get(m.bus) == Some(bus)).count();
+        println!("  {:<8} {meters} meters  {}", bus.name.to_string(), line.bound().port_address());
+    }
+    println!("broker on {} (MQTT 3.1.1) and {} (MQTT 5); watch it with", broker.v4, broker.v5);
+    println!("  mosquitto_sub -h 127.0.0.1 -p {} -v -t 'meterd/v1/#'", broker.v4.port());
+    println!();
+    let watched = view::Watched::of(&plan);
+    let mut running = Daemon::new(plan, clock.clone()).start()?;
+    let live = !args.lines && std::io::stdout().is_terminal();
+    let viewer = tokio::spawn(view::show(watched, clock.clone(), live));
+    let ended = tokio::select! {
+        ended = super::interrupted() => ended.context("signals cannot be waited for"),
+        () = wait(args.time) => Ok(()),
+    };
+    ended?;
+    let left = finish(&mut running).await?;
+    viewer.abort();
+    let (counts, sent) = running.stop().await;
+    for line in lines {
+        line.stop().await.context("a virtual line")?;
+    }
+    println!("{}", closing(counts, sent, left));
+    Ok(if left == 0 && counts.readings > 0 { ExitCode::SUCCESS } else { ExitCode::from(1) })
+}
+
+async fn wait(time: Option<Duration>) {
+    match time {
+        Some(time) => tokio::time::sleep(time).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Stops polling and waits for the receipts; how many messages are still without one.
+async fn finish(running: &mut Running) -> anyhow::Result<usize> {
+    running.quiet(Duration::from_secs(2)).await;
+    running.stop_polling().await;
+    let unsigned = async {
+        while !running.store().offer(0, 1).await?.is_empty() {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        anyhow::Ok(())
+    };
+    if let Ok(asked) = tokio::time::timeout(LAST_RECEIPTS, unsigned).await {
+        asked?;
+    }
+    Ok(running.store().offer(0, 100_000).await?.len())
+}
+
+fn closing(counts: Snapshot, sent: mqtt::Counts, left: usize) -> String {
+    format!(
+        "\ntaken {} readings in {} messages, published {}, signed for {}, not signed for {left}, failures {}",
+        counts.readings, counts.reports, sent.published, sent.signed_for, counts.failures
+    )
+}
+
+/// A folder of the demo's own, removed at its end.
+struct Folder(std::path::PathBuf);
+
+impl Folder {
+    fn new() -> anyhow::Result<Self> {
+        let path = std::env::temp_dir().join(format!("meterd-demo-{}", std::process::id()));
+        std::fs::create_dir_all(&path).with_context(|| format!("{} cannot be made", path.display()))?;
+        Ok(Self(path))
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        if let Err(e) = std::fs::remove_dir_all(&self.0) {
+            tracing::debug!("{} stays behind: {e}", self.0.display());
+        }
+    }
+}
+
+/// Six flats on a pty, a shop and a lift on a serial server.
+async fn start_lines(folder: &Path, clock: &Clock) -> anyhow::Result<Vec<simulator::Running>> {
+    let flats = (101..=106).map(|flat| household(flat, Phases::One)).collect::<anyhow::Result<Vec<_>>>()?;
+    let others =
+        (201..=202).map(|point| household(point, Phases::Three)).collect::<anyhow::Result<Vec<_>>>()?;
+    let tcp = Listen::Tcp { host: "127.0.0.1".to_owned(), port: 0 };
+    Ok(vec![
+        simulator::spawn(VirtualLine::new(flats), &Listen::Pty(folder.join("riser-1")), clock.clone(), 0)
+            .await?,
+        simulator::spawn(VirtualLine::new(others), &tcp, clock.clone(), 0).await?,
+    ])
+}
+
+fn household(address: u32, phases: Phases) -> anyhow::Result<VirtualMeter> {
+    let mut settings = MeterSettings::household(format!("2026{address:08}").parse()?);
+    settings.phases = phases;
+    settings.solar = address.is_multiple_of(3);
+    Ok(VirtualMeter::new(settings, u64::from(address)))
+}
+
+fn configuration(folder: &Path, lines: &[simulator::Running], broker: u16) -> String {
+    let mut text = format!(
+        "[gateway]\nid = \"demo\"\ntimezone = \"Asia/Shanghai\"\ndata_dir = {:?}\nclock = \"set\"\n\n\
+         [mqtt]\nurl = \"mqtt://127.0.0.1:{broker}\"\n",
+        folder.join("store")
+    );
+    for (name, line) in ["riser-1", "shops"].into_iter().zip(lines) {
+        let port = line.bound().port_address().to_string();
+        text.push_str(&format!("\n[[bus]]\nname = {name:?}\nport = {port:?}\nbaud = 9600\n"));
+    }
+    for flat in 101..=106 {
+        text.push_str(&format!(
+            "\n[[meter]]\nname = \"flat-{flat}\"\nbus = \"riser-1\"\naddress = \"2026{flat:08}\"\nwiring = \"1p2w\"\n"
+        ));
+    }
+    for (point, name, ct) in [(201, "shop 商铺", "75/5"), (202, "lift 电梯", "100/5")] {
+        text.push_str(&format!(
+            "\n[[meter]]\nname = {name:?}\nbus = \"shops\"\naddress = \"2026{point:08}\"\nwiring = \"3p4w\"\nct = {ct:?}\n"
+        ));
+    }
+    text.push_str(
+        "\n[[task]]\nname = \"live\"\nevery = \"2s\"\n\
+         registers = [\"active_energy_import\", \"active_energy_import_t*\", \"voltage_l1\", \"current_l1\", \
+         \"active_power\", \"power_factor\", \"frequency\"]\n",
+    );
+    text
+}

@@ -1,0 +1,95 @@
+//! What passes on a line, for a person: octets as they are, frames explained.
+
+use crate::bus::exchange::Passed;
+use catalogue::{Catalogue, Entry};
+use dlt645::Di;
+use dlt645::frame::Frame;
+use dlt645::scanner::{Damage, Found, Scanner};
+
+/// Collects what comes until it is a frame, or is known to be none.
+#[derive(Debug, Default)]
+pub(super) struct Trace {
+    scanner: Scanner,
+    /// Octets that came and have not been shown.
+    unshown: Vec<u8>,
+}
+
+impl Trace {
+    /// The lines to print after `passed`.
+    pub(super) fn take(&mut self, passed: Passed<'_>) -> Vec<String> {
+        match passed {
+            Passed::Sent(octets) => {
+                let mut lines = self.rest();
+                lines.push(format!("> {}", hex(octets)));
+                let mut scanner = Scanner::default();
+                scanner.push(octets);
+                lines.extend(scanner.next_frame().map(|frame| explained(&frame)));
+                lines
+            }
+            Passed::Came(octets) => {
+                self.unshown.extend_from_slice(octets);
+                self.scanner.push(octets);
+                self.found()
+            }
+            Passed::CameDamaged(octet) => {
+                self.unshown.push(octet);
+                self.scanner.push_damaged(octet);
+                self.found()
+            }
+        }
+    }
+
+    /// What is left when nothing more comes.
+    pub(super) fn rest(&mut self) -> Vec<String> {
+        self.scanner.end();
+        self.found()
+    }
+
+    fn found(&mut self) -> Vec<String> {
+        let mut lines = Vec::new();
+        while let Some(found) = self.scanner.next() {
+            match found {
+                Found::Frame { frame, preamble } => {
+                    let octets = preamble + frame.octets().len();
+                    let explained = explained(&frame);
+                    lines.push(format!("< {}", hex(&take(&mut self.unshown, octets))));
+                    lines.push(explained);
+                }
+                Found::Damaged(Damage::Checksum { stated, computed }) => {
+                    lines.push(format!("    damaged: checksum is {stated:02X}, computed {computed:02X}"));
+                }
+                Found::Damaged(Damage::Octet) => {
+                    lines.push("    damaged: the line reported a parity or framing error".to_owned());
+                }
+                Found::Noise(octets) => {
+                    lines.push(format!("< {}", hex(&take(&mut self.unshown, octets))));
+                    lines.push(format!("    {octets} octets that are no frame"));
+                }
+            }
+        }
+        lines
+    }
+}
+
+fn take(from: &mut Vec<u8>, count: usize) -> Vec<u8> {
+    from.drain(..count.min(from.len())).collect()
+}
+
+/// The frame in words, with the name of the register that it is about.
+fn explained(frame: &Frame<'_>) -> String {
+    let named = matches!(frame.control().function(), 0x11 | 0x12) && !frame.control().abnormal();
+    let di = if named { frame.data().take_di() } else { None };
+    let name = di.and_then(name).map(|n| format!("  ({n})")).unwrap_or_default();
+    format!("    {frame}{name}")
+}
+
+fn name(di: Di) -> Option<String> {
+    match Catalogue::dlt645_2007().by_di(di)? {
+        Entry::Register(register) => Some(format!("{} {}", register.name(), register.name_zh())),
+        Entry::Block(block) => block.registers(4).next().map(|first| format!("{} and on", first.name())),
+    }
+}
+
+fn hex(octets: &[u8]) -> String {
+    octets.iter().map(|octet| format!("{octet:02X}")).collect::<Vec<_>>().join(" ")
+}
