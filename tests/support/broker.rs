@@ -1,12 +1,13 @@
 //! A real mosquitto on a free port of the loopback, a gate before it, and an onlooker behind it.
 
 use rumqttc::{AsyncClient, Event, Incoming, MqttOptions, QoS};
+use std::net::Ipv4Addr;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::{mpsc, watch};
 use tokio::task::{JoinHandle, JoinSet};
 
@@ -24,7 +25,10 @@ pub async fn within<T>(what: &str, condition: impl Future<Output = T>) -> T {
 /// A mosquitto without persistence: what it held is gone when it is killed.
 pub struct Broker {
     child: Option<Child>,
-    port: u16,
+    /// Bound and never listening: nobody else gets its port, not even while mosquitto is down.
+    reserved: TcpSocket,
+    /// Lines of its configuration beside the listener.
+    settings: String,
     program: PathBuf,
     dir: TempDir,
 }
@@ -33,6 +37,11 @@ impl Broker {
     /// Starts one; `None`, and a line that says so, where mosquitto is not installed. With `CI=true` its
     /// absence is a failure.
     pub async fn start() -> Option<Self> {
+        Self::start_with("").await
+    }
+
+    /// The same with more lines of configuration.
+    pub async fn start_with(settings: &str) -> Option<Self> {
         let Some(program) = find("mosquitto") else {
             assert!(
                 std::env::var("CI").as_deref() != Ok("true"),
@@ -41,14 +50,18 @@ impl Broker {
             eprintln!("left out: mosquitto is not installed");
             return None;
         };
-        let mut broker = Self { child: None, port: free_port(), program, dir: TempDir::new().unwrap() };
+        let reserved = TcpSocket::new_v4().unwrap();
+        reserved.set_reuseaddr(true).unwrap();
+        reserved.bind((Ipv4Addr::LOCALHOST, 0).into()).unwrap();
+        let (settings, dir) = (settings.to_owned(), TempDir::new().unwrap());
+        let mut broker = Self { child: None, reserved, settings, program, dir };
         broker.start_again().await;
         Some(broker)
     }
 
     /// Where it listens.
     pub fn port(&self) -> u16 {
-        self.port
+        self.reserved.local_addr().unwrap().port()
     }
 
     /// Kills it (SIGKILL): no farewell, nothing kept.
@@ -63,9 +76,10 @@ impl Broker {
     pub async fn start_again(&mut self) {
         assert!(self.child.is_none(), "it runs");
         let file = self.dir.path().join("mosquitto.conf");
-        let port = self.port;
+        let (port, settings) = (self.port(), &self.settings);
         let written = format!(
-            "listener {port} 127.0.0.1\nallow_anonymous true\npersistence false\nmax_queued_messages 100000\n"
+            "listener {port} 127.0.0.1\nallow_anonymous true\npersistence false\n\
+             max_queued_messages 100000\n{settings}\n"
         );
         std::fs::write(&file, written).unwrap();
         let child = Command::new(&self.program)
@@ -99,10 +113,6 @@ fn find(program: &str) -> Option<PathBuf> {
     // Debian puts daemons where a user's PATH does not go.
     let folders = std::env::split_paths(&path).chain(["/usr/sbin".into(), "/usr/local/sbin".into()]);
     folders.map(|folder| folder.join(program)).find(|file| file.is_file())
-}
-
-fn free_port() -> u16 {
-    std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap().port()
 }
 
 /// What a gate lets through.
