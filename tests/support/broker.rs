@@ -1,4 +1,5 @@
 //! A real mosquitto on a free port of the loopback, a gate before it, and an onlooker behind it.
+#![allow(dead_code, reason = "each test that includes this uses a part of it")]
 
 use rumqttc::{AsyncClient, Event, Incoming, MqttOptions, QoS};
 use std::net::Ipv4Addr;
@@ -15,7 +16,7 @@ use tokio::task::{JoinHandle, JoinSet};
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Waits for a condition; a test that waits in vain says for what.
-pub async fn within<T>(what: &str, condition: impl Future<Output = T>) -> T {
+pub(crate) async fn within<T>(what: &str, condition: impl Future<Output = T>) -> T {
     match tokio::time::timeout(PATIENCE, condition).await {
         Ok(value) => value,
         Err(_) => panic!("waited {PATIENCE:?} in vain: {what}"),
@@ -23,7 +24,7 @@ pub async fn within<T>(what: &str, condition: impl Future<Output = T>) -> T {
 }
 
 /// A mosquitto without persistence: what it held is gone when it is killed.
-pub struct Broker {
+pub(crate) struct Broker {
     child: Option<Child>,
     /// Bound and never listening: nobody else gets its port, not even while mosquitto is down.
     reserved: TcpSocket,
@@ -36,12 +37,12 @@ pub struct Broker {
 impl Broker {
     /// Starts one; `None`, and a line that says so, where mosquitto is not installed. With `CI=true` its
     /// absence is a failure.
-    pub async fn start() -> Option<Self> {
+    pub(crate) async fn start() -> Option<Self> {
         Self::start_with("").await
     }
 
     /// The same with more lines of configuration.
-    pub async fn start_with(settings: &str) -> Option<Self> {
+    pub(crate) async fn start_with(settings: &str) -> Option<Self> {
         let Some(program) = find("mosquitto") else {
             assert!(
                 std::env::var("CI").as_deref() != Ok("true"),
@@ -60,12 +61,12 @@ impl Broker {
     }
 
     /// Where it listens.
-    pub fn port(&self) -> u16 {
+    pub(crate) fn port(&self) -> u16 {
         self.reserved.local_addr().unwrap().port()
     }
 
     /// Kills it (SIGKILL): no farewell, nothing kept.
-    pub fn kill(&mut self) {
+    pub(crate) fn kill(&mut self) {
         if let Some(mut child) = self.child.take() {
             child.kill().unwrap();
             child.wait().unwrap();
@@ -73,7 +74,7 @@ impl Broker {
     }
 
     /// Starts it on the port that it had, and waits until it takes connections.
-    pub async fn start_again(&mut self) {
+    pub(crate) async fn start_again(&mut self) {
         assert!(self.child.is_none(), "it runs");
         let file = self.dir.path().join("mosquitto.conf");
         let (port, settings) = (self.port(), &self.settings);
@@ -117,7 +118,7 @@ fn find(program: &str) -> Option<PathBuf> {
 
 /// What a gate lets through.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Way {
+pub(crate) enum Way {
     /// Everything.
     Open,
     /// What goes to the broker; its answers wait, and are lost if the gate is shut on them.
@@ -127,7 +128,7 @@ pub enum Way {
 }
 
 /// A way to a port that a test can narrow and cut.
-pub struct Gate {
+pub(crate) struct Gate {
     port: u16,
     way: watch::Sender<Way>,
     task: JoinHandle<()>,
@@ -135,7 +136,7 @@ pub struct Gate {
 
 impl Gate {
     /// An open gate before `to`.
-    pub async fn before(to: u16) -> Self {
+    pub(crate) async fn before(to: u16) -> Self {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
         let port = listener.local_addr().unwrap().port();
         let (way, seen) = watch::channel(Way::Open);
@@ -150,12 +151,12 @@ impl Gate {
     }
 
     /// Where it listens.
-    pub fn port(&self) -> u16 {
+    pub(crate) fn port(&self) -> u16 {
         self.port
     }
 
     /// From now on.
-    pub fn set(&self, way: Way) {
+    pub(crate) fn set(&self, way: Way) {
         self.way.send_replace(way);
     }
 }
@@ -192,21 +193,21 @@ async fn carry(mut near: TcpStream, to: u16, way: watch::Receiver<Way>) {
 
 /// A message as an onlooker has it.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Message {
-    pub topic: String,
-    pub payload: String,
-    pub retained: bool,
+pub(crate) struct Message {
+    pub(crate) topic: String,
+    pub(crate) payload: String,
+    pub(crate) retained: bool,
 }
 
 /// A subscriber (MQTT 3.1.1, QoS 1) of its own, which shares nothing with what is tested but the library.
-pub struct Onlooker {
+pub(crate) struct Onlooker {
     messages: mpsc::Receiver<Message>,
     task: JoinHandle<()>,
 }
 
 impl Onlooker {
     /// Subscribes; when this returns, the broker has confirmed it. Its connection may then end: so it does.
-    pub async fn of(port: u16, filter: &str) -> Self {
+    pub(crate) async fn of(port: u16, filter: &str) -> Self {
         let name = format!("onlooker-{:?}", std::time::UNIX_EPOCH.elapsed().unwrap().as_nanos());
         let mut options = MqttOptions::new(name, "127.0.0.1", port);
         options.set_max_packet_size(1 << 20, 1 << 20);
@@ -231,12 +232,12 @@ impl Onlooker {
     }
 
     /// The next message.
-    pub async fn next(&mut self) -> Message {
+    pub(crate) async fn next(&mut self) -> Message {
         within("a message", self.messages.recv()).await.expect("the onlooker lost its connection")
     }
 
     /// Messages that have come and were not asked for.
-    pub fn rest(&mut self) -> Vec<Message> {
+    pub(crate) fn rest(&mut self) -> Vec<Message> {
         std::iter::from_fn(|| self.messages.try_recv().ok()).collect()
     }
 }
