@@ -350,6 +350,27 @@ async fn until(seen: &mut tokio::sync::mpsc::Receiver<Seen>, wanted: impl Fn(&Se
 }
 
 #[tokio::test]
+async fn farewell_to_a_broker_that_does_not_answer_is_cut_short_and_the_last_will_speaks() {
+    let Some(broker) = Broker::start().await else { return };
+    let mut onlooker = Onlooker::of(broker.port(), STATUS).await;
+    let gate = Gate::before(broker.port()).await;
+    let gateway = Gateway::start(gate.port(), MqttVersion::V5);
+    while !onlooker.next().await.payload.contains("\"state\":\"online\"") {}
+    gateway.put(0, 1).await;
+    gateway.all_signed().await;
+    gate.set(Way::Deaf);
+    gateway.put(1, 5).await;
+    let store = gateway.store.clone();
+    // Well below the 5 s that a daemon has to end.
+    tokio::time::timeout(Duration::from_millis(4500), gateway.stop())
+        .await
+        .expect("the session ended too late");
+    assert_eq!(store.offer(0, 100).await.unwrap().len(), 5);
+    assert!(onlooker.next().await.payload.contains("\"reason\":\"shutdown\""));
+    assert!(onlooker.next().await.payload.contains("\"reason\":\"connection_lost\""));
+}
+
+#[tokio::test]
 async fn session_stops_at_once_while_the_broker_is_away() {
     let gate = Gate::before(1).await;
     gate.set(Way::Shut);
