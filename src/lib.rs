@@ -1,5 +1,6 @@
 //! meterd.
 pub mod bus;
+pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod mqtt;
