@@ -13,8 +13,11 @@ use broker::{Broker, Gate, Onlooker, Way, within};
 use jiff::tz::TimeZone;
 use meterd::clock::{Clock, Distrust};
 use meterd::config::{Mqtt, MqttVersion, Name};
+use meterd::mqtt::status::State;
+use meterd::mqtt::watch::{Pattern, Seen, Watch, follow};
 use meterd::mqtt::{Counters, Counts, Settings, Status, session};
 use meterd::store::{self, Entry, Handle, Writer};
+use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::Duration;
 use tempfile::TempDir;
@@ -56,12 +59,16 @@ impl Gateway {
 
     /// Puts messages for as many slots, from slot number `from` on.
     async fn put(&self, from: i64, count: i64) {
+        self.put_of("flat-101", from, count).await;
+    }
+
+    async fn put_of(&self, meter: &str, from: i64, count: i64) {
         for number in from..from + count {
             let slot = jiff::Timestamp::from_second(1_795_000_000 + 60 * number).unwrap();
             let entry = Entry {
-                topic: format!("{PREFIX}/gw01/meter/flat-101/data/live"),
-                body: format!("\"gateway\":\"gw01\",\"number\":{number},\"padding\":\"{:0>900}\"}}", ""),
-                meter: "flat-101".into(),
+                topic: format!("{PREFIX}/gw01/meter/{meter}/data/live"),
+                body: body(meter, slot),
+                meter: meter.into(),
                 task: "live".into(),
                 slot,
                 registers: vec!["voltage_l1".into()],
@@ -89,6 +96,16 @@ impl Gateway {
         self.stop.send(true).unwrap();
         within("the session ends", self.session).await.unwrap()
     }
+}
+
+/// A message of about a kilobyte, as it lies in the store.
+fn body(meter: &str, slot: jiff::Timestamp) -> String {
+    let readings = [r#"{"register":"voltage_l1","obis":"1-0:32.7.0","di":"02010100","value":220.0,"unit":"V","quality":"good","taken_at":"2026-11-21T10:15:00.431+08:00"}"#;
+        6];
+    format!(
+        r#""gateway":"gw01","meter":"{meter}","address":"000012345678","archive":"0123456789ab","task":"live","source":"present","slot":"{slot}","day":null,"meter_time":null,"clock_offset_s":null,"backfilled":false,"readings":[{}],"failures":[]}}"#,
+        readings.join(",")
+    )
 }
 
 fn seq(payload: &str) -> u64 {
@@ -249,6 +266,108 @@ async fn status_is_retained() {
         let kept = Onlooker::of(broker.port(), STATUS).await.next().await;
         assert!(kept.retained && kept.payload.contains("\"reason\":\"shutdown\""), "{kept:?}");
     }
+}
+
+#[tokio::test]
+async fn refused_message_stays_in_the_store_and_the_rest_is_delivered() {
+    let dir = TempDir::new().unwrap();
+    let rights = dir.path().join("rights");
+    std::fs::write(
+        &rights,
+        "topic read #\ntopic write meterd/v1/gw01/status\ntopic write meterd/v1/gw01/meter/flat-101/#\n",
+    )
+    .unwrap();
+    let Some(broker) = Broker::start_with(&format!("user root\nacl_file {}", rights.display())).await else {
+        return;
+    };
+    let mut onlooker = Onlooker::of(broker.port(), DATA).await;
+    let gateway = Gateway::start(broker.port(), MqttVersion::V5);
+    gateway.put_of("forbidden", 0, 1).await;
+    gateway.put(1, 50).await;
+    let mut seqs = std::collections::BTreeSet::new();
+    while seqs.len() < 50 {
+        seqs.insert(seq(&onlooker.next().await.payload));
+    }
+    assert_eq!(seqs, (2..=51).collect());
+    within("only the refused one is left", async {
+        while gateway.unsigned().await != [1] {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    })
+    .await;
+    let counts = gateway.stop().await;
+    assert!(counts.refused >= 1, "{counts:?}");
+    assert_eq!(counts.signed_for, 50);
+}
+
+#[tokio::test]
+async fn onlooker_of_meterd_reads_what_is_published_and_survives_a_restart_of_the_broker() {
+    let Some(mut broker) = Broker::start().await else { return };
+    for version in [MqttVersion::V4, MqttVersion::V5] {
+        let mqtt = Mqtt { host: "127.0.0.1".into(), port: broker.port(), version, prefix: PREFIX.into() };
+        let watch = Watch { mqtt, gateway: "+".into(), meters: Pattern::new("flat-*") };
+        let (sender, mut seen) = tokio::sync::mpsc::channel(1000);
+        let following = tokio::spawn(async move {
+            follow(&watch, |seen| {
+                sender.try_send(seen).unwrap();
+                ControlFlow::Continue(())
+            })
+            .await;
+        });
+        let connected = |seen: &Seen| matches!(seen, Seen::Connected);
+        until(&mut seen, connected).await;
+        broker.kill();
+        until(&mut seen, |seen| matches!(seen, Seen::Lost { .. })).await;
+        broker.start_again().await;
+        until(&mut seen, connected).await;
+
+        let gateway = Gateway::start(broker.port(), version);
+        gateway.put_of("total", 0, 1).await;
+        gateway.put(1, 1).await;
+        let online =
+            |seen: &Seen| matches!(seen, Seen::Status { message, .. } if message.state == State::Online);
+        until(&mut seen, online).await;
+        // The pattern leaves the total meter out.
+        let data = until(&mut seen, |seen| matches!(seen, Seen::Data { .. })).await;
+        let Seen::Data { message, .. } = data else { unreachable!() };
+        assert_eq!((message.seq, message.body.meter.as_str()), (2, "flat-101"));
+        assert_eq!(message.body.readings[0].value.to_string(), "220.0");
+        gateway.stop().await;
+        let offline =
+            |seen: &Seen| matches!(seen, Seen::Status { message, .. } if message.state == State::Offline);
+        until(&mut seen, offline).await;
+        following.abort();
+    }
+}
+
+async fn until(seen: &mut tokio::sync::mpsc::Receiver<Seen>, wanted: impl Fn(&Seen) -> bool) -> Seen {
+    loop {
+        let seen = within("the onlooker sees something", seen.recv()).await.unwrap();
+        if wanted(&seen) {
+            return seen;
+        }
+    }
+}
+
+#[tokio::test]
+async fn farewell_to_a_broker_that_does_not_answer_is_cut_short_and_the_last_will_speaks() {
+    let Some(broker) = Broker::start().await else { return };
+    let mut onlooker = Onlooker::of(broker.port(), STATUS).await;
+    let gate = Gate::before(broker.port()).await;
+    let gateway = Gateway::start(gate.port(), MqttVersion::V5);
+    while !onlooker.next().await.payload.contains("\"state\":\"online\"") {}
+    gateway.put(0, 1).await;
+    gateway.all_signed().await;
+    gate.set(Way::Deaf);
+    gateway.put(1, 5).await;
+    let store = gateway.store.clone();
+    // Well below the 5 s that a daemon has to end.
+    tokio::time::timeout(Duration::from_millis(4500), gateway.stop())
+        .await
+        .expect("the session ended too late");
+    assert_eq!(store.offer(0, 100).await.unwrap().len(), 5);
+    assert!(onlooker.next().await.payload.contains("\"reason\":\"shutdown\""));
+    assert!(onlooker.next().await.payload.contains("\"reason\":\"connection_lost\""));
 }
 
 #[tokio::test]

@@ -195,6 +195,26 @@ mod tests {
     }
 
     #[test]
+    fn without_arguments_all_gateways_of_the_local_broker_are_watched() {
+        use clap::{CommandFactory, Parser};
+        #[derive(Parser)]
+        struct Line {
+            #[command(flatten)]
+            args: WatchArgs,
+        }
+        Line::command().debug_assert();
+        let args = Line::try_parse_from(["watch"]).unwrap().args;
+        assert_eq!((args.url.host.as_str(), args.url.port), ("127.0.0.1", 1883));
+        assert_eq!(
+            (args.prefix.as_str(), args.gateway.as_str(), args.meter.as_str()),
+            ("meterd/v1", "+", "*")
+        );
+        assert_eq!((args.mqtt, args.json), (MqttVersion::V4, false));
+        let refused = Line::try_parse_from(["watch", "--url", "mqtts://b"]).err().unwrap().to_string();
+        assert!(refused.contains("TLS is not built in"), "{refused}");
+    }
+
+    #[test]
     fn versions_of_mqtt_have_two_names_each() {
         assert_eq!(mqtt_version("3.1.1"), Ok(MqttVersion::V4));
         assert_eq!(mqtt_version("5"), Ok(MqttVersion::V5));

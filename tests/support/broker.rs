@@ -1,12 +1,14 @@
 //! A real mosquitto on a free port of the loopback, a gate before it, and an onlooker behind it.
+#![allow(dead_code, reason = "each test that includes this uses a part of it")]
 
 use rumqttc::{AsyncClient, Event, Incoming, MqttOptions, QoS};
+use std::net::Ipv4Addr;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::{mpsc, watch};
 use tokio::task::{JoinHandle, JoinSet};
 
@@ -14,7 +16,7 @@ use tokio::task::{JoinHandle, JoinSet};
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Waits for a condition; a test that waits in vain says for what.
-pub async fn within<T>(what: &str, condition: impl Future<Output = T>) -> T {
+pub(crate) async fn within<T>(what: &str, condition: impl Future<Output = T>) -> T {
     match tokio::time::timeout(PATIENCE, condition).await {
         Ok(value) => value,
         Err(_) => panic!("waited {PATIENCE:?} in vain: {what}"),
@@ -22,9 +24,12 @@ pub async fn within<T>(what: &str, condition: impl Future<Output = T>) -> T {
 }
 
 /// A mosquitto without persistence: what it held is gone when it is killed.
-pub struct Broker {
+pub(crate) struct Broker {
     child: Option<Child>,
-    port: u16,
+    /// Bound and never listening: nobody else gets its port, not even while mosquitto is down.
+    reserved: TcpSocket,
+    /// Lines of its configuration beside the listener.
+    settings: String,
     program: PathBuf,
     dir: TempDir,
 }
@@ -32,7 +37,12 @@ pub struct Broker {
 impl Broker {
     /// Starts one; `None`, and a line that says so, where mosquitto is not installed. With `CI=true` its
     /// absence is a failure.
-    pub async fn start() -> Option<Self> {
+    pub(crate) async fn start() -> Option<Self> {
+        Self::start_with("").await
+    }
+
+    /// The same with more lines of configuration.
+    pub(crate) async fn start_with(settings: &str) -> Option<Self> {
         let Some(program) = find("mosquitto") else {
             assert!(
                 std::env::var("CI").as_deref() != Ok("true"),
@@ -41,18 +51,22 @@ impl Broker {
             eprintln!("left out: mosquitto is not installed");
             return None;
         };
-        let mut broker = Self { child: None, port: free_port(), program, dir: TempDir::new().unwrap() };
+        let reserved = TcpSocket::new_v4().unwrap();
+        reserved.set_reuseaddr(true).unwrap();
+        reserved.bind((Ipv4Addr::LOCALHOST, 0).into()).unwrap();
+        let (settings, dir) = (settings.to_owned(), TempDir::new().unwrap());
+        let mut broker = Self { child: None, reserved, settings, program, dir };
         broker.start_again().await;
         Some(broker)
     }
 
     /// Where it listens.
-    pub fn port(&self) -> u16 {
-        self.port
+    pub(crate) fn port(&self) -> u16 {
+        self.reserved.local_addr().unwrap().port()
     }
 
     /// Kills it (SIGKILL): no farewell, nothing kept.
-    pub fn kill(&mut self) {
+    pub(crate) fn kill(&mut self) {
         if let Some(mut child) = self.child.take() {
             child.kill().unwrap();
             child.wait().unwrap();
@@ -60,12 +74,13 @@ impl Broker {
     }
 
     /// Starts it on the port that it had, and waits until it takes connections.
-    pub async fn start_again(&mut self) {
+    pub(crate) async fn start_again(&mut self) {
         assert!(self.child.is_none(), "it runs");
         let file = self.dir.path().join("mosquitto.conf");
-        let port = self.port;
+        let (port, settings) = (self.port(), &self.settings);
         let written = format!(
-            "listener {port} 127.0.0.1\nallow_anonymous true\npersistence false\nmax_queued_messages 100000\n"
+            "listener {port} 127.0.0.1\nallow_anonymous true\npersistence false\n\
+             max_queued_messages 100000\n{settings}\n"
         );
         std::fs::write(&file, written).unwrap();
         let child = Command::new(&self.program)
@@ -101,13 +116,9 @@ fn find(program: &str) -> Option<PathBuf> {
     folders.map(|folder| folder.join(program)).find(|file| file.is_file())
 }
 
-fn free_port() -> u16 {
-    std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap().port()
-}
-
 /// What a gate lets through.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Way {
+pub(crate) enum Way {
     /// Everything.
     Open,
     /// What goes to the broker; its answers wait, and are lost if the gate is shut on them.
@@ -117,7 +128,7 @@ pub enum Way {
 }
 
 /// A way to a port that a test can narrow and cut.
-pub struct Gate {
+pub(crate) struct Gate {
     port: u16,
     way: watch::Sender<Way>,
     task: JoinHandle<()>,
@@ -125,7 +136,7 @@ pub struct Gate {
 
 impl Gate {
     /// An open gate before `to`.
-    pub async fn before(to: u16) -> Self {
+    pub(crate) async fn before(to: u16) -> Self {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
         let port = listener.local_addr().unwrap().port();
         let (way, seen) = watch::channel(Way::Open);
@@ -140,12 +151,12 @@ impl Gate {
     }
 
     /// Where it listens.
-    pub fn port(&self) -> u16 {
+    pub(crate) fn port(&self) -> u16 {
         self.port
     }
 
     /// From now on.
-    pub fn set(&self, way: Way) {
+    pub(crate) fn set(&self, way: Way) {
         self.way.send_replace(way);
     }
 }
@@ -182,21 +193,21 @@ async fn carry(mut near: TcpStream, to: u16, way: watch::Receiver<Way>) {
 
 /// A message as an onlooker has it.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Message {
-    pub topic: String,
-    pub payload: String,
-    pub retained: bool,
+pub(crate) struct Message {
+    pub(crate) topic: String,
+    pub(crate) payload: String,
+    pub(crate) retained: bool,
 }
 
 /// A subscriber (MQTT 3.1.1, QoS 1) of its own, which shares nothing with what is tested but the library.
-pub struct Onlooker {
+pub(crate) struct Onlooker {
     messages: mpsc::Receiver<Message>,
     task: JoinHandle<()>,
 }
 
 impl Onlooker {
     /// Subscribes; when this returns, the broker has confirmed it. Its connection may then end: so it does.
-    pub async fn of(port: u16, filter: &str) -> Self {
+    pub(crate) async fn of(port: u16, filter: &str) -> Self {
         let name = format!("onlooker-{:?}", std::time::UNIX_EPOCH.elapsed().unwrap().as_nanos());
         let mut options = MqttOptions::new(name, "127.0.0.1", port);
         options.set_max_packet_size(1 << 20, 1 << 20);
@@ -221,12 +232,12 @@ impl Onlooker {
     }
 
     /// The next message.
-    pub async fn next(&mut self) -> Message {
+    pub(crate) async fn next(&mut self) -> Message {
         within("a message", self.messages.recv()).await.expect("the onlooker lost its connection")
     }
 
     /// Messages that have come and were not asked for.
-    pub fn rest(&mut self) -> Vec<Message> {
+    pub(crate) fn rest(&mut self) -> Vec<Message> {
         std::iter::from_fn(|| self.messages.try_recv().ok()).collect()
     }
 }

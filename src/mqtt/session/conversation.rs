@@ -334,7 +334,7 @@ impl<'a> Conversation<'a> {
         let broker = self.settings.broker();
         match self.outage.sound(now) {
             Some(told) => {
-                info!(%broker, after_s = told.lasted.as_secs(), faults = told.faults, "connected again; sending what the store holds");
+                info!(%broker, after_s = told.lasted.as_secs(), faults = told.faults, "connected; sending what the store holds");
             }
             None if self.counters.connections.load(Ordering::Relaxed) == 1 => info!(%broker, "connected"),
             None => tracing::debug!(%broker, "connected again"),

@@ -178,25 +178,3 @@ fn say(broker: &str, why: &Broken, told: Option<outage::Told>, wait: Duration) {
         None => tracing::debug!(%broker, retry_in_s, "{why}"),
     }
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// The daemon spawns it.
-    #[test]
-    fn session_can_be_given_to_any_thread() {
-        fn is_send<F: Future + Send>(
-            _: fn(
-                Settings,
-                store::Handle,
-                Clock,
-                watch::Receiver<Status>,
-                Arc<Counters>,
-                watch::Receiver<bool>,
-            ) -> F,
-        ) {
-        }
-        is_send(run);
-    }
-}

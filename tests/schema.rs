@@ -1,0 +1,241 @@
+//! The schemas under fixtures/schema describe what is published, and nothing else is.
+//!
+//! `METERD_REWRITE_SCHEMAS=1 cargo test --test schema` writes them anew.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use catalogue::{Catalogue, Register};
+use dlt645::Address;
+use dlt645::format::{Date, Time, Value};
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+use meterd::clock::Trust;
+use meterd::config::{Bus, Gateway, Meter, Mqtt, MqttVersion, Name, Plan, PortAddress, Protocol, Read, Task};
+use meterd::mqtt::payload::{self, DataMessage, schema_data, schema_status};
+use meterd::planner::Line;
+use meterd::reading::{Failure, Quality, Reading, Reason, Report, Source, Transformers};
+use rust_decimal::Decimal;
+use serde_json::Value as Json;
+use std::path::Path;
+use std::time::Duration;
+
+fn held_equal(file: &str, schema: &schemars::Schema) {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/schema").join(file);
+    let generated = serde_json::to_string_pretty(schema).unwrap() + "\n";
+    if std::env::var_os("METERD_REWRITE_SCHEMAS").is_some() {
+        std::fs::write(&path, &generated).unwrap();
+    }
+    let committed = std::fs::read_to_string(&path).unwrap_or_default();
+    assert!(
+        committed == generated,
+        "{file} is not what the code publishes; METERD_REWRITE_SCHEMAS=1 writes it anew"
+    );
+}
+
+#[test]
+fn committed_schemas_are_those_of_the_code() {
+    held_equal("data.schema.json", &schema_data());
+    held_equal("status.schema.json", &schema_status());
+}
+
+/// Faults of a message: what the schema refuses, and keys that it does not name.
+fn faults(schema: &schemars::Schema, message: &[u8]) -> Vec<String> {
+    let (schema, message): (Json, Json) =
+        (schema.clone().to_value(), serde_json::from_slice(message).unwrap());
+    let validator = jsonschema::validator_for(&schema).unwrap();
+    let mut faults: Vec<_> = validator.iter_errors(&message).map(|fault| fault.to_string()).collect();
+    unnamed(&schema, &schema, &message, &mut faults);
+    faults
+}
+
+/// A reader must leave unknown keys alone, so the schema is open; what we write must be in it all the same.
+fn unnamed(root: &Json, schema: &Json, message: &Json, faults: &mut Vec<String>) {
+    if let Some(pointer) = schema["$ref"].as_str() {
+        return unnamed(root, root.pointer(pointer.trim_start_matches('#')).unwrap(), message, faults);
+    }
+    match message {
+        Json::Object(keys) => {
+            for (key, value) in keys {
+                match schema["properties"].get(key) {
+                    Some(named) => unnamed(root, named, value, faults),
+                    None => faults.push(format!("the schema does not name {key}")),
+                }
+            }
+        }
+        Json::Array(items) => items.iter().for_each(|item| unnamed(root, &schema["items"], item, faults)),
+        Json::Null | Json::Bool(_) | Json::Number(_) | Json::String(_) => {}
+    }
+}
+
+const LONGHAND: &str = r#"{"v":1,"store":"8f3c2a","seq":12345,"gateway":"gw01","meter":"flat-101",
+    "address":"000012345678","archive":"0123456789ab","task":"live","source":"present",
+    "slot":"2026-11-21T10:15:00+08:00","day":null,"meter_time":null,"clock_offset_s":null,"backfilled":false,
+    "readings":[
+      {"register":"voltage_l1","obis":"1-0:32.7.0","di":"02010100","value":220.0,"unit":"V","quality":"good",
+       "taken_at":"2026-11-21T10:15:00.431+08:00"},
+      {"register":"meter_address","di":"04000401","value":"000012345678","quality":"suspect","why":"changed",
+       "raw":"785634120000","taken_at":"2026-11-21T10:15:00.431+08:00"}],
+    "failures":[{"register":"current_l1","di":"02020100","reason":"refused","detail":"no requested data"}]}"#;
+
+#[test]
+fn message_of_the_documentation_fits_the_schema() {
+    assert_eq!(faults(&schema_data(), LONGHAND.as_bytes()), [""; 0]);
+    DataMessage::parse(LONGHAND.as_bytes()).unwrap();
+}
+
+#[test]
+fn message_that_breaks_the_contract_does_not_fit() {
+    for (from, to) in [
+        ("\"v\":1", "\"v\":2"),
+        ("\"seq\":12345", "\"seq\":-1"),
+        ("\"seq\":12345,", ""),
+        ("\"readings\"", "\"reading\""),
+        ("\"value\":220.0", "\"value\":null"),
+        ("\"quality\":\"good\"", "\"quality\":\"fine\""),
+        ("\"reason\":\"refused\"", "\"reason\":\"other\""),
+        ("\"day\":null,", ""),
+        ("\"backfilled\":false", "\"backfilled\":\"no\""),
+        ("\"unit\"", "\"units\""),
+    ] {
+        assert!(LONGHAND.contains(from), "{from}");
+        assert_ne!(faults(&schema_data(), LONGHAND.replace(from, to).as_bytes()), [""; 0], "{from} → {to}");
+    }
+}
+
+#[test]
+fn status_messages_fit_the_schema() {
+    for message in [
+        r#"{"v":1,"state":"offline","gateway":"gw01","reason":"connection_lost"}"#,
+        r#"{"v":1,"state":"offline","gateway":"gw01","since":"2026-11-21T10:15:00+08:00","reason":"shutdown"}"#,
+        r#"{"v":1,"state":"online","gateway":"gw01","version":"0.1.0","since":"2026-11-21T10:15:00+08:00",
+            "store":"8f3c","clock":"unsynchronised","clock_detail":"the time service has not set the clock"}"#,
+    ] {
+        assert_eq!(faults(&schema_status(), message.as_bytes()), [""; 0]);
+    }
+    assert_ne!(faults(&schema_status(), br#"{"v":1,"state":"away","gateway":"gw01"}"#), [""; 0]);
+}
+
+fn register(name: &str) -> Register {
+    Catalogue::dlt645_2007().find(name, 4).unwrap()[0]
+}
+
+fn plan() -> Plan {
+    let name = |text| Name::new(text).unwrap();
+    let address: Address = "000012345678".parse().unwrap();
+    let port = PortAddress::Serial("/dev/ttyUSB0".into());
+    Plan {
+        gateway: Gateway {
+            id: name("gw01"),
+            zone: TimeZone::get("Asia/Shanghai").unwrap(),
+            data_dir: "/var/lib/meterd".into(),
+            clock: Trust::Auto,
+        },
+        mqtt: Mqtt {
+            host: "broker".into(),
+            port: 1883,
+            version: MqttVersion::V4,
+            prefix: "meterd/v1".into(),
+        },
+        buses: vec![Bus { name: name("east"), port, line: Line::DEFAULT }],
+        meters: vec![Meter {
+            name: name("flat-101"),
+            bus: 0,
+            protocol: Protocol::Dlt645_2007(address),
+            wiring: None,
+            transformers: Transformers { ct: Some("75/5".parse().unwrap()), pt: None },
+        }],
+        tasks: vec![Task {
+            name: name("live"),
+            every: Duration::from_secs(900),
+            read: Read::Live,
+            registers: Vec::new(),
+            meters: vec![0],
+        }],
+        archive: "0123456789ab".into(),
+    }
+}
+
+fn reading(plan: &Plan, name: &str, value: Value) -> Reading {
+    let register = register(name);
+    Reading {
+        register,
+        value,
+        quality: Quality::Good,
+        why: None,
+        raw: None,
+        taken_at: "2026-11-21T02:15:00.431Z".parse::<Timestamp>().unwrap(),
+        primary: plan.meters[0].transformers.primary(register.quantity(), &value),
+    }
+}
+
+fn number(digits: &str) -> Value {
+    Value::Number(digits.parse::<Decimal>().unwrap())
+}
+
+#[test]
+fn message_of_a_report_fits_the_schema_and_keeps_every_digit() {
+    let plan = plan();
+    let at = (Date { year: 26, month: 11, day: 20 }, Time { hour: 18, minute: 30, second: None });
+    let demand = Value::Demand { value: "0.1234".parse().unwrap(), at: Some(at) };
+    let suspect = Reading {
+        quality: Quality::Suspect,
+        why: Some("it fell".into()),
+        raw: Some(vec![0x50, 0x00]),
+        ..reading(&plan, "active_energy_import", number("123456.50"))
+    };
+    let report = Report {
+        meter: 0,
+        task: 0,
+        slot: "2026-11-21T02:15:00Z".parse().unwrap(),
+        source: Source::Present,
+        readings: vec![
+            reading(&plan, "voltage_l1", number("220.0")),
+            reading(&plan, "current_l1", number("-1.500")),
+            reading(&plan, "01010000", demand),
+            suspect,
+        ],
+        failures: vec![Failure {
+            register: register("current_l2"),
+            reason: Reason::Implausible,
+            detail: "a nibble above 9".into(),
+            raw: Some(vec![0xAB, 0xCD, 0xEF]),
+        }],
+    };
+    let entry = payload::body(&report, &plan);
+    assert_eq!(entry.topic, "meterd/v1/gw01/meter/flat-101/data/live");
+    assert_eq!((entry.meter.as_str(), entry.task.as_str(), entry.slot), ("flat-101", "live", report.slot));
+    let names: Vec<_> = report.readings.iter().map(|r| r.register.name().to_string()).collect();
+    assert_eq!(entry.registers, names);
+
+    let text = String::from_utf8(payload::compose("8f3c2a", 7, &entry.body)).unwrap();
+    assert_eq!(faults(&schema_data(), text.as_bytes()), [""; 0]);
+    for part in [
+        r#"{"v":1,"store":"8f3c2a","seq":7,"gateway":"gw01","meter":"flat-101","address":"000012345678","#,
+        r#""slot":"2026-11-21T10:15:00+08:00","#,
+        r#"{"register":"voltage_l1","obis":"1-0:32.7.0","di":"02010100","value":220.0,"unit":"V","ratio":1,"primary":220.0,"quality":"good","taken_at":"2026-11-21T10:15:00.431+08:00"}"#,
+        r#""di":"02020100","value":-1.500,"unit":"A","ratio":15,"primary":-22.500,"quality":"good""#,
+        r#""di":"01010000","value":0.1234,"at":"2026-11-20T18:30","unit":"kW","ratio":15,"primary":1.8510,"#,
+        r#""value":123456.50,"unit":"kWh","ratio":15,"primary":1851847.50,"quality":"suspect","why":"it fell","raw":"5000","#,
+        r#""failures":[{"register":"current_l2","di":"02020200","reason":"implausible","detail":"a nibble above 9","raw":"ABCDEF"}]}"#,
+    ] {
+        assert!(text.contains(part), "{part}\nis not in\n{text}");
+    }
+}
+
+#[test]
+fn line_of_read_is_the_same_object_with_the_address_first() {
+    let plan = plan();
+    let line =
+        payload::reading_line("000012345678", &reading(&plan, "voltage_l1", number("220.0")), &TimeZone::UTC);
+    let start = r#"{"address":"000012345678","register":"voltage_l1","obis":"1-0:32.7.0","di":"02010100","value":220.0,"#;
+    assert!(line.starts_with(start), "{line}");
+    let failure = Failure {
+        register: register("current_l1"),
+        reason: Reason::Silent,
+        detail: "no answer".into(),
+        raw: None,
+    };
+    assert_eq!(
+        payload::failure_line("000012345678", &failure),
+        r#"{"address":"000012345678","register":"current_l1","di":"02020100","reason":"silent","detail":"no answer"}"#
+    );
+}
