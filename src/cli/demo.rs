@@ -119,23 +119,35 @@ impl Drop for Folder {
     }
 }
 
-/// Six flats on a pty, a shop and a lift on a serial server.
+/// Meter points of the demo: name, number, phases, bus, CT.
+const POINTS: [(&str, u32, Phases, usize, Option<&str>); 8] = [
+    ("flat-101", 101, Phases::One, 0, None),
+    ("flat-102", 102, Phases::One, 0, None),
+    ("flat-201", 201, Phases::One, 0, None),
+    ("flat-202", 202, Phases::One, 0, None),
+    ("shop 商铺", 301, Phases::Three, 1, Some("75/5")),
+    ("bakery 面包房", 302, Phases::Three, 1, Some("100/5")),
+    ("lift 电梯", 303, Phases::Three, 1, None),
+    ("caretaker", 304, Phases::One, 1, None),
+];
+
+/// Four flats on a pty, four others behind a serial server.
 async fn start_lines(folder: &Path, clock: &Clock) -> anyhow::Result<Vec<simulator::Running>> {
-    let flats = (101..=106).map(|flat| household(flat, Phases::One)).collect::<anyhow::Result<Vec<_>>>()?;
-    let others =
-        (201..=202).map(|point| household(point, Phases::Three)).collect::<anyhow::Result<Vec<_>>>()?;
     let tcp = Listen::Tcp { host: "127.0.0.1".to_owned(), port: 0 };
-    Ok(vec![
-        simulator::spawn(VirtualLine::new(flats), &Listen::Pty(folder.join("riser-1")), clock.clone(), 0)
-            .await?,
-        simulator::spawn(VirtualLine::new(others), &tcp, clock.clone(), 0).await?,
-    ])
+    let mut lines = Vec::new();
+    for (bus, listen) in [Listen::Pty(folder.join("riser-1")), tcp].into_iter().enumerate() {
+        let meters = POINTS.iter().filter(|point| point.3 == bus).map(|point| household(point.1, point.2));
+        let line = VirtualLine::new(meters.collect::<anyhow::Result<Vec<_>>>()?);
+        lines.push(simulator::spawn(line, &listen, clock.clone(), 0).await?);
+    }
+    Ok(lines)
 }
 
 fn household(address: u32, phases: Phases) -> anyhow::Result<VirtualMeter> {
     let mut settings = MeterSettings::household(format!("2026{address:08}").parse()?);
     settings.phases = phases;
-    settings.solar = address.is_multiple_of(3);
+    settings.response_delay = Duration::from_millis(20);
+    settings.energy = u64::from(address) * 4321;
     Ok(VirtualMeter::new(settings, u64::from(address)))
 }
 
@@ -149,15 +161,18 @@ fn configuration(folder: &Path, lines: &[simulator::Running], broker: u16) -> St
         let port = line.bound().port_address().to_string();
         text.push_str(&format!("\n[[bus]]\nname = {name:?}\nport = {port:?}\nbaud = 9600\n"));
     }
-    for flat in 101..=106 {
+    for (name, number, phases, bus, ct) in POINTS {
+        let bus = if bus == 0 { "riser-1" } else { "shops" };
+        let wiring = match phases {
+            Phases::One => "1p2w",
+            Phases::Three => "3p4w",
+        };
         text.push_str(&format!(
-            "\n[[meter]]\nname = \"flat-{flat}\"\nbus = \"riser-1\"\naddress = \"2026{flat:08}\"\nwiring = \"1p2w\"\n"
+            "\n[[meter]]\nname = {name:?}\nbus = {bus:?}\naddress = \"2026{number:08}\"\nwiring = {wiring:?}\n"
         ));
-    }
-    for (point, name, ct) in [(201, "shop 商铺", "75/5"), (202, "lift 电梯", "100/5")] {
-        text.push_str(&format!(
-            "\n[[meter]]\nname = {name:?}\nbus = \"shops\"\naddress = \"2026{point:08}\"\nwiring = \"3p4w\"\nct = {ct:?}\n"
-        ));
+        if let Some(ct) = ct {
+            text.push_str(&format!("ct = {ct:?}\n"));
+        }
     }
     text.push_str(
         "\n[[task]]\nname = \"live\"\nevery = \"2s\"\n\

@@ -50,8 +50,9 @@ pub fn main() -> ExitCode {
     let level = arguments.log.as_deref().unwrap_or(match arguments.command {
         Command::Run(_) => "info",
         Command::Check(_) | Command::Read(_) | Command::Simulate(_) | Command::Watch(_) => "warn",
+        // The demo's broker calls every closed connection an error.
         #[cfg(feature = "demo")]
-        Command::Demo(_) => "warn",
+        Command::Demo(_) => "warn,rumqttd=off",
     });
     if let Err(bad) = crate::telemetry::start_log(level) {
         return fail(USAGE, &bad.to_string());

@@ -7,7 +7,7 @@ use rustix::termios::{InputModes, OptionalActions, tcgetattr, tcsetattr};
 use std::fs::File;
 use std::io;
 use std::path::Path;
-use tokio::io::AsyncWriteExt;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio_serial::{ClearBuffer, DataBits, SerialPort, SerialPortBuilderExt, SerialStream, StopBits};
 
 /// An open serial device.
@@ -80,18 +80,13 @@ impl Serial {
 
     pub(super) async fn receive(&mut self, into: &mut Received) -> Result<(), PortError> {
         let mut octets = [0; 512];
-        loop {
-            self.stream.readable().await?;
-            match self.stream.try_read(&mut octets) {
-                Ok(0) => return Err(PortError::Gone),
-                Ok(n) => {
-                    self.unmark.take(&octets[..n], into);
-                    return Ok(());
-                }
-                Err(e) if e.kind() == io::ErrorKind::WouldBlock => {}
-                Err(e) => return Err(e.into()),
-            }
+        // Not readable() with try_read(): tokio-serial never clears the readiness there, which spins.
+        let n = self.stream.read(&mut octets).await?;
+        if n == 0 {
+            return Err(PortError::Gone);
         }
+        self.unmark.take(octets.get(..n).unwrap_or_default(), into);
+        Ok(())
     }
 }
 
