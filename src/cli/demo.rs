@@ -18,6 +18,7 @@ use std::io::IsTerminal;
 use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
+use tokio::sync::watch;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct DemoArgs {
@@ -48,20 +49,23 @@ pub(super) async fn run(args: DemoArgs) -> anyhow::Result<ExitCode> {
         let meters = plan.meters.iter().filter(|m| plan.buses.get(m.bus) == Some(bus)).count();
         println!("  {:<8} {meters} meters  {}", bus.name.to_string(), line.bound().port_address());
     }
-    println!("broker on {} (MQTT 3.1.1) and {} (MQTT 5); watch it with", broker.v4, broker.v5);
+    println!("broker on {} (MQTT 3.1.1) and {} (MQTT 5);", broker.v4, broker.v5);
+    println!("any MQTT client can watch:");
     println!("  mosquitto_sub -h 127.0.0.1 -p {} -v -t 'meterd/v1/#'", broker.v4.port());
     println!();
     let watched = view::Watched::of(&plan);
     let mut running = Daemon::new(plan, clock.clone()).start()?;
     let live = !args.lines && std::io::stdout().is_terminal();
-    let viewer = tokio::spawn(view::show(watched, clock.clone(), live));
+    let (stop_view, stop) = watch::channel(false);
+    let viewer = tokio::spawn(view::show(watched, live, stop));
     let ended = tokio::select! {
         ended = super::interrupted() => ended.context("signals cannot be waited for"),
         () = wait(args.time) => Ok(()),
     };
     ended?;
     let left = finish(&mut running).await?;
-    viewer.abort();
+    stop_view.send_replace(true);
+    viewer.await.context("the view")?;
     let (counts, sent) = running.stop().await;
     for line in lines {
         line.stop().await.context("a virtual line")?;
@@ -95,8 +99,9 @@ async fn finish(running: &mut Running) -> anyhow::Result<usize> {
 
 fn closing(counts: Snapshot, sent: mqtt::Counts, left: usize) -> String {
     format!(
-        "\ntaken {} readings in {} messages, published {}, signed for {}, not signed for {left}, failures {}",
-        counts.readings, counts.reports, sent.published, sent.signed_for, counts.failures
+        "\ntaken {} readings and {} failures in {} messages;\n\
+         published {}, signed for {}, not signed for {left}",
+        counts.readings, counts.failures, counts.reports, sent.published, sent.signed_for
     )
 }
 

@@ -2,14 +2,15 @@
 //! no terminal.
 
 use crate::cli::watch::lines::{self, Paint};
-use crate::clock::Clock;
 use crate::config::{Mqtt, Plan};
 use crate::mqtt::payload::Body;
 use crate::mqtt::watch::{Pattern, Seen, Watch, follow};
 use std::collections::BTreeMap;
 use std::io::Write;
 use std::ops::ControlFlow;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
+use tokio::sync::watch;
 
 /// What is watched: the broker, and the meters in their order.
 pub(super) struct Watched {
@@ -31,35 +32,47 @@ impl Watched {
     }
 }
 
-/// Shows what arrives until it is dropped.
-pub(super) async fn show(watched: Watched, clock: Clock, live: bool) {
+/// Shows what arrives until `stop` turns true or its sender is gone; the last picture is of all that came.
+pub(super) async fn show(watched: Watched, live: bool, mut stop: watch::Receiver<bool>) {
     let paint = Paint::of_terminal(live);
-    let mut table = Table::new(watched.meters);
-    let mut drawn: Option<Duration> = None;
-    follow(&watched.watch, |seen| {
-        let mut out = std::io::stdout().lock();
+    let table = Mutex::new(Table::new(watched.meters));
+    let arriving = follow(&watched.watch, |seen| {
         let written = if live {
             if let Seen::Data { message, .. } = &seen {
-                table.take(&message.body);
+                lock(&table).take(&message.body);
             }
-            let now = clock.elapsed();
-            if drawn.is_none_or(|at| now - at >= REDRAW) {
-                let up = drawn.map_or(0, |_| table.height());
-                drawn = Some(now);
-                table.draw(&mut out, up, paint)
-            } else {
-                Ok(())
-            }
+            Ok(())
         } else {
-            lines::of(&seen, paint).iter().try_for_each(|line| writeln!(out, "{line}"))
+            let mut out = std::io::stdout().lock();
+            let lines = lines::of(&seen, paint);
+            lines.iter().try_for_each(|line| writeln!(out, "{line}")).and_then(|()| out.flush())
         };
         // A pipe that was closed (head, less) ends the view, not the demo.
-        match written.and_then(|()| out.flush()) {
-            Ok(()) => ControlFlow::Continue(()),
-            Err(_) => ControlFlow::Break(()),
+        if written.is_ok() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+    });
+    let drawing = async {
+        let mut up = 0;
+        loop {
+            if live {
+                up = lock(&table).draw(up, paint);
+            }
+            tokio::time::sleep(REDRAW).await;
         }
-    })
-    .await;
+    };
+    tokio::select! {
+        () = arriving => {}
+        () = drawing => {}
+        _ = stop.wait_for(|stop| *stop) => {}
+    }
+    if live {
+        let table = lock(&table);
+        table.draw(table.height(), paint);
+    }
+}
+
+fn lock<'a>(table: &'a Mutex<Table>) -> MutexGuard<'a, Table> {
+    // Only this task holds it.
+    table.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// One row a meter.
@@ -103,7 +116,16 @@ impl Table {
         self.rows.len() + 2
     }
 
-    fn draw(&self, out: &mut impl Write, up: usize, paint: Paint) -> std::io::Result<()> {
+    /// Draws over the `up` lines above; how many lines it took. A terminal that is gone is no fault.
+    fn draw(&self, up: usize, paint: Paint) -> usize {
+        let mut out = std::io::stdout().lock();
+        if let Err(e) = self.write(&mut out, up, paint).and_then(|()| out.flush()) {
+            tracing::debug!("the table was not drawn: {e}");
+        }
+        self.height()
+    }
+
+    fn write(&self, out: &mut impl Write, up: usize, paint: Paint) -> std::io::Result<()> {
         if up > 0 {
             write!(out, "\x1b[{up}A")?;
         }
@@ -142,7 +164,7 @@ mod tests {
     fn the_table_fits_80_columns_and_is_drawn_over_itself() {
         let table = Table::new(vec!["flat-101".to_owned(), "shop 商铺".to_owned()]);
         let mut out = Vec::new();
-        table.draw(&mut out, table.height(), Paint::Plain).unwrap();
+        table.write(&mut out, table.height(), Paint::Plain).unwrap();
         let text = String::from_utf8(out).unwrap();
         assert_eq!(text.lines().count(), table.height());
         assert!(text.starts_with("\x1b[4A"));
