@@ -2,9 +2,9 @@
 
 use crate::bus::exchange::Passed;
 use catalogue::{Catalogue, Entry};
-use dlt645::Di;
 use dlt645::frame::Frame;
 use dlt645::scanner::{Damage, Found, Scanner};
+use dlt645::{Di, Edition};
 
 /// Collects what comes until it is a frame, or is known to be none.
 #[derive(Debug, Default)]
@@ -78,7 +78,7 @@ fn take(from: &mut Vec<u8>, count: usize) -> Vec<u8> {
 /// The frame in words, with the name of the register that it is about.
 fn explained(frame: &Frame<'_>) -> String {
     let named = matches!(frame.control().function(), 0x11 | 0x12) && !frame.control().abnormal();
-    let di = if named { frame.data().take_di() } else { None };
+    let di = if named { frame.data().take_di(Edition::E2007) } else { None };
     let name = di.and_then(name).map(|n| format!("  ({n})")).unwrap_or_default();
     format!("    {frame}{name}")
 }

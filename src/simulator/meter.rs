@@ -155,7 +155,7 @@ impl VirtualMeter {
 
     /// The value of one register by what it measures; `None` for a register that this meter does not have.
     pub fn value(&self, di: Di, now: Timestamp) -> Option<Value> {
-        let [di0, di1, di2, di3] = di.to_wire();
+        let [di0, di1, di2, di3] = [0, 1, 2, 3].map(|n| di.byte(n));
         match di3 {
             0x00 => self.energy(di2, di1, di0, now),
             0x01 => self.max_demand(di2, di1, di0, now),

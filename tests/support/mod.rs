@@ -8,7 +8,7 @@
 )]
 
 use dlt645::frame::{Control, Frame, emit};
-use dlt645::{Address, Di};
+use dlt645::{Address, Di, Edition};
 use meterd::config::{self, Plan};
 use std::path::Path;
 use std::time::Duration;
@@ -33,7 +33,10 @@ pub(crate) fn frame(address: &str, control: Control, data: &[u8]) -> Vec<u8> {
 pub(crate) fn asked(request: &[u8]) -> (String, String) {
     let start = request.iter().position(|o| *o == 0x68).unwrap();
     let frame = Frame::parse(&request[start..]).unwrap();
-    (frame.data().take_di().map(|di| di.to_string()).unwrap_or_default(), frame.address().to_string())
+    (
+        frame.data().take_di(Edition::E2007).map(|di| di.to_string()).unwrap_or_default(),
+        frame.address().to_string(),
+    )
 }
 
 /// A plan from a configuration's text; `$DATA` becomes `data`.

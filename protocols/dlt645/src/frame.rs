@@ -10,7 +10,7 @@
 
 mod explain;
 
-use crate::{Address, Di};
+use crate::{Address, Di, Edition};
 use alloc::vec::Vec;
 use core::fmt;
 use core::iter::Copied;
@@ -234,9 +234,16 @@ impl<'a> Data<'a> {
         Self(octets.iter().copied())
     }
 
-    /// Takes the first four octets as a data identifier; `None` (and nothing taken) if there are fewer.
-    pub fn take_di(&mut self) -> Option<Di> {
-        (self.len() >= 4).then(|| Di::from_wire(core::array::from_fn(|_| self.next().unwrap_or(0))))
+    /// Takes the first octets as a data identifier: four of 2007, two of 1997; `None` (and nothing
+    /// taken) if there are fewer.
+    pub fn take_di(&mut self, edition: Edition) -> Option<Di> {
+        let len = edition.di_octets();
+        if self.len() < len {
+            return None;
+        }
+        let mut octets = [0; 4];
+        octets[..len].iter_mut().zip(self.by_ref()).for_each(|(octet, own)| *octet = own);
+        Di::from_wire(edition, &octets[..len])
     }
 }
 
@@ -312,8 +319,8 @@ mod tests {
         assert_eq!(frame.data().collect::<Vec<_>>(), [0x00, 0x01, 0x01, 0x02, 0x05, 0x22]);
         assert_eq!(frame.data_len(), 6);
         let mut data = frame.data();
-        assert_eq!(data.take_di(), Some(Di::new(0x0201_0100)));
-        assert_eq!((data.take_di(), data.len()), (None, 2));
+        assert_eq!(data.take_di(Edition::E2007), Some(Di::new(0x0201_0100)));
+        assert_eq!((data.take_di(Edition::E2007), data.len()), (None, 2));
     }
 
     #[test]

@@ -28,5 +28,5 @@ pub mod scanner;
 pub mod tables;
 
 pub use address::{Address, BadAddress};
-pub use di::{BadDi, Di};
+pub use di::{BadDi, Di, Edition, Wire};
 pub use error_word::ErrorWord;

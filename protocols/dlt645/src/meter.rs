@@ -35,7 +35,7 @@ pub fn answer(
             Ok(Control::reply(function::READ_ADDRESS, false))
         }
         Ok(Request::Read { di, .. }) => {
-            data.extend(di.to_wire());
+            data.extend_from_slice(&di.to_wire());
             octets(di, &mut data).map(|()| {
                 let more = data.len() > 4 + FIRST_PART;
                 data.truncate(4 + FIRST_PART);
@@ -43,7 +43,7 @@ pub fn answer(
             })
         }
         Ok(Request::ReadMore { di, sequence, .. }) => {
-            data.extend(di.to_wire());
+            data.extend_from_slice(&di.to_wire());
             octets(di, &mut data).and_then(|()| follow_up(&mut data, sequence))
         }
         Err(Unread::Direction) => return None,

@@ -4,7 +4,7 @@
 //! [exchange](crate::exchange)'s question. Nothing here allocates but emission.
 
 use crate::frame::{self, Control, Data, Frame, TooLong, WAKE};
-use crate::{Address, Di, ErrorWord};
+use crate::{Address, Di, Edition, ErrorWord};
 use alloc::vec::Vec;
 
 /// Function codes (功能码), clause 5.2.3.
@@ -122,11 +122,11 @@ impl Request {
         let mut data = frame.data();
         let bad_length = Unread::Length(data.len());
         match control.get() {
-            function::READ => match (data.take_di(), data.next()) {
+            function::READ => match (data.take_di(Edition::E2007), data.next()) {
                 (Some(di), None) => Ok(Self::Read { address, di }),
                 _ => Err(bad_length),
             },
-            function::READ_MORE => match (data.take_di(), data.next(), data.next()) {
+            function::READ_MORE => match (data.take_di(Edition::E2007), data.next(), data.next()) {
                 (Some(di), Some(sequence), None) => Ok(Self::ReadMore { address, di, sequence }),
                 _ => Err(bad_length),
             },
@@ -219,11 +219,11 @@ impl<'a> Reply<'a> {
         }
         match (function, more) {
             (function::READ, _) => {
-                let di = data.take_di().ok_or(bad_length)?;
+                let di = data.take_di(Edition::E2007).ok_or(bad_length)?;
                 Ok(Self::Data { from, di, octets: data, more })
             }
             (function::READ_MORE, _) => {
-                let di = data.take_di().ok_or(bad_length)?;
+                let di = data.take_di(Edition::E2007).ok_or(bad_length)?;
                 let sequence = data.next_back().ok_or(bad_length)?;
                 Ok(Self::More { from, di, octets: data, sequence, more })
             }
@@ -243,12 +243,12 @@ impl<'a> Reply<'a> {
     pub fn emit(&self, out: &mut Vec<u8>) -> Result<(), TooLong> {
         match self {
             Self::Data { from, di, octets, more } => {
-                let data: Vec<u8> = di.to_wire().into_iter().chain(octets.clone()).collect();
+                let data: Vec<u8> = di.to_wire().iter().copied().chain(octets.clone()).collect();
                 frame::emit(*from, Control::reply(function::READ, *more), &data, out)
             }
             Self::More { from, di, octets, sequence, more } => {
                 let data: Vec<u8> =
-                    di.to_wire().into_iter().chain(octets.clone()).chain([*sequence]).collect();
+                    di.to_wire().iter().copied().chain(octets.clone()).chain([*sequence]).collect();
                 frame::emit(*from, Control::reply(function::READ_MORE, *more), &data, out)
             }
             Self::Address { from, address } => {

@@ -32,7 +32,7 @@ fn frame(address: &str, control: u8, data: &[u8]) -> Vec<u8> {
 }
 
 fn data(di: Di, octets: &[u8]) -> Vec<u8> {
-    [&di.to_wire(), octets].concat()
+    [&*di.to_wire(), octets].concat()
 }
 
 /// 220.5 V of the asked meter.
