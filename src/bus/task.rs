@@ -73,6 +73,8 @@ pub struct BusTask {
     current: Option<(Job, Round)>,
     back_off: BackOff,
     unsaid: bool,
+    /// Meters that said nothing in their last round.
+    silent: BTreeSet<usize>,
 }
 
 /// Comes when the daemon ends and an exchange under way has had its time.
@@ -98,7 +100,15 @@ impl BusTask {
             let meters = task.meters.iter().filter(here).copied().collect();
             schedule.add(index, Slots::new(task.every, given.plan.gateway.zone.clone()), meters);
         }
-        Self { given, talk, schedule, current: None, back_off: BackOff::default(), unsaid: false }
+        Self {
+            given,
+            talk,
+            schedule,
+            current: None,
+            back_off: BackOff::default(),
+            unsaid: false,
+            silent: BTreeSet::new(),
+        }
     }
 
     /// Runs until the daemon ends; what was read before is reported.
@@ -228,6 +238,9 @@ impl BusTask {
     async fn finish(&mut self, job: Job, round: Round) {
         self.learn(job.meter, &round).await;
         let decoded = round.finish();
+        let nothing =
+            decoded.readings.is_empty() && decoded.failures.iter().all(|f| f.reason == Reason::Silent);
+        self.heard(job.meter, nothing);
         self.say(Report {
             meter: job.meter,
             task: job.task,
@@ -237,6 +250,24 @@ impl BusTask {
             failures: decoded.failures,
         })
         .await;
+    }
+
+    /// Says once that a meter has fallen silent, and once that it is back.
+    fn heard(&mut self, meter: usize, nothing: bool) {
+        let plan = &self.given.plan;
+        let bus = plan.buses.get(self.given.bus).map(|b| b.name.as_str());
+        let known = plan.meters.get(meter);
+        let (name, address) = (known.map(|m| m.name.as_str()), known.map(|m| m.protocol.address()));
+        if nothing && self.silent.insert(meter) {
+            tracing::warn!(
+                bus,
+                meter = name,
+                address,
+                "the meter does not answer; it is asked again at each slot"
+            );
+        } else if !nothing && self.silent.remove(&meter) {
+            tracing::info!(bus, meter = name, address, "the meter answers again");
+        }
     }
 
     async fn obey(&mut self, command: Command) {
