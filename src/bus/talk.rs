@@ -33,6 +33,9 @@ impl Default for Patience {
     }
 }
 
+/// Octets that say nothing about rate and parity.
+const GLITCH: usize = 2;
+
 /// A line that is talked on.
 pub struct Talk {
     opener: Opener,
@@ -210,7 +213,8 @@ impl Talk {
                 false,
                 format!("the meter announced follow-up frames and did not send them, asked {times}"),
             ),
-            NoAnswer::Damaged { octets, never_a_frame: true } => (
+            // One or two octets are a glitch on the pair; a wrong rate or parity makes many.
+            NoAnswer::Damaged { octets, never_a_frame: true } if octets > GLITCH => (
                 Reason::Damaged,
                 true,
                 format!(
@@ -218,7 +222,7 @@ impl Talk {
                     self.line
                 ),
             ),
-            NoAnswer::Damaged { octets, never_a_frame: false } => (
+            NoAnswer::Damaged { octets, .. } => (
                 Reason::Damaged,
                 false,
                 format!("{octets} octets came, no sound answer among them, asked {times}"),
