@@ -237,6 +237,7 @@ async fn broker_that_is_stopped_and_started_again_has_every_slot_of_an_independe
     }
     broker.kill();
     let down = Clock::system().now();
+    // What was asked until now counts no more.
     meter.program.came("");
     let mut rounds = 0;
     until("three slots were read while the broker was away", || {

@@ -4,15 +4,21 @@
 
 mod support;
 
+#[path = "lines/oracle.rs"]
+mod oracle;
+
 use meterd::clock::Clock;
 use meterd::daemon::{Daemon, Running};
-use meterd::mqtt::payload::{self, DataMessage, ReadingJson};
-use meterd::simulator::{self, Bound, Listen, Said, Scenario, Sent};
+use meterd::mqtt::payload::{self, DataMessage};
+use meterd::simulator::{self, Bound, Listen, Scenario};
+use oracle::{PLACES, sent_for};
 use std::collections::BTreeSet;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
-use support::{plan, reply};
+use support::{asked, plan, reply};
 use tempfile::TempDir;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio_serial::{SerialPort, SerialStream};
 
 /// Answers that a line's log keeps: more than any of these tests has.
 const KEPT: usize = 10_000;
@@ -91,15 +97,25 @@ impl Bench {
         meter: &str,
         wanted: impl Fn(&[DataMessage]) -> bool,
     ) -> Vec<DataMessage> {
-        for _ in 0..4000 {
-            let messages = self.messages(meter).await;
-            if wanted(&messages) {
-                return messages;
-            }
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-        panic!("waited in vain until {what}: {:#?}", self.messages(meter).await.last());
+        heard(&self.daemon, what, meter, wanted).await
     }
+}
+
+async fn heard(
+    daemon: &Running,
+    what: &str,
+    meter: &str,
+    wanted: impl Fn(&[DataMessage]) -> bool,
+) -> Vec<DataMessage> {
+    for _ in 0..4000 {
+        let mut messages = messages(daemon).await;
+        messages.retain(|m| m.body.meter == meter);
+        if wanted(&messages) {
+            return messages;
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    panic!("waited in vain until {what}: {:#?}", messages(daemon).await.last());
 }
 
 /// All that nobody has signed for.
@@ -108,69 +124,6 @@ async fn messages(daemon: &Running) -> Vec<DataMessage> {
     let pending = store.offer(0, 100_000).await.unwrap();
     let message = |p: &meterd::store::Pending| payload::compose(store.id(), p.seq, &p.body);
     pending.iter().map(|p| DataMessage::parse(&message(p)).unwrap()).collect()
-}
-
-/// Where a register stands in a block, and how its octets are written (DL/T 645-2007 Annex A.1, A.3, A.5).
-struct Place {
-    register: &'static str,
-    di: &'static str,
-    block: &'static str,
-    index: usize,
-    octets: usize,
-    /// Digits behind the point, or none for a time of day.
-    decimals: Option<usize>,
-}
-
-const fn place(
-    register: &'static str,
-    di: &'static str,
-    (block, index): (&'static str, usize),
-    octets: usize,
-    decimals: Option<usize>,
-) -> Place {
-    Place { register, di, block, index, octets, decimals }
-}
-
-const PLACES: [Place; 8] = [
-    place("active_energy_import", "00010000", ("0001FF00", 0), 4, Some(2)),
-    place("active_energy_import_t1", "00010100", ("0001FF00", 1), 4, Some(2)),
-    place("active_energy_import_t4", "00010400", ("0001FF00", 4), 4, Some(2)),
-    place("voltage_l1", "02010100", ("0201FF00", 0), 2, Some(1)),
-    place("voltage_l3", "02010300", ("0201FF00", 2), 2, Some(1)),
-    place("active_power", "02030000", ("0203FF00", 0), 3, Some(4)),
-    place("frequency", "02800002", ("", 0), 2, Some(2)),
-    place("clock_time", "04000102", ("", 0), 3, None),
-];
-
-/// The text of octets, low byte first, by hand.
-fn by_hand(place: &Place, octets: &[u8]) -> String {
-    let mut digits: String = octets.iter().rev().map(|octet| format!("{octet:02X}")).collect();
-    let Some(decimals) = place.decimals else {
-        return format!("{}:{}:{}", &digits[..2], &digits[2..4], &digits[4..]);
-    };
-    digits.insert(digits.len() - decimals, '.');
-    let text = digits.trim_start_matches('0');
-    if text.starts_with('.') { format!("0{text}") } else { text.to_owned() }
-}
-
-/// What this meter last sent of a register before the reading was taken.
-fn sent_for(reading: &ReadingJson, address: &str, sent: &[Sent]) -> String {
-    let place = PLACES.iter().find(|p| p.register == reading.register).unwrap();
-    let taken_at: jiff::Timestamp = reading.taken_at.parse().unwrap();
-    let octets =
-        sent.iter().rev().filter(|s| s.meter.to_string() == address && s.at <= taken_at).find_map(|s| {
-            let Said::Data { di, octets } = &s.said else { return None };
-            let di = di.to_string();
-            let from = place.index * place.octets;
-            if di == place.di {
-                Some(octets.as_slice())
-            } else if di == place.block {
-                octets.get(from..from + place.octets)
-            } else {
-                None
-            }
-        });
-    by_hand(place, octets.unwrap_or_else(|| panic!("{address} never sent {}", reading.register)))
 }
 
 #[tokio::test]
@@ -234,9 +187,8 @@ async fn octet_ff_passes_through_a_serial_line_that_marks_damage_with_it() {
     let registers = ["voltage_l1", "voltage_l2", "voltage_l3", "current_l1"];
     let plan = configuration(dir.path(), &link, &tcp.bound().port_address().to_string(), &registers);
     let daemon = Daemon::new(plan, Clock::system()).without_broker().start().unwrap();
-    let bench = Bench { serial, tcp, daemon, dir };
     for (meter, voltage) in [("p1", &voltages[0]), ("p2", &voltages[1])] {
-        let messages = bench.heard("two slots are read", meter, |messages| messages.len() >= 2).await;
+        let messages = heard(&daemon, "two slots are read", meter, |messages| messages.len() >= 2).await;
         for DataMessage { body, .. } in &messages {
             let values: Vec<_> =
                 body.readings.iter().map(|r| (r.register.as_str(), r.value.to_string())).collect();
@@ -255,9 +207,61 @@ async fn octet_ff_passes_through_a_serial_line_that_marks_damage_with_it() {
             assert_eq!(failures, expected, "{body:?}");
         }
     }
-    let on_the_wire = |octets: &[u8]| bench.serial.sent().iter().any(|s| contains(&s.frame, octets));
+    let on_the_wire = |octets: &[u8]| serial.sent().iter().any(|s| contains(&s.frame, octets));
     assert!(on_the_wire(&[0xFF, 0xFF]) && on_the_wire(&[0xFF, 0x00, 0x45]) && on_the_wire(&[0xFF, 0x16]));
-    bench.daemon.stop().await;
+    daemon.stop().await;
+}
+
+/// What stands before a reply on the wire, one after the other: nothing, FE and FF in all ways, a damage mark, a
+/// beginning that is none.
+const NOISE: [&[u8]; 6] = [
+    &[],
+    &[0xFF],
+    &[0xFF, 0x00, 0x68],
+    &[0xFF, 0xFF, 0xFE, 0xFF],
+    &[0xFE, 0xFE, 0xFE, 0xFE, 0xFE, 0xFF, 0x00],
+    &[0x68, 0x01, 0xFF],
+];
+
+/// Meters that answer each read with 220.1 V, behind noise.
+async fn answer_behind_noise(mut wire: SerialStream) {
+    // Four FE, twelve octets of the frame, four of the identifier.
+    let mut request = [0; 20];
+    let mut last = String::new();
+    for noise in NOISE.iter().cycle() {
+        wire.read_exact(&mut request).await.unwrap();
+        let (di, address) = asked(&request);
+        assert_ne!(address, last, "asked again: the reply behind the noise before was not heard");
+        let mut octets = noise.to_vec();
+        octets.extend(reply(&address, &di, &[0x01, 0x22]));
+        wire.write_all(&octets).await.unwrap();
+        last = address;
+    }
+}
+
+#[tokio::test]
+async fn noise_before_a_reply_costs_no_reading_on_a_serial_line() {
+    let dir = TempDir::new().unwrap();
+    let (wire, held) = SerialStream::pair().unwrap();
+    let device = PathBuf::from(held.name().unwrap());
+    let tcp = line(&"tcp://127.0.0.1:0".parse().unwrap(), [3, 4], "").await;
+    let plan = configuration(dir.path(), &device, &tcp.bound().port_address().to_string(), &["voltage_l1"]);
+    let daemon = Daemon::new(plan, Clock::system()).without_broker().start().unwrap();
+    let mut meters = tokio::spawn(answer_behind_noise(wire));
+    for meter in ["p1", "p2"] {
+        // Two meters: each noise has had its turn after three slots.
+        let messages = tokio::select! {
+            messages = heard(&daemon, "three slots are read", meter, |messages| messages.len() >= 3) => messages,
+            died = &mut meters => panic!("the meters died: {died:?}"),
+        };
+        for message in messages {
+            let values: Vec<_> = message.body.readings.iter().map(|r| r.value.to_string()).collect();
+            assert_eq!(values, ["220.1"], "{message:?}");
+        }
+    }
+    daemon.stop().await;
+    meters.abort();
+    drop(held);
 }
 
 fn contains(frame: &[u8], octets: &[u8]) -> bool {
