@@ -166,15 +166,15 @@ async fn stopped(stop: &mut watch::Receiver<bool>) {
 }
 
 fn say(broker: &str, why: &Broken, told: Option<outage::Told>, wait: Duration) {
-    let retry_in_s = wait.as_secs_f32();
+    let retry_in_s = format!("{:.1}", wait.as_secs_f32());
     match told {
         Some(told) if told.faults == 1 => {
-            warn!(%broker, retry_in_s, "{why}; unsigned messages stay in the store and are sent again after reconnecting");
+            warn!(%broker, %retry_in_s, "{why}; unsigned messages stay in the store and are sent again after reconnecting");
         }
         Some(told) => {
             let (faults, for_s) = (told.faults, told.lasted.as_secs());
-            warn!(%broker, faults, for_s, retry_in_s, "still no sound connection: {why}; messages stay in the store");
+            warn!(%broker, faults, for_s, %retry_in_s, "still no sound connection: {why}; messages stay in the store");
         }
-        None => tracing::debug!(%broker, retry_in_s, "{why}"),
+        None => tracing::debug!(%broker, %retry_in_s, "{why}"),
     }
 }
