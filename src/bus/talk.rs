@@ -213,8 +213,9 @@ impl Talk {
                 false,
                 format!("the meter announced follow-up frames and did not send them, asked {times}"),
             ),
-            // One or two octets are a glitch on the pair; a wrong rate or parity makes many.
-            NoAnswer::Damaged { octets, never_a_frame: true } if octets > GLITCH => (
+            // One or two octets are a glitch on the pair, and what had the shape of a frame came at the
+            // right rate; a wrong rate or parity makes many octets and no shape.
+            NoAnswer::Damaged { octets, never_a_frame: true } if octets > GLITCH && noted.damaged == 0 => (
                 Reason::Damaged,
                 true,
                 format!(

@@ -361,7 +361,7 @@ impl BusTask {
             task,
             first = show(skipped.first),
             until = show(skipped.until),
-            "slots passed unread: the clock was stepped forward, or was not trusted meanwhile"
+            "slots passed unread: the line was busy for longer than a period, or the clock was stepped forward or not trusted"
         );
     }
 

@@ -307,6 +307,7 @@ mod tests {
         for (file, text) in [
             ("household.toml", include_str!("../../../fixtures/scenarios/household.toml")),
             ("edge-values.toml", include_str!("../../../fixtures/scenarios/edge-values.toml")),
+            ("example.toml", include_str!("../../../fixtures/scenarios/example.toml")),
         ] {
             let scenario = Scenario::parse(file, text).unwrap_or_else(|faults| panic!("{faults}"));
             assert!(!scenario.meters.is_empty());
