@@ -2,6 +2,7 @@
 //!
 //! `fixtures/configs/bad/NAME.expected` holds the faults of `NAME.toml`. With `UPDATE=1` in the
 //! environment the expected texts are written instead of compared.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails loudly")]
 
 use meterd::config::{self, MqttVersion, Wiring};
 use std::fs;

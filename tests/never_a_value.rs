@@ -1,4 +1,5 @@
 //! Whatever comes back on a line, only the answer of the meter that was asked becomes a value.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails loudly")]
 
 mod support;
 

@@ -1,5 +1,6 @@
 //! The whole daemon but the broker on virtual time: virtual meters on lines in memory, and the
 //! outbox signed through the same hands that the MQTT session uses.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails loudly")]
 
 mod support;
 

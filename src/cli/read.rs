@@ -16,6 +16,7 @@ use crate::planner::{CharFormat, Costs, Line, RATES};
 use crate::reading::{Decoded, Transformers};
 use catalogue::{Catalogue, Register};
 use dlt645::Address;
+use dlt645::format::Value;
 use jiff::tz::TimeZone;
 use std::collections::BTreeSet;
 use std::process::ExitCode;
@@ -143,8 +144,13 @@ fn print_text(one: &One) {
     for reading in &one.decoded.readings {
         let unit = reading.register.unit().map_or("", catalogue::Unit::text);
         let at = match reading.value {
-            dlt645::format::Value::Demand { at: Some((date, time)), .. } => format!("at {date}T{time}"),
-            _ => String::new(),
+            Value::Demand { at: Some((date, time)), .. } => format!("at {date}T{time}"),
+            Value::Demand { at: None, .. }
+            | Value::Number(_)
+            | Value::Date(_)
+            | Value::Time(_)
+            | Value::DateTime(..)
+            | Value::Digits(_) => String::new(),
         };
         let line = format!(
             "  {:<34} {:>14} {unit:<6} {at}",

@@ -33,7 +33,10 @@ impl TaskLoad {
     /// Thousandths of the period that the line is busy.
     pub const fn per_mille(&self) -> u64 {
         let every = self.every.as_millis() as u64;
-        if every == 0 { 0 } else { self.air.as_millis() as u64 * 1000 / every }
+        match (self.air.as_millis() as u64 * 1000).checked_div(every) {
+            Some(share) => share,
+            None => 0,
+        }
     }
 }
 

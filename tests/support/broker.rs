@@ -1,5 +1,11 @@
 //! A real mosquitto on a free port of the loopback, a gate before it, and an onlooker behind it.
 #![allow(dead_code, reason = "each test that includes this uses a part of it")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::print_stderr,
+    reason = "helpers of tests fail loudly"
+)]
 
 use rumqttc::{AsyncClient, Event, Incoming, MqttOptions, QoS};
 use std::net::Ipv4Addr;

@@ -44,12 +44,12 @@ pub enum PortError {
 }
 
 fn hint(error: &io::Error) -> &'static str {
-    match error.kind() {
-        io::ErrorKind::PermissionDenied => " (the user must be in the group dialout)",
-        io::ErrorKind::NotFound => " (is the adapter plugged in? see ls /dev/serial/by-id)",
-        io::ErrorKind::ConnectionRefused => " (does the serial server listen on this port?)",
-        _ => "",
-    }
+    let hints = [
+        (io::ErrorKind::PermissionDenied, " (the user must be in the group dialout)"),
+        (io::ErrorKind::NotFound, " (is the adapter plugged in? see ls /dev/serial/by-id)"),
+        (io::ErrorKind::ConnectionRefused, " (does the serial server listen on this port?)"),
+    ];
+    hints.into_iter().find(|(kind, _)| *kind == error.kind()).map_or("", |(_, hint)| hint)
 }
 
 /// How a port is opened, again and again.
