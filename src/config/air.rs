@@ -202,7 +202,7 @@ mod tests {
         assert_eq!(parts, [524, 262, 1], "rounded up, so that nothing needed is called nothing");
         assert_eq!(loads[0].per_mille(), 787);
         assert_eq!((loads[0].tasks[0].meters, loads[0].tasks[0].exchanges), (2, 2));
-        assert_eq!(loads[0].tasks[0].air.as_micros(), 2 * (44 * 11 * 1_000_000 / 2400 + 60_000));
+        assert_eq!(loads[0].tasks[0].air.as_micros(), 523_333);
     }
 
     #[test]
