@@ -352,7 +352,7 @@ fn an_answer_is_waited_for_as_long_as_the_timeout_says() {
         thread::spawn(move || read(&slow, "1", &["--retries", "0", "--timeout", "100s", "voltage_l1"]));
     is_asked.recv_timeout(HANGS).unwrap();
     let silent = serial_server(|mut stream| while request_came(&mut stream) {});
-    let impatient = read(&silent, "1", &["--retries", "3", "--timeout", "1s", "voltage_l1"]);
+    let impatient = read(&silent, "1", &["--retries", "3", "--timeout", "300ms", "voltage_l1"]);
     assert!(out(&impatient).contains("silent"), "{}", out(&impatient));
     answer.send(()).unwrap();
     let patient = patient.join().unwrap();

@@ -31,8 +31,8 @@ pub(super) struct ReadArgs {
     /// tcp://192.0.2.7:4001
     #[arg(long, value_name = "PORT")]
     port: String,
-    /// Digits on the meter 表地址, zeros in front left out or not; several with
-    /// commas; AAAAAAAAAAAA finds the only meter on the line
+    /// Digits on the meter's plate 表地址; several with commas; AAAAAAAAAAAA
+    /// finds the only meter on the line
     #[arg(long, value_name = "ADDRESS", required = true, value_delimiter = ',')]
     address: Vec<Address>,
     /// What the meter speaks 规约
@@ -41,7 +41,7 @@ pub(super) struct ReadArgs {
     /// Bits per second 波特率
     #[arg(long, default_value_t = Line::DEFAULT.baud, value_parser = rate)]
     baud: u32,
-    /// Data bits, parity and stop bits 帧格式
+    /// Data bits, parity, stop bits 帧格式
     #[arg(long, default_value_t = CharFormat::EVEN)]
     frame: CharFormat,
     /// How long to wait for the first octet of an answer, e.g. 800ms
@@ -56,8 +56,8 @@ pub(super) struct ReadArgs {
     /// Print one JSON object a register
     #[arg(long)]
     json: bool,
-    /// Registers 数据项 by name, OBIS code or data identifier 数据标识; patterns
-    /// such as active_energy_import_t*
+    /// Registers by name, OBIS code or 数据标识 (DI), or a pattern:
+    /// active_energy_import_t*
     #[arg(value_name = "REGISTER", required = true)]
     registers: Vec<String>,
 }

@@ -22,7 +22,7 @@ pub(crate) struct WatchArgs {
     /// Name of a gateway 网关; + for all
     #[arg(long, value_name = "GATEWAY", default_value = "+")]
     gateway: String,
-    /// Names of meter points 计量点; * is any text, ? any one character
+    /// Names of meter points 计量点; * is any text, ? a character
     #[arg(long, value_name = "PATTERN", default_value = "*")]
     meter: String,
     /// Version of MQTT: 3.1.1 or 5
