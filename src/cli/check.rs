@@ -2,40 +2,54 @@
 
 #![expect(clippy::print_stdout, reason = "the command line speaks to a person")]
 
-use crate::config::{self, BusLoad, Plan, air_time};
+use crate::config::{self, BusLoad, Plan, air_time, percent, tenths};
 use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
+use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
 #[derive(Debug, clap::Args)]
+#[command(after_help = CODES)]
 pub(super) struct CheckArgs {
-    /// The configuration
+    /// Configuration 配置文件
     #[arg(long, value_name = "FILE", default_value = "/etc/meterd/meterd.toml")]
     config: PathBuf,
 }
 
+const CODES: &str = "\
+Prints who is asked for what, and how busy that keeps each line; or every fault
+at once, as FILE:LINE:COLUMN: what to write instead.
+
+Exit code: 0 it can run, 1 it has faults";
+
 pub(super) fn run(args: &CheckArgs) -> anyhow::Result<ExitCode> {
     let loaded = match config::load(&args.config) {
         Ok(loaded) => loaded,
-        Err(faults) => return Ok(super::fail(1, &faults.to_string())),
+        Err(faults) => return Ok(super::faulty(&faults, "the daemon would not start")),
     };
+    print!("{}", describe(&loaded.plan));
+    println!();
     for warning in &loaded.warnings {
         println!("warning: {warning}");
     }
-    print!("{}", describe(&loaded.plan));
+    match loaded.warnings.len() {
+        0 => println!("{} can run", args.config.display()),
+        count => println!("{} can run, with {count} to look at", args.config.display()),
+    }
     Ok(ExitCode::SUCCESS)
 }
 
 /// The plan for a person: who is asked for what, and what it costs on the line.
-pub(super) fn describe(plan: &Plan) -> String {
+fn describe(plan: &Plan) -> String {
     let mqtt = &plan.mqtt;
     let version = match mqtt.version {
         config::MqttVersion::V4 => "3.1.1",
         config::MqttVersion::V5 => "5",
     };
     let mut text = format!(
-        "gateway {}  zone {}  store {}\nbroker  mqtt://{}:{}  MQTT {version}  topics {}/{}/…\narchive {}  {} meters 电能表 on {} buses 总线\n",
+        "gateway  {}\nzone     {}\nstore    {}\nbroker   mqtt://{}:{}  MQTT {version}\ntopics   {}/{}/…\n\
+         archive  {}  {} 电能表 on {} 总线\n",
         plan.gateway.id,
         plan.gateway.zone.iana_name().unwrap_or("?"),
         plan.gateway.data_dir.display(),
@@ -44,8 +58,8 @@ pub(super) fn describe(plan: &Plan) -> String {
         mqtt.prefix,
         plan.gateway.id,
         plan.archive,
-        plan.meters.len(),
-        plan.buses.len(),
+        counted(plan.meters.len(), "meter", "meters"),
+        counted(plan.buses.len(), "bus", "buses"),
     );
     for load in air_time(plan) {
         text.push('\n');
@@ -57,12 +71,19 @@ pub(super) fn describe(plan: &Plan) -> String {
 fn describe_bus(plan: &Plan, load: &BusLoad) -> String {
     let Some(bus) = plan.buses.get(load.bus) else { return String::new() };
     let meters: Vec<_> = plan.meters.iter().filter(|m| m.bus == load.bus).collect();
-    let mut text = format!("bus {}  {}  {}\n", bus.name, bus.port, bus.line);
+    let mut text = format!("bus {}  {}  {}\n", bus.name, bus.line, bus.port);
+    if text.trim_end().width() > COLUMNS {
+        text = format!("bus {}  {}\n  {}\n", bus.name, bus.line, bus.port);
+    }
+    if meters.is_empty() {
+        text.push_str("  no meter\n");
+        return text;
+    }
     let mut table = table(&["meter", "protocol", "address", "wiring", "ct", "pt"]);
     let or_dash = |text: Option<String>| text.unwrap_or_else(|| "-".to_owned());
     for meter in meters.iter().take(SHOWN) {
         table.add_row([
-            meter.name.to_string(),
+            cut(meter.name.as_str()),
             meter.protocol.word().to_owned(),
             meter.protocol.address(),
             or_dash(meter.wiring.map(|w| w.word().to_owned())),
@@ -74,29 +95,57 @@ fn describe_bus(plan: &Plan, load: &BusLoad) -> String {
     if meters.len() > SHOWN {
         text.push_str(&format!("  … and {} more\n", meters.len() - SHOWN));
     }
-    let mut table = self::table(&["task", "every", "meters", "exchanges", "air time", "of the line"]);
-    for column in 1..6 {
+    if load.tasks.is_empty() {
+        text.push_str("  no task reads them\n");
+        return text;
+    }
+    text.push('\n');
+    let mut table = self::table(&["task", "every", "meters", "registers", "exchanges", "on air", "busy"]);
+    for column in 1..7 {
         if let Some(column) = table.column_mut(column) {
             column.set_cell_alignment(CellAlignment::Right);
         }
     }
     for task in &load.tasks {
+        let planned = plan.tasks.get(task.task);
         table.add_row([
-            plan.tasks.get(task.task).map(|t| t.name.to_string()).unwrap_or_default(),
+            planned.map(|t| cut(t.name.as_str())).unwrap_or_default(),
             period(task.every),
             task.meters.to_string(),
+            planned.map_or(0, |t| t.registers.len() * task.meters).to_string(),
             task.exchanges.to_string(),
-            seconds(task.air),
+            tenths(task.air),
             percent(task.per_mille()),
         ]);
     }
     text.push_str(&trimmed(&table));
-    text.push_str(&format!("  busy {} of the time\n", percent(load.per_mille())));
+    text.push_str(&format!("  the line is busy {} of the time\n", percent(load.per_mille())));
     text
 }
 
 /// Meters shown of one bus; the rest is counted.
 const SHOWN: usize = 40;
+/// A terminal's columns.
+const COLUMNS: usize = 80;
+/// Columns of a name; a longer one is cut, so that a row fits a terminal of 80.
+const NAME: usize = 22;
+
+/// The name, or as much of it as fits.
+fn cut(name: &str) -> String {
+    if name.width() <= NAME {
+        return name.to_owned();
+    }
+    let mut width = 0;
+    let fits = |c: &char| {
+        width += c.width().unwrap_or(0);
+        width < NAME
+    };
+    name.chars().take_while(fits).chain(['…']).collect()
+}
+
+fn counted(count: usize, one: &str, many: &str) -> String {
+    format!("{count} {}", if count == 1 { one } else { many })
+}
 
 fn table(header: &[&str]) -> Table {
     let mut table = Table::new();
@@ -120,14 +169,6 @@ pub(super) fn period(every: Duration) -> String {
         .map_or_else(|| format!("{seconds}s"), |(unit, letter)| format!("{}{letter}", seconds / unit))
 }
 
-fn seconds(time: Duration) -> String {
-    format!("{}.{} s", time.as_secs(), time.subsec_millis() / 100)
-}
-
-fn percent(per_mille: u64) -> String {
-    format!("{}.{} %", per_mille / 10, per_mille % 10)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -137,5 +178,32 @@ mod tests {
         for (secs, text) in [(1, "1s"), (60, "1m"), (90, "90s"), (900, "15m"), (3600, "1h"), (86_400, "1d")] {
             assert_eq!(period(Duration::from_secs(secs)), text);
         }
+    }
+
+    #[test]
+    fn a_long_name_is_cut_by_its_columns_and_not_by_its_characters() {
+        assert_eq!(cut("flat-101"), "flat-101");
+        assert_eq!(cut(&"x".repeat(22)), "x".repeat(22));
+        assert_eq!(cut(&"x".repeat(23)), format!("{}…", "x".repeat(21)));
+        assert_eq!(cut(&"表".repeat(11)), "表".repeat(11));
+        assert_eq!(cut(&"表".repeat(12)), format!("{}…", "表".repeat(10)));
+    }
+
+    #[test]
+    fn the_plan_of_long_names_and_many_tasks_fits_80_columns() {
+        let name = "配电室第三变压器出线柜-".repeat(4);
+        let text = format!(
+            "[gateway]\nid = \"gw01\"\ntimezone = \"Asia/Shanghai\"\n\
+             [[bus]]\nname = \"riser-1\"\nport = \"/dev/serial/by-id/usb-FTDI_USB-RS485_Cable_FT0ABCDE-if00-port0\"\n\
+             [[meter]]\nname = \"{name}\"\nbus = \"riser-1\"\naddress = \"1\"\nwiring = \"3p4w\"\n\
+             ct = \"10000/5\"\npt = \"110000/100\"\n\
+             [[task]]\nname = \"{name}\"\nevery = \"1d\"\nregisters = [\"*_energy_*\"]\n"
+        );
+        let plan = config::plan_from_text("m.toml", &text, std::path::Path::new("")).unwrap().plan;
+        let printed = describe(&plan);
+        for line in printed.lines() {
+            assert!(line.width() <= COLUMNS, "{} columns: {line}", line.width());
+        }
+        assert!(printed.contains("110000/100") && printed.contains("the line is busy"), "{printed}");
     }
 }

@@ -10,15 +10,16 @@ mod watch;
 #[cfg(feature = "demo")]
 mod demo;
 
+use crate::config::Faults;
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
 
 /// Reads electricity meters on RS-485 lines (DL/T 645) and publishes their readings over MQTT.
 #[derive(Debug, Parser)]
-#[command(name = "meterd", version, about, max_term_width = 100)]
+#[command(name = "meterd", version, about, max_term_width = 80, after_help = TRY)]
 struct Arguments {
-    /// What to log: error, warn, info, debug, trace (METERD_LOG in the environment goes before it)
-    #[arg(long, global = true, value_name = "LEVEL")]
+    /// What to log: error, warn, info, debug or trace; METERD_LOG goes before it
+    #[arg(long, global = true, value_name = "LEVEL", display_order = 900)]
     log: Option<String>,
     #[command(subcommand)]
     command: Command,
@@ -26,20 +27,25 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Run the daemon: poll the meters and publish their readings
+    /// Run the daemon: poll the meters, publish their readings 抄表
     Run(run::RunArgs),
-    /// Prove a configuration without hardware and print the plan
+    /// Prove a configuration without hardware, print its plan 检查配置
     Check(check::CheckArgs),
-    /// Read registers of meters once, without a configuration
+    /// Read registers of meters once, without a configuration 抄读
     Read(read::ReadArgs),
-    /// Be virtual meters on a virtual line
+    /// Play meters on a virtual line 模拟电能表
     Simulate(simulate::SimulateArgs),
-    /// Show it all on this machine: virtual meters, a broker, the daemon, the readings
+    /// Show it all here: virtual meters, a broker, the daemon 演示
     #[cfg(feature = "demo")]
     Demo(demo::DemoArgs),
-    /// Watch readings as they arrive over MQTT, one line each
+    /// Watch readings as they arrive over MQTT
     Watch(watch::WatchArgs),
 }
+
+#[cfg(feature = "demo")]
+const TRY: &str = "Try it without hardware: meterd demo";
+#[cfg(not(feature = "demo"))]
+const TRY: &str = "Try it without hardware: meterd simulate --meters 3";
 
 /// Exit code for wrong usage, as clap has it.
 const USAGE: u8 = 2;
@@ -73,6 +79,17 @@ pub fn main() -> ExitCode {
         }
     });
     ended.unwrap_or_else(|e| fail(1, &format!("{e:#}")))
+}
+
+/// Shows every fault of a configuration on a line of its own, as editors jump to them, and what
+/// follows.
+#[expect(clippy::print_stderr, reason = "the command line speaks to a person")]
+fn faulty(faults: &Faults, so: &str) -> ExitCode {
+    eprintln!("{faults}");
+    let count = faults.0.len();
+    let unread = faults.0.iter().any(|fault| fault.place.is_none());
+    let other = if unread { "; --config FILE names another file" } else { "" };
+    fail(1, &format!("{count} fault{} 处错误, {so}{other}", if count == 1 { "" } else { "s" }))
 }
 
 /// Says why on standard error.

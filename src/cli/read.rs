@@ -13,7 +13,7 @@ use crate::clock::Clock;
 use crate::config::{PortAddress, Protocol};
 use crate::mqtt::payload;
 use crate::planner::{CharFormat, Costs, Line, RATES};
-use crate::reading::{Decoded, Transformers};
+use crate::reading::{Decoded, Failure, Transformers};
 use catalogue::{Catalogue, Register};
 use dlt645::Address;
 use dlt645::format::Value;
@@ -22,14 +22,18 @@ use std::collections::BTreeSet;
 use std::process::ExitCode;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
+use unicode_width::UnicodeWidthStr;
 
 #[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
 pub(super) struct ReadArgs {
-    /// A serial device, or a serial server: /dev/ttyUSB0, tcp://192.0.2.7:4001
-    #[arg(long, value_name = "URL")]
+    /// Serial device 串口 or serial server 串口服务器: /dev/ttyUSB0 or
+    /// tcp://192.0.2.7:4001
+    #[arg(long, value_name = "PORT")]
     port: String,
-    /// Address of the meter 表地址, several with commas; AAAAAAAAAAAA asks the only meter on the line
-    #[arg(long, value_name = "ADDR", required = true, value_delimiter = ',')]
+    /// Digits on the meter's plate 表地址; several with commas; AAAAAAAAAAAA
+    /// finds the only meter on the line
+    #[arg(long, value_name = "ADDRESS", required = true, value_delimiter = ',')]
     address: Vec<Address>,
     /// What the meter speaks 规约
     #[arg(long, value_enum, default_value_t = Speaks::Dlt645_2007)]
@@ -37,25 +41,36 @@ pub(super) struct ReadArgs {
     /// Bits per second 波特率
     #[arg(long, default_value_t = Line::DEFAULT.baud, value_parser = rate)]
     baud: u32,
-    /// Data bits, parity, stop bits
+    /// Data bits, parity, stop bits 帧格式
     #[arg(long, default_value_t = CharFormat::EVEN)]
     frame: CharFormat,
-    /// How long to wait for the first octet of an answer: 800ms, 1s
-    #[arg(long, default_value = "1s", value_parser = duration)]
+    /// How long to wait for the first octet of an answer, e.g. 800ms
+    #[arg(long, value_name = "TIME", default_value = "1s", value_parser = duration)]
     timeout: Duration,
-    /// How often to ask again when no answer came
-    #[arg(long, default_value_t = Patience::default().retries)]
+    /// How often to ask again when no sound answer came
+    #[arg(long, value_name = "N", default_value_t = Patience::default().retries)]
     retries: u32,
-    /// Print every frame as it goes by, explained
+    /// Print every frame 报文 as it passes, explained
     #[arg(long)]
     trace: bool,
     /// Print one JSON object a register
     #[arg(long)]
     json: bool,
-    /// Registers by name, OBIS code or DI; patterns such as active_energy_import_t*
+    /// Registers by name, OBIS code or 数据标识 (DI), or a pattern:
+    /// active_energy_import_t*
     #[arg(value_name = "REGISTER", required = true)]
     registers: Vec<String>,
 }
+
+const EXAMPLES: &str = "\
+Examples:
+  meterd read --port /dev/ttyUSB0 --address 12345678 active_energy_import
+  meterd read --port /dev/ttyUSB0 --address AAAAAAAAAAAA --trace 'voltage_l*'
+  meterd read --port tcp://192.0.2.7:4001 --address 101,102 --json 1-0:1.8.0
+
+Values are what the meter sent 抄见示数, without CT and PT.
+
+Exit code: 0 all were read, 1 some were not, 2 the command is wrong";
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug, clap::ValueEnum)]
 enum Speaks {
@@ -94,8 +109,9 @@ pub(super) async fn run(args: ReadArgs) -> anyhow::Result<ExitCode> {
     }
     if never_a_frame {
         eprintln!(
-            "meterd: octets came, but never a frame. The likely cause is parity or baud ({line}); also look for A and B \
-             swapped, or another master on the line.\n        收到字节但没有完整帧:请检查校验位和波特率。"
+            "meterd: octets came, but never a frame. The likely cause is parity or baud\n        \
+             ({line}); also look for A and B swapped, or a second master.\n        \
+             收到字节但没有完整帧：请检查校验位和波特率。"
         );
     }
     Ok(if complete { ExitCode::SUCCESS } else { ExitCode::from(1) })
@@ -159,14 +175,56 @@ fn print_text(one: &One) {
         );
         println!("{}", line.trim_end());
     }
-    for failure in &one.decoded.failures {
-        println!(
-            "  {:<34} {:>14} {}",
-            failure.register.name().to_string(),
-            failure.reason.word(),
-            failure.detail
-        );
+    for line in failure_lines(&one.decoded) {
+        println!("{line}");
     }
+}
+
+/// A register a line; once for all of them where one reason kept the meter from saying anything.
+fn failure_lines(decoded: &Decoded) -> Vec<String> {
+    let failures = &decoded.failures;
+    let alike = |a: &Failure, b: &Failure| a.reason == b.reason && a.detail == b.detail && b.raw.is_none();
+    match failures.first() {
+        Some(first)
+            if decoded.readings.is_empty()
+                && failures.len() > 1
+                && failures.iter().all(|f| alike(first, f)) =>
+        {
+            wrapped("  ", &format!("{}: {}", first.reason, first.detail))
+        }
+        Some(_) | None => failures.iter().flat_map(failure_line).collect(),
+    }
+}
+
+/// The detail stands on a line of its own where it would not fit a terminal of 80 columns.
+fn failure_line(failure: &Failure) -> Vec<String> {
+    let mut detail = failure.detail.clone();
+    if let Some(raw) = &failure.raw {
+        detail = format!("{detail} (raw {})", super::trace::hex(raw));
+    }
+    let name = failure.register.name().to_string();
+    let mut lines = vec![format!("  {name:<34} {:>14}", failure.reason.word())];
+    match lines.first_mut().filter(|line| line.width() + 1 + detail.width() <= COLUMNS) {
+        Some(line) => *line += &format!(" {detail}"),
+        None => lines.extend(wrapped("    ", &detail)),
+    }
+    lines
+}
+
+/// A terminal's columns.
+const COLUMNS: usize = 80;
+
+/// The words in lines that fit a terminal, as far as the words do.
+fn wrapped(indent: &str, text: &str) -> Vec<String> {
+    let mut lines = vec![indent.to_owned()];
+    for word in text.split(' ') {
+        match lines.last_mut() {
+            Some(line) if line.width() == indent.len() => line.push_str(word),
+            Some(line) if line.width() + 1 + word.width() <= COLUMNS => *line += &format!(" {word}"),
+            Some(_) | None => lines.push(format!("{indent}{word}")),
+        }
+    }
+    lines
 }
 
 /// Shows frames as they go by, explained; octets that are no frame as they are.
@@ -205,7 +263,10 @@ fn registers(texts: &[String]) -> Result<Vec<Register>, String> {
 }
 
 fn rate(text: &str) -> Result<u32, String> {
-    text.parse().ok().filter(|b| RATES.contains(b)).ok_or_else(|| format!("a rate is one of {RATES:?}"))
+    text.parse().ok().filter(|b| RATES.contains(b)).ok_or_else(|| {
+        let rates = RATES.map(|rate| rate.to_string()).join(", ");
+        format!("write one of {rates}")
+    })
 }
 
 pub(super) fn duration(text: &str) -> Result<Duration, String> {
@@ -216,5 +277,21 @@ pub(super) fn duration(text: &str) -> Result<Duration, String> {
         "ms" => Ok(Duration::from_millis(number)),
         "s" => Ok(Duration::from_secs(number)),
         _ => Err("a duration is a number and ms or s, e.g. 800ms".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_detail_is_wrapped_and_loses_no_word() {
+        let text =
+            "port_gone: /dev/ttyUSB0 cannot be opened: No such file or directory (os error 2) (is it there?)";
+        let lines = wrapped("  ", text);
+        assert_eq!(lines.len(), 2);
+        assert!(lines.iter().all(|line| line.width() <= COLUMNS && line.starts_with("  ")), "{lines:?}");
+        assert_eq!(lines.iter().map(|line| line.trim()).collect::<Vec<_>>().join(" "), text);
+        assert_eq!(wrapped("  ", "short"), ["  short"]);
     }
 }

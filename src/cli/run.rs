@@ -10,16 +10,22 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 #[derive(Debug, clap::Args)]
+#[command(after_help = END)]
 pub(super) struct RunArgs {
-    /// The configuration
+    /// Configuration 配置文件
     #[arg(long, value_name = "FILE", default_value = "/etc/meterd/meterd.toml")]
     config: PathBuf,
 }
 
+const END: &str = "\
+SIGTERM or Ctrl-C ends it within 5 s; what was read is stored, and published
+after the next start. systemd is told READY, and its watchdog is fed while every
+line moves. The log goes to standard error.";
+
 pub(super) async fn run(args: RunArgs) -> anyhow::Result<ExitCode> {
     let loaded = match config::load(&args.config) {
         Ok(loaded) => loaded,
-        Err(faults) => return Ok(super::fail(1, &format!("nothing was started\n{faults}"))),
+        Err(faults) => return Ok(super::faulty(&faults, "nothing was started")),
     };
     for warning in &loaded.warnings {
         tracing::warn!("{warning}");

@@ -10,36 +10,44 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use tokio::signal::unix::{SignalKind, signal};
 
-/// Plays meters (电能表) on a virtual RS-485 line: a pseudo-terminal or a serial server on TCP.
-///
-/// Until it is interrupted it answers DL/T 645-2007 reads; values move with the time and are the same for the
-/// same seed. Octets are not paced: answers come at once after each meter's response delay.
 #[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
 pub(crate) struct SimulateArgs {
-    /// This many households; each fourth is three-phase, each fifth feeds in around noon.
+    /// How many households 户表; each fourth is three-phase, each fifth feeds in
+    /// around noon
     #[arg(long, value_name = "N", required_unless_present = "scenario", value_parser = clap::value_parser!(u32).range(1..=100_000))]
     meters: Option<u32>,
 
-    /// Meters from a scenario file, e.g. fixtures/scenarios/household.toml.
+    /// Meters from a file, e.g. fixtures/scenarios/household.toml
     #[arg(long, value_name = "FILE", conflicts_with_all = ["meters", "start_address", "utc_offset"])]
     scenario: Option<PathBuf>,
 
-    /// Where to listen: pty:PATH for a pseudo-terminal with a link at PATH, tcp://HOST:PORT for a serial server.
+    /// pty:PATH for a pseudo-terminal with a link at PATH, or tcp://HOST:PORT
+    /// for a serial server (port 0: any free one)
     #[arg(long, value_name = "WHERE", default_value = "pty:/tmp/bus1")]
     listen: Listen,
 
-    /// The same seed gives the same values at the same time; with --scenario it replaces that file's [default: 1].
-    #[arg(long, value_name = "S")]
+    /// The same seed gives the same values at the same time; it goes before
+    /// the scenario's [default: 1]
+    #[arg(long, value_name = "N")]
     seed: Option<u64>,
 
-    /// Address (通信地址) of the first meter; the others follow.
+    /// Address 通信地址 of the first meter; the others follow
     #[arg(long, value_name = "ADDRESS", default_value = "000000000001")]
     start_address: Address,
 
-    /// What the meters' clocks are ahead of UTC.
+    /// The meters' clocks against UTC
     #[arg(long, value_name = "±HH:MM", default_value = "+08:00", allow_hyphen_values = true, value_parser = simulator::utc_offset)]
     utc_offset: Offset,
 }
+
+const EXAMPLES: &str = "\
+It answers DL/T 645-2007 reads until it is interrupted. When a reader may come
+it prints READY and the port to read from.
+
+Examples:
+  meterd simulate --meters 3
+  meterd simulate --meters 30 --listen tcp://127.0.0.1:4001 --seed 7";
 
 /// Runs until SIGINT or SIGTERM.
 ///
@@ -89,7 +97,7 @@ fn announce(scenario: &Scenario, bound: &simulator::Bound) -> std::io::Result<()
     writeln!(out, "listening on {bound}, seed {}", scenario.seed)?;
     if let Some(meter) = scenario.meters.first() {
         let (port, address) = (bound.port_address(), meter.address);
-        writeln!(out, "read it with: meterd read --port {port} --address {address} active_energy_import")?;
+        writeln!(out, "read it with:\n  meterd read --port {port} --address {address} voltage_l1")?;
     }
     writeln!(out, "READY {}", bound.port_address())?;
     out.flush()

@@ -90,6 +90,7 @@ fn name(di: Di) -> Option<String> {
     }
 }
 
-fn hex(octets: &[u8]) -> String {
+/// `68 10 AA`.
+pub(super) fn hex(octets: &[u8]) -> String {
     octets.iter().map(|octet| format!("{octet:02X}")).collect::<Vec<_>>().join(" ")
 }

@@ -10,28 +10,36 @@ use std::ops::ControlFlow;
 use std::process::ExitCode;
 use std::str::FromStr;
 
-/// Shows readings and failures of gateways as they are published; Ctrl-C ends it.
 #[derive(Clone, Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
 pub(crate) struct WatchArgs {
-    /// The broker.
+    /// The broker
     #[arg(long, value_name = "mqtt://HOST:PORT", default_value = "mqtt://127.0.0.1:1883")]
     url: BrokerUrl,
-    /// First levels of the topics, as `prefix` in `[mqtt]`.
+    /// First levels of the topics, as prefix under [mqtt]
     #[arg(long, value_name = "PREFIX", default_value = "meterd/v1")]
     prefix: String,
-    /// Name of a gateway; + for all.
+    /// Name of a gateway 网关; + for all
     #[arg(long, value_name = "GATEWAY", default_value = "+")]
     gateway: String,
-    /// Names of meter points; * for any text, ? for one character.
+    /// Names of meter points 计量点; * is any text, ? a character
     #[arg(long, value_name = "PATTERN", default_value = "*")]
     meter: String,
-    /// Version of MQTT.
+    /// Version of MQTT: 3.1.1 or 5
     #[arg(long, value_name = "VERSION", default_value = "3.1.1", value_parser = mqtt_version)]
     mqtt: MqttVersion,
-    /// The payloads as they come, one a line, instead of readings.
+    /// Print payloads as they come, one a line
     #[arg(long)]
     json: bool,
 }
+
+const EXAMPLES: &str = "\
+Readings and status go to standard output until Ctrl-C, the state of the
+connection to standard error.
+
+Examples:
+  meterd watch --url mqtt://192.0.2.10:1883
+  meterd watch --gateway gw01 --meter 'flat-*' --json | jq .readings";
 
 /// `mqtt://host:port`.
 #[derive(Clone, PartialEq, Eq, Debug)]

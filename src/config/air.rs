@@ -1,8 +1,10 @@
 //! What the tasks cost on the lines: exchanges and air time of a whole plan. Pure.
 
-use super::Plan;
-use crate::planner::{Costs, plan};
+use super::findings::Findings;
+use super::{Plan, Task, bus, meter};
+use crate::planner::{Costs, Line, RATES, plan};
 use std::collections::BTreeSet;
+use std::fmt::Write as _;
 use std::time::Duration;
 
 /// One task on one bus.
@@ -29,19 +31,26 @@ pub struct BusLoad {
     pub tasks: Vec<TaskLoad>,
 }
 
+/// What a line has.
+const WHOLE: u64 = 1000;
+/// Up to here retries and commands find room.
+const WELL: u64 = 800;
+/// The highest rate that DL/T 645-2007 clause 4.3 has for RS-485.
+const FASTEST_METER: u32 = 19_200;
+
 impl TaskLoad {
-    /// Thousandths of the period that the line is busy.
+    /// Thousandths of the period that the line is busy, a part of one counted whole: of what a line
+    /// lacks nothing is rounded away.
     pub const fn per_mille(&self) -> u64 {
         let every = self.every.as_millis() as u64;
-        match (self.air.as_millis() as u64 * 1000).checked_div(every) {
-            Some(share) => share,
-            None => 0,
-        }
+        // No proved period is zero.
+        (self.air.as_micros() as u64).div_ceil(if every == 0 { 1 } else { every })
     }
 }
 
 impl BusLoad {
-    /// Thousandths of the time that the line is busy with all its tasks.
+    /// Thousandths of the time that the line is busy: what its tasks need, added up. Over 1000 the
+    /// plan does not fit.
     pub fn per_mille(&self) -> u64 {
         self.tasks.iter().map(TaskLoad::per_mille).sum()
     }
@@ -49,30 +58,201 @@ impl BusLoad {
 
 /// The load of every bus, as if every meter had four tariffs and refused nothing.
 pub fn air_time(whole: &Plan) -> Vec<BusLoad> {
+    let lines: Vec<Line> = whole.buses.iter().map(|bus| bus.line).collect();
+    let bus_of: Vec<usize> = whole.meters.iter().map(|meter| meter.bus).collect();
+    loads(&lines, &bus_of, &whole.tasks)
+}
+
+/// `bus_of` has the bus of each meter; all go by index.
+fn loads(lines: &[Line], bus_of: &[usize], tasks: &[Task]) -> Vec<BusLoad> {
+    lines.iter().enumerate().map(|(bus, line)| load(bus, *line, bus_of, tasks)).collect()
+}
+
+fn load(bus: usize, line: Line, bus_of: &[usize], tasks: &[Task]) -> BusLoad {
     let refused = BTreeSet::new();
-    whole
-        .buses
-        .iter()
-        .enumerate()
-        .map(|(index, bus)| {
-            let costs = Costs::usual(bus.line);
-            let on_bus = |meter: &&usize| whole.meters.get(**meter).is_some_and(|m| m.bus == index);
-            let tasks = whole.tasks.iter().enumerate().filter_map(|(task, planned)| {
-                let meters = planned.meters.iter().filter(on_bus).count();
-                if meters == 0 {
-                    return None;
-                }
-                let asks = plan(&planned.registers, &refused, &costs);
-                let one: Duration = asks.iter().map(|a| a.air_time(&costs)).sum();
-                Some(TaskLoad {
-                    task,
-                    meters,
-                    exchanges: asks.len() * meters,
-                    air: one * u32::try_from(meters).unwrap_or(u32::MAX),
-                    every: planned.every,
-                })
-            });
-            BusLoad { bus: index, tasks: tasks.collect() }
+    let costs = Costs::usual(line);
+    let on_bus = |meter: &&usize| bus_of.get(**meter) == Some(&bus);
+    let tasks = tasks.iter().enumerate().filter_map(|(task, planned)| {
+        let meters = planned.meters.iter().filter(on_bus).count();
+        if meters == 0 {
+            return None;
+        }
+        let asks = plan(&planned.registers, &refused, &costs);
+        let one: Duration = asks.iter().map(|a| a.air_time(&costs)).sum();
+        Some(TaskLoad {
+            task,
+            meters,
+            exchanges: asks.len() * meters,
+            air: one * u32::try_from(meters).unwrap_or(u32::MAX),
+            every: planned.every,
         })
-        .collect()
+    });
+    BusLoad { bus, tasks: tasks.collect() }
+}
+
+/// Refuses what a line cannot carry, and warns of what it carries without room for a retry. Every
+/// part must be sound: what a fault leaves out or counts twice would make these numbers wrong.
+pub(super) fn prove(
+    buses: &[bus::Written],
+    meters: &[meter::Written],
+    tasks: &[Task],
+    findings: &mut Findings,
+) {
+    let lines: Vec<Line> = buses.iter().filter_map(|b| b.bus.as_ref()).map(|b| b.line).collect();
+    let bus_of: Vec<usize> = meters.iter().filter_map(|m| m.meter.as_ref()).map(|m| m.bus).collect();
+    for load in loads(&lines, &bus_of, tasks) {
+        let (Some(line), Some(name)) =
+            (lines.get(load.bus), buses.get(load.bus).and_then(|b| b.name.as_ref()))
+        else {
+            continue;
+        };
+        let need = load.per_mille();
+        if need <= WELL {
+            continue;
+        }
+        let faster = RATES
+            .into_iter()
+            .filter(|baud| *baud > line.baud && *baud <= FASTEST_METER)
+            .map(|baud| (baud, self::load(load.bus, Line { baud, ..*line }, &bus_of, tasks).per_mille()))
+            .find(|(_, need)| *need <= WELL);
+        let (needs, remedy) = (needs(&load, tasks, *line), remedy(faster));
+        let asked = &name.value;
+        if need > WHOLE {
+            findings.fault(&name.here, format!("\"{asked}\" {needs}; {remedy}"));
+        } else {
+            let room = "over 80 % leaves too little for retries and commands";
+            findings.warn(&name.here, format!("\"{asked}\" {needs}, and {room}; {remedy}"));
+        }
+    }
+}
+
+/// `needs 121.5 % of its air time at 2400 8E1: task "live" 72.9 s every 60 s = 121.5 %`.
+fn needs(load: &BusLoad, tasks: &[Task], line: Line) -> String {
+    let mut text = format!("needs {} of its air time at {line}:", percent(load.per_mille()));
+    for (index, task) in load.tasks.iter().enumerate() {
+        let name = tasks.get(task.task).map_or("", |t| t.name.as_str());
+        let and = if index == 0 { "" } else { "," };
+        // Writing to a String cannot fail.
+        let _ = write!(
+            text,
+            "{and} task \"{name}\" {} every {} s = {}",
+            tenths(task.air),
+            task.every.as_secs(),
+            percent(task.per_mille())
+        );
+    }
+    text
+}
+
+fn remedy(faster: Option<(u32, u64)>) -> String {
+    let baud = match faster {
+        Some((baud, need)) => {
+            format!("a higher baud if the meters can be set to it (at {baud} it is {})", percent(need))
+        }
+        None => "a higher baud if the meters can be set to it".to_owned(),
+    };
+    format!("write a longer every, fewer registers or {baud}, or move meters to another bus")
+}
+
+/// Thousandths as a person reads them: `12.5 %`.
+pub fn percent(per_mille: u64) -> String {
+    format!("{}.{} %", per_mille / 10, per_mille % 10)
+}
+
+/// A time in tenths of a second, a part of one counted whole: `72.9 s`.
+pub fn tenths(time: Duration) -> String {
+    let tenths = time.as_millis().div_ceil(100);
+    format!("{}.{} s", tenths / 10, tenths % 10)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{Loaded, plan_from_text};
+    use std::path::Path;
+
+    const HEAD: &str = "[gateway]\nid = \"gw\"\ntimezone = \"UTC\"\n";
+
+    /// A bus with so many meters.
+    fn bus(name: &str, baud: u32, meters: usize) -> String {
+        let mut text = format!("[[bus]]\nname = \"{name}\"\nport = \"/dev/tty-{name}\"\nbaud = {baud}\n");
+        for number in 1..=meters {
+            text +=
+                &format!("[[meter]]\nname = \"{name}-{number}\"\nbus = \"{name}\"\naddress = \"{number}\"\n");
+        }
+        text
+    }
+
+    /// A task that reads one register of four octets: 44 characters and 60 ms an exchange.
+    fn task(name: &str, every: &str) -> String {
+        format!("[[task]]\nname = \"{name}\"\nevery = \"{every}\"\nregisters = [\"active_energy_import\"]\n")
+    }
+
+    fn proved(parts: &[String]) -> Result<Loaded, Vec<String>> {
+        plan_from_text("m.toml", &format!("{HEAD}{}", parts.concat()), Path::new(""))
+            .map_err(|faults| faults.0.iter().map(ToString::to_string).collect())
+    }
+
+    #[test]
+    fn what_several_tasks_need_of_a_line_adds_up() {
+        // 44 × 11 ÷ 2400 s + 60 ms = 261.7 ms; of two meters 523.4 ms.
+        let loaded = proved(&[bus("a", 2400, 2), task("t", "1s"), task("u", "2s"), task("v", "1d")]).unwrap();
+        let loads = air_time(&loaded.plan);
+        let parts: Vec<u64> = loads[0].tasks.iter().map(TaskLoad::per_mille).collect();
+        assert_eq!(parts, [524, 262, 1], "rounded up, so that nothing needed is called nothing");
+        assert_eq!(loads[0].per_mille(), 787);
+        assert_eq!((loads[0].tasks[0].meters, loads[0].tasks[0].exchanges), (2, 2));
+        assert_eq!(loads[0].tasks[0].air.as_micros(), 523_333);
+    }
+
+    #[test]
+    fn each_line_carries_its_own_meters_only() {
+        let loaded = proved(&[bus("a", 2400, 3), bus("b", 9600, 3), task("t", "1s")]).unwrap();
+        let loads: Vec<u64> = air_time(&loaded.plan).iter().map(BusLoad::per_mille).collect();
+        assert_eq!(loads, [785, 332]);
+        assert_eq!(loaded.warnings, []);
+    }
+
+    #[test]
+    fn over_100_per_cent_is_refused_with_the_numbers_and_the_remedy() {
+        let faults = proved(&[bus("a", 2400, 3), task("live", "1s"), task("more", "2s")]).unwrap_err();
+        assert_eq!(
+            faults,
+            [
+                "m.toml:5:8: [[bus]] \"a\" needs 117.8 % of its air time at 2400 8E1: task \"live\" 0.8 s every \
+              1 s = 78.5 %, task \"more\" 0.8 s every 2 s = 39.3 %; write a longer every, fewer registers or a \
+              higher baud if the meters can be set to it (at 4800 it is 72.5 %), or move meters to another bus"
+            ]
+        );
+    }
+
+    #[test]
+    fn over_80_per_cent_is_a_warning_and_80_is_none() {
+        let warnings = |parts: &[String]| {
+            proved(parts).unwrap().warnings.iter().map(ToString::to_string).collect::<Vec<_>>()
+        };
+        assert_eq!(warnings(&[bus("a", 2400, 3), task("t", "1s")]), Vec::<String>::new());
+        let near = warnings(&[bus("a", 2400, 3), task("t", "1s"), task("u", "1m")]);
+        assert_eq!(near.len(), 0, "79.9 %: {near:?}");
+        let over = warnings(&[bus("a", 2400, 3), task("t", "1s"), task("u", "30s")]);
+        assert_eq!(over.len(), 1);
+        assert!(over[0].starts_with("m.toml:5:8: [[bus]] \"a\" needs 81.2 %"), "{over:?}");
+        assert!(over[0].contains("over 80 % leaves too little for retries"), "{over:?}");
+    }
+
+    #[test]
+    fn no_rate_is_offered_that_would_not_do() {
+        let faults = proved(&[bus("a", 19_200, 100), task("t", "1s")]).unwrap_err();
+        assert!(faults[0].contains("can be set to it, or move meters"), "{faults:?}");
+        let faults = proved(&[bus("a", 300, 100), task("t", "1s")]).unwrap_err();
+        assert!(faults[0].contains("can be set to it, or move meters"), "{faults:?}");
+    }
+
+    #[test]
+    fn air_time_is_not_judged_while_another_fault_may_be_its_cause() {
+        // A task that is there twice needs the line twice.
+        let faults = proved(&[bus("a", 2400, 3), task("t", "1s"), task("t", "1s")]).unwrap_err();
+        assert_eq!(faults.len(), 1, "{faults:?}");
+        assert!(faults[0].contains("is taken"), "{faults:?}");
+    }
 }

@@ -122,6 +122,11 @@ impl Findings {
         }
     }
 
+    /// True while no fault was found.
+    pub(super) fn sound(&self) -> bool {
+        self.faults.is_empty()
+    }
+
     /// The warnings if there is no fault.
     pub(super) fn finish(self) -> Result<Vec<Fault>, Faults> {
         if self.faults.is_empty() { Ok(sorted(self.warnings)) } else { Err(Faults(sorted(self.faults))) }

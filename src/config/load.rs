@@ -6,7 +6,7 @@ use super::keys;
 use super::plan::{Bus, Meter, Plan};
 use super::raw::Document;
 use super::registers::{self, Resolve};
-use super::{archive, bus, gateway, meter, mqtt, task};
+use super::{air, archive, bus, gateway, meter, mqtt, task};
 use std::io::{self, ErrorKind};
 use std::path::Path;
 
@@ -80,6 +80,9 @@ fn prove(name: String, text: &str, folder: &Path, resolve: Resolve<'_>) -> Resul
     let meters = meter::read(cells, &buses, findings_ref);
     let tasks = task::read(&jobs, &meters, resolve, findings_ref);
     warn(&document, &buses, &meters, tasks.is_empty(), findings_ref);
+    if findings_ref.sound() {
+        air::prove(&buses, &meters, &tasks, findings_ref);
+    }
 
     let warnings = findings.finish()?;
     let buses: Vec<Bus> = buses.into_iter().filter_map(|b| b.bus).collect();

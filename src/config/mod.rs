@@ -22,7 +22,7 @@ mod registers;
 mod syntax;
 mod task;
 
-pub use air::{BusLoad, TaskLoad, air_time};
+pub use air::{BusLoad, TaskLoad, air_time, percent, tenths};
 pub use fault::{Fault, Faults, Place};
 pub use load::{Loaded, load, plan_from_text};
 pub use plan::*;

@@ -1,0 +1,230 @@
+//! What a packager installs works with what it is installed into: the systemd unit, and the protocol
+//! between the daemon and its supervisor.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stderr, reason = "a test fails loudly")]
+
+use rustix::process::{Pid, Signal, kill_process};
+use std::collections::BTreeSet;
+use std::fs;
+use std::io::ErrorKind;
+use std::net::TcpListener;
+use std::os::unix::net::UnixDatagram;
+use std::path::Path;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::Duration;
+
+const METERD: &str = env!("CARGO_BIN_EXE_meterd");
+const UNIT: &str = "deploy/systemd/meterd.service";
+
+/// A process that ends with this.
+struct Running(Child);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+impl Running {
+    fn terminate(&self) {
+        kill_process(Pid::from_child(&self.0), Signal::TERM).unwrap();
+    }
+
+    /// Its exit, or `None` if it has not ended within 5 s.
+    fn ended_in_time(&mut self) -> Option<ExitStatus> {
+        for _ in 0..1000 {
+            if let Some(status) = self.0.try_wait().unwrap() {
+                return Some(status);
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        None
+    }
+}
+
+/// A configuration with one meter that is asked every second; nobody listens at its port or at the
+/// broker's.
+fn configuration(folder: &Path) -> std::path::PathBuf {
+    let closed = || TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let text = format!(
+        "[gateway]\nid = \"gw\"\ntimezone = \"UTC\"\ndata_dir = {:?}\nclock = \"auto\"\n\
+         [mqtt]\nurl = \"mqtt://{}\"\n[[bus]]\nname = \"a\"\nport = \"tcp://{}\"\n\
+         [[meter]]\nname = \"m\"\nbus = \"a\"\naddress = \"1\"\n\
+         [[task]]\nname = \"t\"\nevery = \"1s\"\nregisters = [\"voltage_l1\"]\n",
+        folder.join("store"),
+        closed(),
+        closed()
+    );
+    let path = folder.join("meterd.toml");
+    fs::write(&path, text).unwrap();
+    path
+}
+
+/// False, said aloud, where a program that a test needs is not there.
+fn is_there(program: &str) -> bool {
+    let found = Command::new(program).arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status();
+    match found {
+        Ok(status) => status.success(),
+        Err(e) => {
+            assert!(std::env::var("CI").is_err(), "{program} is needed here: {e}");
+            eprintln!("left out: {program} is not there ({e})");
+            false
+        }
+    }
+}
+
+#[test]
+fn systemd_has_nothing_to_say_against_the_unit() {
+    if !is_there("systemd-analyze") {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let unit = fs::read_to_string(UNIT).unwrap();
+    assert!(unit.contains("ExecStart=/usr/bin/meterd run "), "{UNIT} starts meterd");
+    let path = folder.path().join("meterd.service");
+    fs::write(&path, unit.replace("/usr/bin/meterd run ", &format!("{METERD} run "))).unwrap();
+    let verify = || {
+        let output = Command::new("systemd-analyze").arg("verify").arg(&path).output().unwrap();
+        let said = [output.stdout, output.stderr].concat();
+        // What it finds in other units of this machine is not ours.
+        let said = String::from_utf8_lossy(&said).into_owned();
+        said.lines().filter(|line| line.contains("meterd")).map(str::to_owned).collect::<Vec<_>>()
+    };
+    assert_eq!(verify(), Vec::<String>::new());
+    // It does look: a wrong word is found.
+    fs::write(&path, unit.replace("Type=notify", "Type=notifies").replace("/usr/bin/meterd run ", METERD))
+        .unwrap();
+    assert!(!verify().is_empty());
+}
+
+/// System calls of a set, with those of the sets in it.
+fn calls_of(set: &str) -> BTreeSet<String> {
+    let output = Command::new("systemd-analyze").args(["syscall-filter", set]).output().unwrap();
+    assert!(output.status.success(), "{set}");
+    let text = String::from_utf8(output.stdout).unwrap();
+    let mut calls = BTreeSet::new();
+    for word in text.lines().skip(1).map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'))
+    {
+        if word.starts_with('@') {
+            calls.extend(calls_of(word));
+        } else {
+            calls.insert(word.to_owned());
+        }
+    }
+    calls
+}
+
+/// What the lines `SystemCallFilter=` of the unit let through, in their order.
+fn allowed(unit: &str) -> BTreeSet<String> {
+    let mut allowed = calls_of("@default");
+    for filter in unit.lines().filter_map(|line| line.strip_prefix("SystemCallFilter=")) {
+        let (deny, words) = filter.strip_prefix('~').map_or((false, filter), |rest| (true, rest));
+        for word in words.split_whitespace() {
+            let set = if word.starts_with('@') { calls_of(word) } else { BTreeSet::from([word.to_owned()]) };
+            if deny {
+                allowed.retain(|call| !set.contains(call));
+            } else {
+                allowed.extend(set);
+            }
+        }
+    }
+    allowed
+}
+
+/// A call outside the filter kills the daemon at once, on a gateway and nowhere else.
+#[test]
+fn the_unit_lets_through_every_system_call_that_the_daemon_makes() {
+    if !is_there("systemd-analyze") || !is_there("strace") {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let config = configuration(folder.path());
+    let calls = folder.path().join("calls");
+    let socket = folder.path().join("notify");
+    let notified = UnixDatagram::bind(&socket).unwrap();
+    let mut traced = Running(
+        Command::new("strace")
+            // SQLite hands files that root makes over to the folder's owner; the unit's user is not root.
+            .args(["-f", "-qq", "-e", "trace=!fchown", "-o"])
+            .arg(&calls)
+            .args([METERD, "run", "--config"])
+            .arg(&config)
+            .env("NOTIFY_SOCKET", &socket)
+            .env("WATCHDOG_USEC", "200000")
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap(),
+    );
+    Notices(notified).until("WATCHDOG=1");
+    // strace hands no signal on: the daemon itself is told.
+    let strace = traced.0.id();
+    let child = fs::read_to_string(format!("/proc/{strace}/task/{strace}/children")).unwrap();
+    kill_process(Pid::from_raw(child.trim().parse().unwrap()).unwrap(), Signal::TERM).unwrap();
+    assert_eq!(traced.ended_in_time().and_then(|status| status.code()), Some(0));
+
+    let text = fs::read_to_string(&calls).unwrap();
+    let made: BTreeSet<String> = text
+        .lines()
+        .filter_map(|line| line.split_whitespace().nth(1)?.split_once('('))
+        .map(|(call, _)| call.to_owned())
+        .filter(|call| call.chars().all(|c| c.is_ascii_alphanumeric() || c == '_'))
+        .collect();
+    assert!(made.contains("execve") && made.contains("sendto"), "{made:?}");
+    let allowed = allowed(&fs::read_to_string(UNIT).unwrap());
+    assert!(!allowed.contains("settimeofday") && allowed.contains("read"), "the filter is understood");
+    let refused: Vec<_> = made.difference(&allowed).collect();
+    assert!(refused.is_empty(), "the unit would kill the daemon for {refused:?}");
+}
+
+/// What the daemon tells its supervisor.
+struct Notices(UnixDatagram);
+
+impl Notices {
+    /// Waits for a line; what came before it.
+    fn until(&self, wanted: &str) -> Vec<String> {
+        self.0.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+        let mut before = Vec::new();
+        loop {
+            let mut octets = [0; 4096];
+            let n = match self.0.recv(&mut octets) {
+                Ok(n) => n,
+                Err(e) if e.kind() == ErrorKind::Interrupted => continue,
+                Err(e) => panic!("{wanted} did not come ({e}); before it came {before:?}"),
+            };
+            for line in String::from_utf8_lossy(&octets[..n]).lines() {
+                if line == wanted {
+                    return before;
+                }
+                before.push(line.to_owned());
+            }
+        }
+    }
+}
+
+#[test]
+fn the_supervisor_hears_ready_then_the_watchdog_then_stopping_and_the_exit_code_is_0() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = configuration(folder.path());
+    let socket = folder.path().join("notify");
+    let heard = Notices(UnixDatagram::bind(&socket).unwrap());
+    let mut daemon = Running(
+        Command::new(METERD)
+            .args(["run", "--config"])
+            .arg(&config)
+            .env("NOTIFY_SOCKET", &socket)
+            .env("WATCHDOG_USEC", "200000")
+            .env_remove("WATCHDOG_PID")
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap(),
+    );
+    assert_eq!(heard.until("READY=1"), Vec::<String>::new(), "nothing is said before it is ready");
+    for _ in 0..3 {
+        assert_eq!(heard.until("WATCHDOG=1"), Vec::<String>::new());
+    }
+    daemon.terminate();
+    let before = heard.until("STOPPING=1");
+    assert!(before.iter().all(|line| line == "WATCHDOG=1"), "{before:?}");
+    let status = daemon.ended_in_time().expect("it ends within 5 s of SIGTERM");
+    assert_eq!(status.code(), Some(0));
+}
