@@ -39,12 +39,12 @@ fn configuration(dir: &Path, serial: &Path, tcp: &str, registers: &[&str]) -> me
         [[bus]]
         name = "serial"
         port = "{serial}"
-        baud = 9600
+        baud = 115200
         frame = "8E1"
         [[bus]]
         name = "dtu"
         port = "{tcp}"
-        baud = 9600
+        baud = 115200
         {meters}
         [[task]]
         name = "live"
