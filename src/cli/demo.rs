@@ -36,6 +36,8 @@ Eight virtual meters 电能表 on two virtual lines 总线 are read every 2 s; t
 readings pass the store and a broker of the demo's own, and are shown as they
 arrive. It needs no hardware, no network and no file, and leaves none behind.";
 
+/// What the view is given to connect before the daemon starts.
+const ONLOOKER: Duration = Duration::from_secs(2);
 /// What the broker is given to sign for the last messages once the buses have stopped.
 const LAST_RECEIPTS: Duration = Duration::from_secs(5);
 
@@ -60,10 +62,13 @@ pub(super) async fn run(args: DemoArgs) -> anyhow::Result<ExitCode> {
     println!("  mosquitto_sub -h 127.0.0.1 -p {} -v -t 'meterd/v1/#'", broker.v4.port());
     println!();
     let watched = view::Watched::of(&plan);
-    let mut running = Daemon::new(plan, clock.clone()).start()?;
     let live = !args.lines && std::io::stdout().is_terminal();
     let (stop_view, stop) = watch::channel(false);
-    let viewer = tokio::spawn(view::show(watched, live, stop));
+    let (looking, mut looks) = watch::channel(false);
+    let viewer = tokio::spawn(view::show(watched, live, looking, stop));
+    // The first readings are worth seeing; without an onlooker the demo runs all the same.
+    let _ = tokio::time::timeout(ONLOOKER, looks.wait_for(|looks| *looks)).await;
+    let mut running = Daemon::new(plan, clock.clone()).start()?;
     let ended = tokio::select! {
         ended = super::interrupted() => ended.context("signals cannot be waited for"),
         () = wait(args.time) => Ok(()),

@@ -33,10 +33,19 @@ impl Watched {
 }
 
 /// Shows what arrives until `stop` turns true or its sender is gone; the last picture is of all that came.
-pub(super) async fn show(watched: Watched, live: bool, mut stop: watch::Receiver<bool>) {
+/// `looking` turns true when nothing that is published will be missed any more.
+pub(super) async fn show(
+    watched: Watched,
+    live: bool,
+    looking: watch::Sender<bool>,
+    mut stop: watch::Receiver<bool>,
+) {
     let paint = Paint::of_terminal(live);
     let table = Mutex::new(Table::new(watched.meters));
     let arriving = follow(&watched.watch, |seen| {
+        if seen == Seen::Connected {
+            looking.send_replace(true);
+        }
         let written = if live {
             if let Seen::Data { message, .. } = &seen {
                 lock(&table).take(&message.body);
