@@ -5,46 +5,8 @@ use dlt645::Edition;
 use dlt645::frame::{Frame, emit};
 use dlt645::pdu::{Reply, Request, Unread};
 use dlt645::scanner::{Found, Scanner};
-use std::path::Path;
-
-/// One line of a file of fixtures/frames; its head explains the columns.
-struct Golden {
-    id: String,
-    kind: String,
-    address: String,
-    control: String,
-    di: String,
-    data: Vec<u8>,
-    octets: Vec<u8>,
-}
-
-fn octets(hex: &str) -> Vec<u8> {
-    (0..hex.len()).step_by(2).map(|at| u8::from_str_radix(&hex[at..at + 2], 16).unwrap()).collect()
-}
-
-fn golden(file: &str) -> Vec<Golden> {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fixtures/frames").join(file);
-    let text = std::fs::read_to_string(&path).unwrap();
-    let lines = text.lines().filter(|line| !line.starts_with('#')).skip(1);
-    let all: Vec<_> = lines
-        .map(|line| {
-            let [id, kind, address, control, di, data, hex, _origin, source] =
-                line.split(',').collect::<Vec<_>>().try_into().expect("nine columns");
-            assert!(!source.is_empty(), "{id} has no source");
-            Golden {
-                id: id.into(),
-                kind: kind.into(),
-                address: address.into(),
-                control: control.into(),
-                di: di.into(),
-                data: octets(data),
-                octets: octets(hex),
-            }
-        })
-        .collect();
-    assert!(all.len() > 10, "{file} is there");
-    all
-}
+mod golden;
+use golden::{Golden, golden};
 
 /// All sound frames of a stream, and how many octets belong to none.
 fn scan(stream: &[u8]) -> (Vec<Vec<u8>>, usize) {
@@ -107,7 +69,9 @@ fn check_pdu(golden: &Golden, edition: Edition) -> Result<(), Unread> {
                 said = octets.collect();
             }
             Reply::Address { from, address } => assert_eq!(from, address, "{id}"),
-            Reply::Refused { word, .. } => assert_eq!([word.bits() as u8], golden.data[..], "{id}"),
+            Reply::Refused { word, .. } => {
+                assert_eq!(&word.bits().to_le_bytes()[..golden.data.len()], golden.data, "{id}");
+            }
             Reply::Done { .. } | Reply::Rate { .. } | Reply::Password { .. } | Reply::Output { .. } => {}
         }
     } else {
@@ -186,4 +150,13 @@ fn worked_frames_of_the_standard_are_read() {
     let all = golden("worked.csv");
     all.iter().for_each(check);
     assert_eq!(unread(&all, Edition::E2007), []);
+}
+
+#[test]
+fn frames_of_every_function_are_read() {
+    for (file, edition) in [("exchanges-2007.csv", Edition::E2007), ("exchanges-1997.csv", Edition::E1997)] {
+        let all = golden(file);
+        all.iter().for_each(check);
+        assert_eq!(unread(&all, edition), []);
+    }
 }
