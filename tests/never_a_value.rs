@@ -187,7 +187,7 @@ async fn ff_fill_is_missing_and_a_nibble_above_nine_implausible() {
 
 #[tokio::test(start_paused = true)]
 async fn a_refusal_says_what_the_meter_said() {
-    let refusal = frame(METER, Control::refusal(0x11), &[ErrorWord::NO_REQUESTED_DATA.0]);
+    let refusal = frame(METER, Control::refusal(0x11), &[ErrorWord::NO_REQUESTED_DATA.bits() as u8]);
     let decoded = says(refusal).await;
     assert_eq!(only_failure(&decoded), Reason::Refused);
     assert_eq!(decoded.failures[0].detail, "no requested data");

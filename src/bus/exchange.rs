@@ -37,6 +37,8 @@ pub struct Noted {
     pub noise: usize,
     /// Our own request came back.
     pub echoed: bool,
+    /// Active reports that the asked meter gave before its answer.
+    pub active_reports: u32,
 }
 
 impl Exchange {
@@ -72,6 +74,7 @@ async fn dlt645(
                 Event::Echo => noted.echoed = true,
                 Event::Noise(octets) => noted.noise += octets,
                 Event::Damaged => noted.damaged += 1,
+                Event::ActiveReport { .. } => noted.active_reports += 1,
                 Event::Done(outcome) => return Ok((outcome, noted)),
             }
         }

@@ -144,7 +144,7 @@ impl Talk {
         let mut tries = 0;
         loop {
             tries += 1;
-            let (outcome, noted) = self.once(request).await?;
+            let (outcome, noted) = self.once(request.clone()).await?;
             let no_answer = match outcome {
                 Outcome::Data { from, octets, first_octet, .. } => {
                     return Ok(Answer { from, octets, taken_at: self.wall(first_octet) });
@@ -163,6 +163,8 @@ impl Talk {
                     });
                 }
                 Outcome::Failed(no_answer) => no_answer,
+                // Only reads are asked here; neither ends one.
+                Outcome::Done { .. } | Outcome::Sent => NoAnswer::Stray,
             };
             tracing::debug!(%tries, ?request, ?no_answer, ?noted, "no answer");
             if tries > self.patience.retries {

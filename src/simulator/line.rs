@@ -4,15 +4,14 @@
 //! neither waits nor sends; [`Wire`](super::wire::Wire) carries the answers.
 
 use super::meter::VirtualMeter;
+use dlt645::meter::{Answering, Manner};
+use dlt645::pdu::Request;
 use dlt645::scanner::Scanner;
 use dlt645::{Address, Di, ErrorWord};
 use jiff::{SignedDuration, Timestamp};
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
-
-/// Read follow-up data; it continues the read before it (DL/T 645-2007 clause 5.2.3).
-const READ_MORE: u8 = 0x12;
 
 /// Between two octets of a frame at most (Tb, 500 ms in DL/T 645-2007); then a meter forgets what it heard.
 const OCTET_GAP: SignedDuration = SignedDuration::from_millis(500);
@@ -96,16 +95,16 @@ pub struct VirtualLine {
     meters: Vec<VirtualMeter>,
     scanner: Scanner,
     heard_at: Option<Timestamp>,
-    /// When each meter last heard a read, in the order of the meters.
-    read_at: Vec<Timestamp>,
+    /// What each meter last answered to a read, and when it heard it; in the order of the meters.
+    answering: Vec<(Answering, Timestamp)>,
     log: Log,
 }
 
 impl VirtualLine {
     /// Puts meters on a line. Two may have the same address: then both answer.
     pub fn new(meters: Vec<VirtualMeter>) -> Self {
-        let read_at = vec![Timestamp::UNIX_EPOCH; meters.len()];
-        Self { meters, scanner: Scanner::default(), heard_at: None, read_at, log: Log::default() }
+        let answering = vec![(Answering::default(), Timestamp::UNIX_EPOCH); meters.len()];
+        Self { meters, scanner: Scanner::default(), heard_at: None, answering, log: Log::default() }
     }
 
     /// Keeps what the meters answer in `log`, which its caller shares.
@@ -137,28 +136,42 @@ impl VirtualLine {
         self.scanner.push(octets);
         let mut answers = Vec::new();
         while let Some(frame) = self.scanner.next_frame() {
-            // Control code: D4 to D0 of the octet after the second 68H.
-            let more = frame.octets().get(8).is_some_and(|c| c & 0x1F == READ_MORE);
-            for (meter, read_at) in self.meters.iter().zip(&mut self.read_at) {
+            for (meter, (answering, read_at)) in self.meters.iter().zip(&mut self.answering) {
                 let settings = meter.settings();
-                let mut said = Said::Other;
-                let answer = dlt645::meter::answer(settings.address, &frame, |di, out| {
-                    // Follow-up frames carry the values of the read that they continue.
-                    if !more {
+                let (mut said, mut called) = (Said::Other, false);
+                let answer = dlt645::meter::answer(
+                    settings.address,
+                    Manner::E2007,
+                    answering,
+                    &frame,
+                    |request, out| {
+                        called = true;
+                        // Nothing can be written to a virtual meter, nor load records read from it.
+                        let Request::Read { di, .. } = *request else { return Err(ErrorWord::OTHER) };
                         *read_at = now;
-                    }
-                    let start = out.len();
-                    let result = meter.read(di, *read_at, out);
-                    said = match result {
-                        Ok(()) => Said::Data { di, octets: out.get(start..).unwrap_or_default().to_vec() },
-                        Err(word) => Said::Refused { di, word },
-                    };
-                    result
+                        let result = meter.read(di, now, out);
+                        said = match result {
+                            Ok(()) => Said::Data { di, octets: out.clone() },
+                            Err(word) => Said::Refused { di, word },
+                        };
+                        result
+                    },
+                );
+                // Follow-up frames carry the values of the read that they continue.
+                let follow_up = Request::parse(&frame).ok().and_then(|request| match request {
+                    Request::ReadMore { di, .. } if !called => Some(di),
+                    _ => None,
                 });
+                if let Some(di) = follow_up {
+                    said = match answering.last_read() {
+                        Some((read, octets)) if read == di => Said::Data { di, octets: octets.to_vec() },
+                        Some(_) | None => Said::Refused { di, word: ErrorWord::NO_REQUESTED_DATA },
+                    };
+                }
                 if let Some(frame) = answer {
                     let mut octets = vec![0xFE; usize::from(settings.preamble)];
                     octets.extend_from_slice(&frame);
-                    let at = if more { *read_at } else { now };
+                    let at = if follow_up.is_some() { *read_at } else { now };
                     self.log.note(Sent { meter: settings.address, said, frame, at });
                     answers.push(Answer { octets, after: settings.response_delay });
                 }

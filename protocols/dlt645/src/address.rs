@@ -1,5 +1,6 @@
 //! The address of a meter on the line (通信地址), DL/T 645-2007 clause 5.2.2.
 
+use crate::Edition;
 use core::fmt;
 use core::str::FromStr;
 
@@ -36,6 +37,26 @@ impl Address {
     /// True if `self`, perhaps with wildcard nibbles, means the meter `other`.
     pub fn matches(self, other: Self) -> bool {
         self.nibbles().zip(other.nibbles()).all(|(mine, theirs)| mine == 0xA || mine == theirs)
+    }
+
+    /// True if a reply from `from` can answer a request to `self`.
+    ///
+    /// In 2007 the reply carries the real address, or the requested wildcards unchanged. In 1997 a
+    /// number of fewer digits is filled up with 00 or with AA, and a meter may answer in the other form;
+    /// a read of all meters (99…99) is answered by the one on the line. The lowest octet is never fill.
+    pub fn is_answered_by(self, from: Self, edition: Edition) -> bool {
+        match edition {
+            Edition::E2007 => self.matches(from),
+            Edition::E1997 => {
+                let fill = |at: usize| [self.0[at], from.0[at]].iter().all(|octet| matches!(octet, 0 | 0xAA));
+                let filled = (1..6).rev().take_while(|at| fill(*at)).count();
+                let mask = |mut address: Self| {
+                    address.0[6 - filled..].fill(0);
+                    address
+                };
+                self == Self::BROADCAST || mask(self).matches(mask(from))
+            }
+        }
     }
 
     fn nibbles(self) -> impl Iterator<Item = u8> {
@@ -104,6 +125,40 @@ mod tests {
         let other: Address = "000012345679".parse().unwrap();
         assert!(!short.matches(other) && !real.matches(other));
         assert!(real.is_one_meter() && !short.is_one_meter() && !Address::BROADCAST.is_one_meter());
+    }
+
+    #[test]
+    fn fill_of_1997_is_answered_in_either_form_and_no_digit_is_forgiven() {
+        let answered = |to: &str, from: &str, edition| {
+            to.parse::<Address>().unwrap().is_answered_by(from.parse().unwrap(), edition)
+        };
+        for (to, from) in [
+            ("1234", "AAAAAAAA1234"),
+            ("AAAAAAAA1234", "000000001234"),
+            ("AAAAAAAA1234", "AAAAAAAA1234"),
+            ("AAAAAAAAAAAA", "360621121120"),
+            ("999999999999", "360621121120"),
+            ("1234", "000000001234"),
+            // A fill that begins inside: the nibbles are wildcards.
+            ("AAAAAAA01234", "000000001234"),
+            // 0012 with 00 and with AA before it.
+            ("0012", "AAAAAAAAAA12"),
+        ] {
+            assert!(answered(to, from, Edition::E1997), "{to} {from}");
+        }
+        for (to, from) in [
+            ("1234", "1235"),
+            ("1234", "AAAAAAAA1235"),
+            ("1234", "AAAAAAAAAAAA"),
+            ("1234", "990000001234"),
+            ("120000001234", "AA0000001234"),
+            ("AAAAAAAA1234", "AAAAAAAA1134"),
+        ] {
+            assert!(!answered(to, from, Edition::E1997), "{to} {from}");
+        }
+        assert!(!answered("1234", "AAAAAAAA1234", Edition::E2007));
+        assert!(!answered("999999999999", "1234", Edition::E2007));
+        assert!(answered("AAAAAAAA1234", "560000001234", Edition::E2007));
     }
 
     #[test]

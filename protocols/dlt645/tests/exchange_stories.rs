@@ -3,6 +3,7 @@
 
 use dlt645::exchange::{Deadline, Event, Exchange, Failure, MAX_FRAMES, Outcome, Timing};
 use dlt645::frame::{Control, Frame, emit};
+use dlt645::meter::{Answering, Manner};
 use dlt645::pdu::Request;
 use dlt645::{Address, Di, ErrorWord, meter};
 use std::time::Duration;
@@ -175,7 +176,6 @@ fn sound_frames_that_do_not_fit_the_request_are_stray() {
         frame("1234", 0x94, &[]),
         frame("1234", 0x93, &own().to_wire()),
         frame("1234", 0x91, &data(CURRENT, &[0x05, 0x22])),
-        frame("1234", 0x91, &data(ACTIVE_REPORT, &[0; 12])),
         frame("1234", 0x91, &[0x00, 0x01]),
         frame("1235", 0xD1, &[2]),
         frame("1234", 0xD4, &[4]),
@@ -303,7 +303,7 @@ fn octet_too_many_in_a_sound_frame_reaches_the_decoder() {
 fn refusal_of_the_asked_meter_ends_the_exchange() {
     for (word, expected) in [(&[0x02][..], 0x02), (&[], 0x00)] {
         let events = Line::ask_voltage().comes(ms(60), &frame("1234", 0xD1, word)).at_once();
-        assert_eq!(events, [Event::Done(Outcome::Refused(ErrorWord(expected)))]);
+        assert_eq!(events, [Event::Done(Outcome::Refused(ErrorWord::Of2007(expected)))]);
     }
 }
 
@@ -410,10 +410,12 @@ fn events_that_nobody_fetches_are_bounded_and_the_end_is_among_them() {
 fn followed_up(block: &[u8], address: Address) -> (Vec<Event>, usize) {
     let mut line = Line::ask(Request::Read { address, di: VOLTAGE });
     let mut asked = 0;
+    let mut answering = Answering::default();
     while asked < line.sent.len() {
         let request = line.sent[asked].clone();
         asked += 1;
-        let reply = meter::answer(own(), &Frame::parse(&request[4..]).unwrap(), |_, out| {
+        let request = Frame::parse(&request[4..]).unwrap();
+        let reply = meter::answer(own(), Manner::E2007, &mut answering, &request, |_, out| {
             out.extend_from_slice(block);
             Ok(())
         });
@@ -474,4 +476,34 @@ fn truncated_value_is_never_taken_for_a_whole_one() {
     let (events, _) = asked_on().comes(ms(200), &[0x7F]).silence();
     let failure = Failure::Damaged { octets: 1, never_a_frame: true };
     assert_eq!(events, [Event::Noise(1), failed(failure)]);
+}
+
+#[test]
+fn active_report_is_kept_and_the_read_repeated_once() {
+    let report = frame("1234", 0x91, &data(ACTIVE_REPORT, &[7; 12]));
+    let told = Event::ActiveReport { from: own(), octets: vec![7; 12] };
+    let mut line = Line::ask_voltage();
+    line.comes(ms(60), &report);
+    assert_eq!(line.sent.len(), 2);
+    assert_eq!(line.sent[0], line.sent[1]);
+    assert_eq!(line.exchange.poll_timeout(), Some((ms(60 + 20 + 500), Deadline::FirstOctet)));
+    assert_eq!(line.comes(ms(200), &answer()).at_once(), [told.clone(), voltage(ms(200))]);
+    // A second report is stray, and is not answered with a third request.
+    let mut line = Line::ask_voltage();
+    let (events, _) = line.comes(ms(60), &report).comes(ms(200), &report).silence();
+    assert_eq!(events, [told.clone(), Event::Stray(report.clone()), failed(Failure::Stray)]);
+    assert_eq!(line.sent.len(), 2);
+    // In the middle of an answer: the follow-up request is repeated.
+    let mut line = Line::ask_voltage();
+    line.comes(ms(60), &frame("1234", 0xB1, &data(VOLTAGE, &[0x05]))).comes(ms(120), &report);
+    assert_eq!(line.sent[1], line.sent[2]);
+    line.comes(ms(200), &frame("1234", 0x92, &data(VOLTAGE, &[0x22, 1])));
+    assert_eq!(line.at_once(), [told, voltage(ms(60))]);
+    // Another meter's is stray; asked for by name it is an answer.
+    let other = frame("1235", 0x91, &data(ACTIVE_REPORT, &[7; 12]));
+    let events = Line::ask_voltage().comes(ms(60), &other).comes(ms(80), &answer()).at_once();
+    assert_eq!(events, [Event::Stray(other), voltage(ms(80))]);
+    let mut line = Line::ask(Request::Read { address: own(), di: ACTIVE_REPORT });
+    let events = line.comes(ms(60), &report).at_once();
+    assert!(matches!(&events[..], [Event::Done(Outcome::Data { di: ACTIVE_REPORT, .. })]));
 }

@@ -3,6 +3,7 @@
 
 use dlt645::exchange::{Event, Exchange, Outcome, Timing};
 use dlt645::frame::{Control, Frame, MAX_LEN, emit};
+use dlt645::meter::{Answering, Manner};
 use dlt645::pdu::{Reply, Request};
 use dlt645::scanner::{Damage, Found, Scanner};
 use dlt645::{Address, Di, ErrorWord, meter};
@@ -166,7 +167,7 @@ proptest! {
             Reply::Data { from, di, octets: octets.clone(), more },
             Reply::More { from, di, octets, sequence: number, more },
             Reply::Address { from, address },
-            Reply::Refused { from, function: number & 0x1F, word: ErrorWord(number) },
+            Reply::Refused { from, function: 0x11, word: ErrorWord::Of2007(number) },
         ] {
             let mut out = Vec::new();
             reply.emit(&mut out).unwrap();
@@ -180,12 +181,15 @@ proptest! {
             if let Ok(frame) = Frame::parse(octets) {
                 prop_assert!(!frame.to_string().contains('\n'));
                 let _ = (Request::parse(&frame), Reply::parse(&frame));
-                let answered = meter::answer(frame.address(), &frame, |_, out| {
-                    out.extend([0; 300]);
-                    Ok(())
-                });
-                if let Some(answer) = answered {
-                    prop_assert!(Reply::parse(&Frame::parse(&answer).unwrap()).is_ok());
+                for manner in [Manner::E2007, Manner::E1997] {
+                    let mut answering = Answering::default();
+                    let answered = meter::answer(frame.address(), manner, &mut answering, &frame, |_, out| {
+                        out.extend([0; 100]);
+                        Ok(())
+                    });
+                    if let Some(answer) = answered {
+                        prop_assert!(Reply::parse_of(&Frame::parse(&answer).unwrap(), manner.edition).is_ok());
+                    }
                 }
             }
         }

@@ -1,14 +1,18 @@
-//! One frame as one line for a person: what `decode`, traces and logs print.
+//! One frame as one line for a person: what `decode`, traces and logs print. Passwords are masked.
 
-use super::Frame;
-use crate::ErrorWord;
+use super::{Data, Frame};
+use crate::pdu::{
+    ClockTime, EventScope, FreezeAt, Operator, OutputSignal, Rate, RecordTime, RelayAction, function,
+};
+use crate::{Address, Edition, ErrorWord};
 use core::fmt;
 
 /// The functions of 2007 (clause 5.2.3 and the State Grid additions) and those of 1997 that 2007 gave up.
-fn name(function: u8) -> Option<&'static str> {
+fn name(function: u8, edition: Edition) -> Option<&'static str> {
     Some(match function {
         0x01 => "read (1997)",
         0x02 => "read follow-up (1997)",
+        0x03 if edition == Edition::E1997 => "read again (1997)",
         0x03 => "security authentication",
         0x04 => "write (1997)",
         0x08 => "broadcast time",
@@ -33,47 +37,210 @@ fn name(function: u8) -> Option<&'static str> {
     })
 }
 
-/// How many octets of DI the data begin with, by function and direction.
-fn di_octets(function: u8, from_meter: bool) -> usize {
-    match function {
-        0x03 | 0x11 | 0x12 => 4,
-        0x14 | 0x18 if !from_meter => 4,
-        0x01 | 0x02 => 2,
-        0x04 if !from_meter => 2,
-        _ => 0,
+/// What the data begin with. A field whose octets are not all there is printed as data.
+#[derive(Clone, Copy)]
+enum Field {
+    Di,
+    Records,
+    Password,
+    NewPassword,
+    Operator,
+    Sequence,
+    NewAddress,
+    Time,
+    Freeze,
+    Rate,
+    Scope,
+    Relay,
+    Signal,
+}
+
+/// The fields of a request, or of a reply that is no refusal.
+fn fields(function: u8, edition: Edition, from_meter: bool) -> &'static [Field] {
+    use Field::{
+        Di, Freeze, NewAddress, NewPassword, Operator, Password, Rate, Records, Relay, Scope, Sequence,
+        Signal, Time,
+    };
+    match (function, from_meter) {
+        (0x01 | 0x02, _) | (0x11, true) => &[Di],
+        (0x03, true) => &[Di],
+        (0x03, false) if edition == Edition::E2007 => &[Di, Operator],
+        (0x04, false) => &[Di, Password],
+        (0x08, false) => &[Time],
+        (0x0A | 0x15, false) => &[NewAddress],
+        (0x0C | 0x17, _) => &[Rate],
+        (0x0F, false) => &[Password, NewPassword],
+        (0x0F | 0x18, true) => &[NewPassword],
+        (0x10, false) => &[Password],
+        (0x11, false) => &[Di, Records],
+        (0x12, _) => &[Di, Sequence],
+        (0x14, false) => &[Di, Password, Operator],
+        (0x16, false) => &[Freeze],
+        (0x18, false) => &[Di, Password, NewPassword],
+        (0x19 | 0x1A, false) => &[Password, Operator],
+        (0x1B, false) => &[Password, Operator, Scope],
+        (0x1C, false) => &[Password, Operator, Relay],
+        (0x1D, _) => &[Signal],
+        _ => &[],
     }
+}
+
+/// Items whose octets are a password.
+fn is_password(di: crate::Di) -> bool {
+    match di.edition() {
+        Edition::E1997 => di.get() == 0xC212,
+        Edition::E2007 => di.get() & 0xFFFF_FF00 == 0x0400_0C00,
+    }
+}
+
+/// The next `N` octets, if there are so many; otherwise nothing is taken.
+fn take<const N: usize>(data: &mut Data<'_>) -> Option<[u8; N]> {
+    if data.len() < N {
+        return None;
+    }
+    let mut octets = [0; N];
+    octets.iter_mut().zip(data).for_each(|(octet, own)| *octet = own);
+    Some(octets)
+}
+
+impl Field {
+    fn print(self, f: &mut fmt::Formatter<'_>, edition: Edition, data: &mut Data<'_>) -> fmt::Result {
+        match self {
+            Self::Di => match data.take_di(edition) {
+                Some(di) => write!(f, " DI {di}"),
+                None => Ok(()),
+            },
+            Self::Records => match (data.len(), data.clone().next()) {
+                (1, Some(count)) => {
+                    data.by_ref().for_each(drop);
+                    write!(f, " records {count:02X}")
+                }
+                (6, Some(count)) => match take::<6>(data) {
+                    Some([_, from @ ..]) => {
+                        write!(f, " records {count:02X} from {}", RecordTime::from_wire(from))
+                    }
+                    None => Ok(()),
+                },
+                _ => Ok(()),
+            },
+            Self::Password | Self::NewPassword => {
+                // However few its octets are, they are not shown.
+                if data.len() == 0 {
+                    return Ok(());
+                }
+                data.by_ref().take(4).for_each(drop);
+                let label = if matches!(self, Self::NewPassword) { "new password" } else { "password" };
+                write!(f, " {label} ******")
+            }
+            Self::Operator => match take(data) {
+                Some(octets) => write!(f, " operator {}", Operator(octets)),
+                None => Ok(()),
+            },
+            // The last octet: it is printed behind the data.
+            Self::Sequence => Ok(()),
+            Self::NewAddress => match take(data) {
+                Some(octets) => write!(f, " new address {}", Address::from_wire(octets)),
+                None => Ok(()),
+            },
+            Self::Time => match take(data) {
+                Some(octets) => write!(f, " {}", ClockTime::from_wire(octets)),
+                None => Ok(()),
+            },
+            Self::Freeze => match take(data) {
+                Some(octets) => write!(f, " {}", FreezeAt::from_wire(octets)),
+                None => Ok(()),
+            },
+            Self::Rate => match data.next() {
+                Some(word) => write!(f, " {}", Rate::from_wire(edition, word)),
+                None => Ok(()),
+            },
+            Self::Scope => match take(data) {
+                Some(octets) => write!(f, " {}", EventScope::from_wire(octets)),
+                None => Ok(()),
+            },
+            Self::Relay if data.len() == 8 => match take::<8>(data) {
+                Some([action, delay, until @ ..]) => {
+                    write!(f, " {}", RelayAction(action))?;
+                    if delay != 0 {
+                        write!(f, " {delay:02X}")?;
+                    }
+                    write!(f, " valid until {}", ClockTime::from_wire(until))
+                }
+                None => Ok(()),
+            },
+            Self::Relay => Ok(()),
+            Self::Signal => match data.next() {
+                Some(signal) => write!(f, " {}", OutputSignal(signal)),
+                None => Ok(()),
+            },
+        }
+    }
+}
+
+/// By the function code; 03H by the rule of the [pdu](crate::pdu).
+fn edition(frame: &Frame<'_>) -> Edition {
+    let control = frame.control();
+    let data = frame.data();
+    let guessed = match (control.function(), control.from_meter(), control.abnormal()) {
+        (function::SECURITY, false, _) => data.len() > 0,
+        (function::SECURITY, true, true) => data.len() >= 2,
+        (function::SECURITY, true, false) => data.clone().nth(3) == Some(0x07),
+        _ => true,
+    };
+    let guessed = if guessed { Edition::E2007 } else { Edition::E1997 };
+    function::edition(control.function()).unwrap_or(guessed)
 }
 
 impl fmt::Display for Frame<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let control = self.control();
         let function = control.function();
+        let edition = edition(self);
         let direction = if control.from_meter() { "reply" } else { "request" };
         write!(f, "{direction} {} ", self.address())?;
-        match name(function) {
+        match name(function, edition) {
             Some(name) => write!(f, "{name} {control}")?,
             None => write!(f, "function {control}")?,
         }
         let mut data = self.data();
         if control.abnormal() {
             f.write_str(" refused")?;
-            match (data.len(), data.clone().next()) {
-                (0, _) => return f.write_str(", no error word"),
-                (1, Some(word)) => return write!(f, " {word:02X}: {}", ErrorWord(word)),
+            let security = function == function::SECURITY && edition == Edition::E2007;
+            let mut first_two = data.clone();
+            match (data.len(), first_two.next(), first_two.next()) {
+                (0, ..) => return f.write_str(", no error word"),
+                (1, Some(word), _) => {
+                    let meaning = match edition {
+                        Edition::E1997 => ErrorWord::Of1997(word),
+                        Edition::E2007 => ErrorWord::Of2007(word),
+                    };
+                    return write!(f, " {word:02X}: {meaning}");
+                }
+                (2, Some(low), Some(high)) if security => {
+                    let word = u16::from_le_bytes([low, high]);
+                    return write!(f, " {word:04X}: {}", ErrorWord::Security(word));
+                }
                 _ => {}
             }
         }
         if control.more() {
             f.write_str(", more to follow")?;
         }
-        let di = di_octets(function, control.from_meter());
-        if !control.abnormal() && di > 0 && data.len() >= di {
-            f.write_str(" DI ")?;
-            // DI0 comes first and is printed last.
-            data.clone().take(di).rev().try_for_each(|octet| write!(f, "{octet:02X}"))?;
-            data.by_ref().take(di).for_each(drop);
+        let mut sequence = None;
+        if !control.abnormal() {
+            let fields = fields(function, edition, control.from_meter());
+            let di = data.clone().take_di(edition).filter(|_| matches!(fields, [Field::Di, ..]));
+            for field in fields {
+                field.print(f, edition, &mut data)?;
+            }
+            if fields.iter().any(|field| matches!(field, Field::Sequence)) {
+                sequence = data.next_back();
+            }
+            if data.len() > 0 && di.is_some_and(is_password) {
+                data.by_ref().for_each(drop);
+                f.write_str(" data ******")?;
+            }
         }
-        let sequence = if function == 0x12 && !control.abnormal() { data.next_back() } else { None };
         if data.len() > 0 {
             f.write_str(" data")?;
             data.try_for_each(|octet| write!(f, " {octet:02X}"))?;
@@ -83,54 +250,4 @@ impl fmt::Display for Frame<'_> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::super::{Control, emit};
-    use super::*;
-    use crate::Address;
-    use alloc::string::{String, ToString};
-    use alloc::vec::Vec;
-
-    fn line(control: u8, data: &[u8]) -> String {
-        let mut out = Vec::new();
-        let address = Address::from_wire([0x78, 0x56, 0x34, 0x12, 0, 0]);
-        emit(address, Control::new(control), data, &mut out).unwrap();
-        Frame::parse(&out).unwrap().to_string()
-    }
-
-    #[test]
-    fn frame_is_printed_as_one_line() {
-        assert_eq!(line(0x11, &[0, 1, 1, 2]), "request 000012345678 read 11 DI 02010100");
-        assert_eq!(
-            line(0x91, &[0, 1, 1, 2, 0x05, 0x22]),
-            "reply 000012345678 read 91 DI 02010100 data 05 22"
-        );
-        assert_eq!(
-            line(0xB1, &[0, 1, 1, 2, 0x05]),
-            "reply 000012345678 read B1, more to follow DI 02010100 data 05"
-        );
-        assert_eq!(
-            line(0x92, &[0, 1, 1, 2, 0x22, 3]),
-            "reply 000012345678 read follow-up 92 DI 02010100 data 22 SEQ 3"
-        );
-        assert_eq!(line(0x13, &[]), "request 000012345678 read address 13");
-        assert_eq!(
-            line(0x93, &[0x78, 0x56, 0x34, 0x12, 0, 0]),
-            "reply 000012345678 read address 93 data 78 56 34 12 00 00"
-        );
-        assert_eq!(line(0x81, &[0x10, 0x90, 1]), "reply 000012345678 read (1997) 81 DI 9010 data 01");
-        assert_eq!(line(0x1F, &[1]), "request 000012345678 function 1F data 01");
-    }
-
-    #[test]
-    fn refusal_is_printed_with_its_meaning() {
-        assert_eq!(line(0xD1, &[2]), "reply 000012345678 read D1 refused 02: no requested data");
-        assert_eq!(line(0xD1, &[]), "reply 000012345678 read D1 refused, no error word");
-        assert_eq!(line(0xC3, &[1, 0]), "reply 000012345678 security authentication C3 refused data 01 00");
-    }
-
-    #[test]
-    fn data_too_short_for_its_di_is_printed_as_data() {
-        assert_eq!(line(0x91, &[0, 1]), "reply 000012345678 read 91 data 00 01");
-        assert_eq!(line(0x92, &[]), "reply 000012345678 read follow-up 92");
-    }
-}
+mod tests;

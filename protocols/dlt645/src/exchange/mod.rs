@@ -1,17 +1,27 @@
-//! One exchange (一次抄读) as a state machine without I/O: one request, its follow-up requests (12H), and
-//! all frames of the answer.
+//! One exchange (一次抄读) as a state machine without I/O: one request, its follow-up requests (12H, 1997
+//! 02H), and all frames of the answer.
 //!
 //! Times are durations since an origin of the caller's. It never believes a frame because it came: the
-//! checksum, the direction, the address (nibble A as wildcard), the function and the DI must fit; any
-//! other frame is stray and listening goes on until the deadline. It never retries.
+//! checksum, the direction, the address ([`Address::is_answered_by`]), the function and the DI must fit;
+//! any other frame is stray and listening goes on until the deadline. It never retries, but for a read
+//! that was answered with an active report.
+//!
+//! 1997 has no SEQ: a follow-up frame that comes twice cannot be told from the next one. Only the
+//! deadline and the function stand between them.
 
-use crate::frame::{Frame, MAX_LEN};
-use crate::pdu::{FIRST_SEQUENCE, Reply, Request};
+mod judge;
+mod outcome;
+
+pub use outcome::{Accepted, Deadline, Event, Failure, Outcome};
+
+use crate::frame::MAX_LEN;
+use crate::pdu::{FIRST_SEQUENCE, Request};
 use crate::scanner::{Found, Scanner};
-use crate::{Address, Di, ErrorWord};
+use crate::{Address, Di, Edition};
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 use core::time::Duration;
+use judge::{Verdict, judge};
 
 /// Frames of one answer, the first included. The largest block of the tables has 6; a meter that
 /// promises more for ever must not hold the line.
@@ -52,6 +62,10 @@ pub struct Exchange {
     /// Our own frame of `asked`, to know its echo.
     own: Vec<u8>,
     to_send: bool,
+    /// Requests put out so far.
+    turns: u32,
+    /// The meter gave its active report: the request was repeated, which is done once.
+    reported: bool,
     scanner: Scanner,
     /// When the octets came that are not decided yet: number of the first octet, time.
     arrivals: VecDeque<(u64, Duration)>,
@@ -84,94 +98,16 @@ struct Joined {
     first_octet: Duration,
 }
 
-/// Which deadline is running.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Deadline {
-    /// For the first octet of an answer.
-    FirstOctet,
-    /// For the rest of a frame that has begun, by its length and rate; never before the deadline for
-    /// the first octet would have been.
-    Rest,
-}
-
-/// What the exchange tells its caller, in the order it happened.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Event {
-    /// A sound frame that is no answer to this request; listening goes on. The frame's octets.
-    Stray(Vec<u8>),
-    /// Our own request came back: an adapter that echoes.
-    Echo,
-    /// So many octets that belong to no sound frame were dropped.
-    Noise(usize),
-    /// A frame of the right shape with a bad checksum or a damaged octet was dropped.
-    Damaged,
-    /// The end; no event follows.
-    Done(Outcome),
-}
-
-/// How an exchange ended.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Outcome {
-    /// The data asked for, whole: follow-up frames are joined.
-    Data {
-        /// The meter that answered; the wildcard itself if the meter sent that back.
-        from: Address,
-        /// As asked.
-        di: Di,
-        /// Octets after the DI, after -33H.
-        octets: Vec<u8>,
-        /// When the first octet of the (first) reply came, its FE included.
-        first_octet: Duration,
-    },
-    /// The answer to a read address.
-    Address {
-        /// The address in the data field. The frame's address field is the same, or the wildcard.
-        address: Address,
-        /// When the first octet of the reply came, its FE included.
-        first_octet: Duration,
-    },
-    /// The meter refuses.
-    Refused(ErrorWord),
-    /// No answer; the worst that happened: damaged before stray before silent.
-    Failed(Failure),
-}
-
-/// Why there was no answer.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Failure {
-    /// Octets came that were no sound frame; how many.
-    Damaged {
-        /// Octets received in all, echo not counted.
-        octets: usize,
-        /// True if not one sound frame was among them, echo not counted.
-        never_a_frame: bool,
-    },
-    /// The meter announced follow-up frames and did not deliver them: silent to 12H, refused, or more
-    /// than [`MAX_FRAMES`]. What came is no value.
-    Unfinished,
-    /// Sound frames came, none of them the answer.
-    Stray,
-    /// Nothing came.
-    Silent,
-}
-
-/// What a frame is to the request that is out.
-enum Verdict {
-    Echo,
-    Stray,
-    Refused(ErrorWord),
-    Address(Address),
-    Data { from: Address, di: Di, octets: Vec<u8>, more: bool },
-}
-
 impl Exchange {
     /// Begins; the request is to be sent at `now`.
     pub fn new(request: Request, timing: Timing, now: Duration) -> Self {
         let mut exchange = Self {
             timing,
-            asked: request,
+            asked: request.clone(),
             own: Vec::new(),
             to_send: false,
+            turns: 0,
+            reported: false,
             scanner: Scanner::default(),
             arrivals: VecDeque::new(),
             taken: 0,
@@ -230,10 +166,10 @@ impl Exchange {
                 Deadline::Rest | Deadline::FirstOctet => self.scanner.end(),
             }
             let last = deadline == Deadline::FirstOctet || at >= self.total_deadline;
-            let asked = self.asked;
+            let turns = self.turns;
             self.search(now);
             // A frame behind a false start may have been an answer that goes on.
-            if last && !self.done && self.asked == asked {
+            if last && !self.done && self.turns == turns {
                 self.fail();
             }
         }
@@ -265,15 +201,20 @@ impl Exchange {
 
     /// Puts a request out; octets before `place` of the stream are none of its answer.
     fn ask(&mut self, request: Request, now: Duration, place: u64) {
-        self.asked = request;
         self.own.clear();
         request.emit(0, &mut self.own);
         self.to_send = true;
-        let sent = u32::from(self.timing.preamble) + request.frame_len() as u32;
-        self.first_deadline = now + self.air_time(sent) + self.timing.first_octet;
-        // No babble and no trickle gets more than the longest reply would.
-        self.total_deadline =
-            self.first_deadline + self.air_time(MAX_LEN as u32 + REPLY_PREAMBLE) + self.timing.slack;
+        self.turns += 1;
+        let sent = u32::from(self.timing.preamble) + self.own.len() as u32;
+        self.first_deadline = now + self.air_time(sent);
+        self.total_deadline = self.first_deadline;
+        if request.is_answered() {
+            self.first_deadline += self.timing.first_octet;
+            // No babble and no trickle gets more than the longest reply would.
+            self.total_deadline =
+                self.first_deadline + self.air_time(MAX_LEN as u32 + REPLY_PREAMBLE) + self.timing.slack;
+        }
+        self.asked = request;
         self.heard = Heard { from: place, ..Heard::default() };
     }
 
@@ -299,27 +240,40 @@ impl Exchange {
                 Found::Damaged(_) => self.tell(Event::Damaged),
                 Found::Frame { frame, preamble } => {
                     let octets = (frame.octets().len() + preamble) as u64;
-                    match self.judge(&frame) {
+                    let verdict = judge(&self.asked, &self.own, &frame);
+                    let raw = frame.octets().to_vec();
+                    let first_octet = self.came_at(scanner.decided() - octets);
+                    let stray = |exchange: &mut Self| {
+                        exchange.heard.strays += octets;
+                        exchange.heard.a_stray = true;
+                    };
+                    match verdict {
                         Verdict::Echo => {
                             self.heard.echoes += octets;
                             self.tell(Event::Echo);
                         }
-                        Verdict::Stray => {
-                            self.heard.strays += octets;
-                            self.heard.a_stray = true;
-                            let stray = frame.octets().to_vec();
-                            self.tell(Event::Stray(stray));
+                        Verdict::Report { from, octets } if !self.reported => {
+                            self.reported = true;
+                            self.tell(Event::ActiveReport { from, octets });
+                            if self.asked.is_read() {
+                                self.ask(self.asked.clone(), now, scanner.decided());
+                            } else {
+                                stray(self);
+                            }
+                        }
+                        Verdict::Stray | Verdict::Report { .. } => {
+                            stray(self);
+                            self.tell(Event::Stray(raw));
                         }
                         Verdict::Refused(_) if self.joined.is_some() => {
                             self.finish(Outcome::Failed(Failure::Unfinished));
                         }
                         Verdict::Refused(word) => self.finish(Outcome::Refused(word)),
-                        Verdict::Address(address) => {
-                            let first_octet = self.came_at(scanner.decided() - octets);
-                            self.finish(Outcome::Address { address, first_octet });
+                        Verdict::Address(address) => self.finish(Outcome::Address { address, first_octet }),
+                        Verdict::Done { from, accepted } => {
+                            self.finish(Outcome::Done { from, accepted, first_octet });
                         }
                         Verdict::Data { from, di, octets: data, more } => {
-                            let first_octet = self.came_at(scanner.decided() - octets);
                             let joined = self.join(from, data, first_octet);
                             if more {
                                 self.ask_for_more(joined, di, now, scanner.decided());
@@ -339,38 +293,6 @@ impl Exchange {
         self.scanner = scanner;
     }
 
-    fn judge(&self, frame: &Frame<'_>) -> Verdict {
-        if frame.octets() == self.own {
-            return Verdict::Echo;
-        }
-        let Ok(reply) = Reply::parse(frame) else { return Verdict::Stray };
-        let to = self.asked.address();
-        if !to.matches(reply.from()) {
-            return Verdict::Stray;
-        }
-        match (self.asked, reply) {
-            (asked, Reply::Refused { function, word, .. }) if function == asked.function() => {
-                Verdict::Refused(word)
-            }
-            (Request::Read { di: asked, .. }, Reply::Data { from, di, octets, more }) if di == asked => {
-                Verdict::Data { from, di, octets: octets.collect(), more }
-            }
-            (
-                Request::ReadMore { di: asked, sequence: wanted, .. },
-                Reply::More { from, di, octets, sequence, more },
-            ) if di == asked && sequence == wanted => {
-                Verdict::Data { from, di, octets: octets.collect(), more }
-            }
-            // Some meters send the requested wildcard back in the address field.
-            (Request::ReadAddress, Reply::Address { from, address })
-                if from == address || (from == to && address.is_one_meter()) =>
-            {
-                Verdict::Address(address)
-            }
-            (Request::Read { .. } | Request::ReadMore { .. } | Request::ReadAddress, _) => Verdict::Stray,
-        }
-    }
-
     fn join(&mut self, from: Address, octets: Vec<u8>, first_octet: Duration) -> Joined {
         match self.joined.take() {
             Some(mut joined) => {
@@ -383,21 +305,26 @@ impl Exchange {
     }
 
     fn ask_for_more(&mut self, joined: Joined, di: Di, now: Duration, place: u64) {
-        let sequence = match self.asked {
-            Request::ReadMore { sequence, .. } => sequence.checked_add(1),
-            Request::Read { .. } | Request::ReadAddress => Some(FIRST_SEQUENCE),
+        let sequence = match (di.edition(), &self.asked) {
+            (Edition::E1997, _) => Some(0),
+            (Edition::E2007, Request::ReadMore { sequence, .. }) => sequence.checked_add(1),
+            (Edition::E2007, _) => Some(FIRST_SEQUENCE),
         };
         let Some(sequence) = sequence.filter(|_| joined.frames < MAX_FRAMES) else {
             return self.finish(Outcome::Failed(Failure::Unfinished));
         };
         // The meter that began must go on: a wildcard is now the one who answered.
-        let address = joined.from;
+        let asked = self.asked.address();
+        let address = if asked.is_one_meter() { asked } else { joined.from };
         self.joined = Some(joined);
         self.ask(Request::ReadMore { address, di, sequence }, now, place);
     }
 
     /// No answer came: says the worst that happened.
     fn fail(&mut self) {
+        if !self.asked.is_answered() {
+            return self.finish(Outcome::Sent);
+        }
         let heard = self.scanner.decided() - self.heard.from - self.heard.echoes;
         self.finish(Outcome::Failed(if heard > self.heard.strays {
             Failure::Damaged { octets: heard as usize, never_a_frame: !self.heard.a_stray }
