@@ -305,7 +305,12 @@ fn each_quantity_has_the_units_that_belong_to_it() {
             Quantity::ActivePower => unit == Some(Unit::KW),
             Quantity::ReactivePower => unit == Some(Unit::Kvar),
             Quantity::ApparentPower => unit == Some(Unit::KVA),
-            Quantity::PowerFactor | Quantity::Instant | Quantity::Nameplate => unit.is_none(),
+            Quantity::PowerFactor
+            | Quantity::Instant
+            | Quantity::Nameplate
+            | Quantity::Counter
+            | Quantity::Parameter
+            | Quantity::Bits => unit.is_none(),
             Quantity::Angle => unit == Some(Unit::Degree),
             Quantity::Thd | Quantity::Harmonic => unit == Some(Unit::Percent),
             Quantity::Frequency => unit == Some(Unit::Hz),
