@@ -150,7 +150,8 @@ fn print_text(one: &One) {
             | Value::Date(_)
             | Value::Time(_)
             | Value::DateTime(..)
-            | Value::Digits(_) => String::new(),
+            | Value::Digits(_)
+            | Value::Bits(_) => String::new(),
         };
         let line = format!(
             "  {:<34} {:>14} {unit:<6} {at}",

@@ -99,7 +99,8 @@ impl Block {
             {
                 break;
             }
-            let cut = register.and_then(|register| Some((register, rest.split_at_checked(register.octets())?)));
+            let cut =
+                register.and_then(|register| Some((register, rest.split_at_checked(register.octets())?)));
             let Some((register, (octets, behind))) = cut else { return Err(fault) };
             items.push(Item { register, octets });
             rest = behind;

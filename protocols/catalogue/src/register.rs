@@ -148,6 +148,7 @@ impl Register {
             | Format::Time
             | Format::DateTime
             | Format::Digits => true,
+            Format::Bits => false,
         }
     }
 

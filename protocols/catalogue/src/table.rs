@@ -183,11 +183,9 @@ impl Line<'_> {
         let faults = self.faults.len();
         let mut axes = Vec::new();
         for item in self.text(Column::Axes).to_owned().split_whitespace() {
-            let read = item
-                .split_once('=')
-                .and_then(|(letters, values)| {
-                    Some((Axis::from_letters(standard, letters)?, Values::parse(standard, values)?))
-                });
+            let read = item.split_once('=').and_then(|(letters, values)| {
+                Some((Axis::from_letters(standard, letters)?, Values::parse(standard, values)?))
+            });
             match read {
                 Some((Axis::Phase, values)) if !matches!(values.len(), 3 | 4) => {
                     self.fault(Column::Axes, Wrong::Phases(values.len()));
@@ -290,6 +288,7 @@ impl Line<'_> {
             ("time", (Format::Time, 3, 3)),
             ("date_time", (Format::DateTime, 7, 7)),
             ("digits", (Format::Digits, 1, 6)),
+            ("bits", (Format::Bits, 1, 12)),
         ];
         let format = word(self.text(Column::Format), known);
         let (format, least, most) = self.kept(Column::Format, format)?;
@@ -304,7 +303,7 @@ impl Line<'_> {
                 let (decimals, signed) = self.scale(octets.unwrap_or(most) - 5)?;
                 Format::Demand { decimals, signed }
             }
-            Format::Date | Format::Time | Format::DateTime | Format::Digits => {
+            Format::Date | Format::Time | Format::DateTime | Format::Digits | Format::Bits => {
                 for column in [Column::Decimals, Column::Sign] {
                     if !self.text(column).is_empty() {
                         self.fault(column, Wrong::NotEmpty);

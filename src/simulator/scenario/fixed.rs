@@ -8,7 +8,7 @@ use super::super::meter::Fixed;
 use super::table::{self, Reader, Section, Span};
 use catalogue::{Catalogue, Entry, Register};
 use dlt645::Di;
-use dlt645::format::{Digits, Format, Value};
+use dlt645::format::{Digits, Format, Value, Word};
 use jiff::civil;
 use rust_decimal::Decimal;
 use std::collections::BTreeMap;
@@ -164,6 +164,11 @@ fn parse(format: Format, octets: usize, text: &str) -> Option<Value> {
             octets.reverse();
             Value::Digits(Digits::from_wire(&octets)?)
         }
+        Format::Bits => {
+            let mut read = hex(text).filter(|read| read.len() == octets)?;
+            read.reverse();
+            Value::Bits(Word::from_wire(&read)?)
+        }
     })
 }
 
@@ -180,6 +185,7 @@ fn wanted(format: Format, octets: usize) -> String {
         Format::Time => "a time, e.g. \"22:30:15\"".to_owned(),
         Format::DateTime => "day and time, e.g. \"2026-11-21T22:30:15\"".to_owned(),
         Format::Digits => format!("at most {} decimal digits", octets * 2),
+        Format::Bits => format!("{} hexadecimal digits", octets * 2),
     }
 }
 
