@@ -56,7 +56,7 @@ fn good_configurations_and_the_example_load_without_a_warning() {
     for path in configurations(GOOD).unwrap().into_iter().chain([example]) {
         let loaded = config::load(&path).unwrap_or_else(|faults| panic!("{faults}"));
         assert_eq!(loaded.warnings, [], "{}", path.display());
-        assert!(loaded.plan.tasks.iter().all(|task| !task.registers.is_empty()));
+        assert!(loaded.plan.tasks.iter().all(|task| !task.registers.of_2007.is_empty()));
     }
 }
 
@@ -92,5 +92,5 @@ fn an_archive_as_a_spreadsheet_leaves_it_is_read_whole() {
     assert_eq!(plan.gateway.data_dir, Path::new(GOOD).join("store"));
     assert_eq!(plan.tasks[0].meters, [0, 1, 2, 3]);
     // The combined tariffs are four, and the total is there once although it is written twice.
-    assert_eq!(plan.tasks[0].registers.len(), 5);
+    assert_eq!(plan.tasks[0].registers.of_2007.len(), 5);
 }

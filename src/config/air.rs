@@ -2,6 +2,7 @@
 
 use super::Plan;
 use crate::planner::{Costs, plan};
+use dlt645::Edition;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
@@ -58,19 +59,23 @@ pub fn air_time(whole: &Plan) -> Vec<BusLoad> {
             let costs = Costs::usual(bus.line);
             let on_bus = |meter: &&usize| whole.meters.get(**meter).is_some_and(|m| m.bus == index);
             let tasks = whole.tasks.iter().enumerate().filter_map(|(task, planned)| {
-                let meters = planned.meters.iter().filter(on_bus).count();
-                if meters == 0 {
-                    return None;
+                let mut load =
+                    TaskLoad { task, meters: 0, exchanges: 0, air: Duration::ZERO, every: planned.every };
+                for edition in [Edition::E1997, Edition::E2007] {
+                    let speaks = |meter: &&usize| {
+                        whole.meters.get(**meter).is_some_and(|m| m.protocol.edition() == edition)
+                    };
+                    let meters = planned.meters.iter().filter(on_bus).filter(speaks).count();
+                    if meters == 0 {
+                        continue;
+                    }
+                    let asks = plan(planned.registers.of(edition), &refused, &costs);
+                    let one: Duration = asks.iter().map(|a| a.air_time(&costs)).sum();
+                    load.meters += meters;
+                    load.exchanges += asks.len() * meters;
+                    load.air += one * u32::try_from(meters).unwrap_or(u32::MAX);
                 }
-                let asks = plan(&planned.registers, &refused, &costs);
-                let one: Duration = asks.iter().map(|a| a.air_time(&costs)).sum();
-                Some(TaskLoad {
-                    task,
-                    meters,
-                    exchanges: asks.len() * meters,
-                    air: one * u32::try_from(meters).unwrap_or(u32::MAX),
-                    every: planned.every,
-                })
+                (load.meters > 0).then_some(load)
             });
             BusLoad { bus: index, tasks: tasks.collect() }
         })
