@@ -56,7 +56,7 @@ fn good_configurations_and_the_example_load_without_a_warning() {
     for path in configurations(GOOD).unwrap().into_iter().chain([example]) {
         let loaded = config::load(&path).unwrap_or_else(|faults| panic!("{faults}"));
         assert_eq!(loaded.warnings, [], "{}", path.display());
-        assert!(loaded.plan.tasks.iter().all(|task| !task.registers.is_empty()));
+        assert!(loaded.plan.tasks.iter().all(|task| !task.registers.of_2007.is_empty()));
     }
 }
 
@@ -92,5 +92,31 @@ fn an_archive_as_a_spreadsheet_leaves_it_is_read_whole() {
     assert_eq!(plan.gateway.data_dir, Path::new(GOOD).join("store"));
     assert_eq!(plan.tasks[0].meters, [0, 1, 2, 3]);
     // The combined tariffs are four, and the total is there once although it is written twice.
-    assert_eq!(plan.tasks[0].registers.len(), 5);
+    assert_eq!(plan.tasks[0].registers.of_2007.len(), 5);
+}
+
+/// Both kinds of meters in one task: what one kind does not have is said and does not stop the other.
+#[test]
+fn a_register_of_one_edition_alone_is_a_warning_where_the_task_has_meters_of_both() {
+    let text = fs::read_to_string(Path::new(BAD).join("editions.toml")).unwrap();
+    let (head, _) = text.split_once("[[task]]").unwrap();
+    let head = head.replacen("\"000012345678\"", "\"1\"", 1);
+    let task =
+        "[[task]]\nname = \"both\"\nevery = \"1m\"\nregisters = [\"voltage_l*\", \"frequency\", \"B214\"]\n";
+    let loaded = config::plan_from_text("m.toml", &format!("{head}{task}"), Path::new("")).unwrap();
+    let warnings: Vec<_> = loaded.warnings.iter().map(ToString::to_string).collect();
+    assert_eq!(
+        warnings,
+        [
+            "m.toml:29:28: [[task]] registers: DL/T 645-1997 has no frequency; 2 meter(s) of the task will be read without it",
+            "m.toml:29:41: [[task]] registers: DL/T 645-2007 has no B214; 1 meter(s) of the task will be read without it",
+        ]
+    );
+    let registers = &loaded.plan.tasks[0].registers;
+    let names = |list: &[catalogue::Register]| list.iter().map(|r| r.di().to_string()).collect::<Vec<_>>();
+    assert_eq!(names(&registers.of_2007), ["02010100", "02010200", "02010300", "02800002"]);
+    assert_eq!(names(&registers.of_1997), ["B611", "B612", "B613", "B214"]);
+    // A 1997 exchange is four octets shorter, and three voltages are one block in both.
+    let load = &config::air_time(&loaded.plan)[0].tasks[0];
+    assert_eq!((load.meters, load.exchanges), (3, 2 + 2 * 2));
 }

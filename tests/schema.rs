@@ -147,7 +147,7 @@ fn plan() -> Plan {
             name: name("live"),
             every: Duration::from_secs(900),
             read: Read::Live,
-            registers: Vec::new(),
+            registers: meterd::config::Registers::default(),
             meters: vec![0],
         }],
         archive: "0123456789ab".into(),

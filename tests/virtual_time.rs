@@ -5,6 +5,7 @@
 mod support;
 
 use catalogue::Catalogue;
+use dlt645::Edition;
 use jiff::{SignedDuration, Timestamp};
 use meterd::bus::port::memory::{self, MemoryPort, MemoryWire};
 use meterd::clock::Clock;
@@ -261,4 +262,67 @@ async fn a_stop_in_the_middle_of_a_round_keeps_what_was_read_and_says_what_was_n
     let accounted: Vec<_> = kept.iter().map(|p| (readings(p), failures(p, "expired"))).collect();
     assert!(accounted.iter().all(|(read, not)| read + not == 7), "{accounted:?}");
     assert!(accounted[0].0 > 0);
+}
+
+const BOTH_EDITIONS: &str = r#"
+[gateway]
+id = "gw01"
+timezone = "Asia/Shanghai"
+data_dir = "$DATA"
+
+[[bus]]
+name = "riser-1"
+port = "/dev/null"
+
+[[meter]]
+name = "flat-101"
+bus = "riser-1"
+address = "101"
+
+[[meter]]
+name = "pump-1"
+bus = "riser-1"
+address = "201"
+protocol = "dlt645-1997"
+
+[[task]]
+name = "live"
+every = "1m"
+registers = ["active_energy_import", "active_energy_import_t*", "voltage_l1", "current_l1", "frequency"]
+"#;
+
+#[tokio::test(start_paused = true)]
+async fn meters_of_1997_and_2007_on_one_line_are_read_in_the_same_round() {
+    let data = tempfile::tempdir().unwrap();
+    let clock = Clock::virtual_at(START.parse().unwrap());
+    let (supply, opener) = memory::opener();
+    let plan = support::plan(BOTH_EDITIONS, data.path());
+    let running = Daemon::new(plan, clock.clone()).with_line(0, opener).without_broker().start().unwrap();
+    let bench = Bench { running, clock: clock.clone(), supply, _data: data };
+    let (port, wire) = memory::pair();
+    bench.supply.send(port).await.unwrap();
+    let meters = [("101", Edition::E2007), ("201", Edition::E1997)].map(|(address, edition)| {
+        let mut settings = MeterSettings::household(address.parse().unwrap());
+        settings.edition = edition;
+        settings.energy = 1_234_567;
+        VirtualMeter::new(settings, 1)
+    });
+    let _line = tokio::spawn(answer(wire, VirtualLine::new(meters.into()), clock));
+    bench.pass(180).await;
+    let outbox = bench.outbox().await;
+    assert_eq!(outbox.len(), 6, "three slots of two meters");
+    for pair in outbox.chunks(2) {
+        assert_eq!(slot(&pair[0]), slot(&pair[1]));
+        let of = |meter: &str| pair.iter().find(|p| p.topic.contains(meter)).unwrap();
+        let (new, old) = (of("flat-101"), of("pump-1"));
+        assert_eq!((readings(new), readings(old)), (8, 7), "1997 has no frequency");
+        for pending in pair {
+            assert!(pending.body.contains("\"failures\":[]"), "{}", pending.body);
+        }
+        let volts = |p: &Pending| support::digits_of(&p.body, "voltage_l1").unwrap().to_owned();
+        assert!(volts(new).contains('.') && !volts(old).contains('.'), "whole volts in 1997");
+        assert!(support::digits_of(&old.body, "active_energy_import").unwrap().starts_with("123"));
+        assert!(old.body.contains("\"di\":\"9010\"") && new.body.contains("\"di\":\"00010000\""));
+    }
+    bench.running.stop().await;
 }

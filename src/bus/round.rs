@@ -4,9 +4,13 @@
 use super::talk::{Answer, NoReply};
 use crate::planner::{Ask, Costs, Subject, plan};
 use crate::reading::{Decoded, Failure, Reason, Transformers, decode};
-use catalogue::Register;
-use dlt645::Di;
+use catalogue::{Block, Register};
+use dlt645::{Di, Edition};
 use std::collections::{BTreeSet, VecDeque};
+
+/// So many different questions a meter of 1997 must leave unanswered before it is taken to be absent: a block, a
+/// register of it, and another.
+const SILENCES_1997: u32 = 3;
 
 /// The questions to one meter and the answers so far.
 #[derive(Debug)]
@@ -18,7 +22,11 @@ pub struct Round {
     refused: BTreeSet<Di>,
     /// Those of them that the meter does not have at all.
     not_supported: BTreeSet<Di>,
+    /// Blocks of 1997 that were met with silence, and what was wanted of them.
+    unheard: Vec<(Block, Vec<Register>)>,
     answered: bool,
+    /// Questions that were met with silence.
+    silences: u32,
     decoded: Decoded,
 }
 
@@ -36,7 +44,9 @@ impl Round {
             transformers,
             refused: refused.clone(),
             not_supported: BTreeSet::new(),
+            unheard: Vec::new(),
             answered: false,
+            silences: 0,
             decoded: Decoded::default(),
         }
     }
@@ -52,6 +62,7 @@ impl Round {
         match came {
             Ok(answer) => {
                 self.answered = true;
+                self.heard(&ask);
                 match decode(&ask, &answer.octets, answer.taken_at, self.transformers) {
                     Ok(decoded) => {
                         self.decoded.readings.extend(decoded.readings);
@@ -60,32 +71,43 @@ impl Round {
                     Err(_) => self.singly(&ask),
                 }
             }
-            Err(no_reply) => match (no_reply.reason, ask.subject) {
-                (Reason::Refused, Subject::Block(block)) => {
-                    self.answered = true;
-                    if no_reply.word.is_some_and(|w| w.no_requested_data()) && block.is_present() {
-                        self.not_supported.insert(block.di());
-                    }
-                    self.singly(&ask);
+            Err(no_reply) => self.take_none(ask, &no_reply),
+        }
+    }
+
+    fn take_none(&mut self, ask: Ask, no_reply: &NoReply) {
+        self.silences += u32::from(no_reply.reason == Reason::Silent);
+        match (no_reply.reason, ask.subject) {
+            (Reason::Refused, Subject::Block(block)) => {
+                self.answered = true;
+                if no_reply.word.is_some_and(|w| w.no_requested_data()) && block.is_present() {
+                    self.not_supported.insert(block.di());
                 }
-                (Reason::Refused, Subject::Register(_)) => {
-                    self.answered = true;
-                    self.fail(&ask.wanted, &no_reply);
-                }
-                // A meter that has not said a word in this round is not asked for the rest of it: its
-                // silence costs the line more than its answers would.
-                (Reason::Silent, _) if !self.answered => self.give_up(ask, &no_reply),
-                (Reason::PortGone, _) => self.give_up(ask, &no_reply),
-                (
-                    Reason::Silent
-                    | Reason::Damaged
-                    | Reason::Stray
-                    | Reason::Missing
-                    | Reason::Implausible
-                    | Reason::Expired,
-                    _,
-                ) => self.fail(&ask.wanted, &no_reply),
-            },
+                self.singly(&ask);
+            }
+            (Reason::Refused, Subject::Register(_)) => {
+                self.answered = true;
+                self.fail(&ask.wanted, no_reply);
+            }
+            // A meter that has not said a word in this round is not asked for the rest of it: its
+            // silence costs the line more than its answers would.
+            (Reason::Silent, _) if self.is_absent(ask.subject.di().edition()) => {
+                self.give_up(ask, no_reply);
+            }
+            (Reason::Silent, Subject::Block(block)) if block.di().edition() == Edition::E1997 => {
+                self.unheard.push((block, ask.wanted.clone()));
+                self.singly(&ask);
+            }
+            (Reason::PortGone, _) => self.give_up(ask, no_reply),
+            (
+                Reason::Silent
+                | Reason::Damaged
+                | Reason::Stray
+                | Reason::Missing
+                | Reason::Implausible
+                | Reason::Expired,
+                _,
+            ) => self.fail(&ask.wanted, no_reply),
         }
     }
 
@@ -106,6 +128,28 @@ impl Round {
     /// What came of the round.
     pub fn finish(self) -> Decoded {
         self.decoded
+    }
+
+    /// Whether silence means the meter and not the register. A meter of 1997 has no word for what it does not know
+    /// and stays silent, so that several questions must go unheard.
+    const fn is_absent(&self, edition: Edition) -> bool {
+        let enough = match edition {
+            Edition::E1997 => SILENCES_1997,
+            Edition::E2007 => 1,
+        };
+        !self.answered && self.silences >= enough
+    }
+
+    /// A register that answers where its block did not: the meter does not have the block.
+    fn heard(&mut self, ask: &Ask) {
+        let Subject::Register(register) = ask.subject else { return };
+        let (known, unheard) = self
+            .unheard
+            .drain(..)
+            .partition(|(_, wanted): &(Block, Vec<Register>)| wanted.contains(&register));
+        self.unheard = unheard;
+        let lacking = known.into_iter().map(|(block, _)| block).filter(Block::is_present);
+        self.not_supported.extend(lacking.map(|block| block.di()));
     }
 
     fn give_up(&mut self, ask: Ask, no_reply: &NoReply) {
@@ -200,6 +244,41 @@ mod tests {
         round.take(answer(&[0x01, 0x22]));
         round.take(no_reply(Reason::Silent));
         assert_eq!(asked(&round), "04000102");
+    }
+
+    fn round_1997(names: &[&str]) -> Round {
+        let wanted: Vec<_> =
+            names.iter().flat_map(|n| Catalogue::dlt645_1997().find(n, 4).unwrap()).collect();
+        Round::new(&wanted, &BTreeSet::new(), Costs::usual(Line::DEFAULT), Transformers::default())
+    }
+
+    #[test]
+    fn a_1997_meter_that_knows_no_block_is_read_singly_and_not_asked_for_the_block_again() {
+        let mut round = round_1997(&["voltage_l*", "power_factor"]);
+        assert_eq!(asked(&round), "B61F");
+        round.take(no_reply(Reason::Silent));
+        for di in ["B611", "B612", "B613"] {
+            assert_eq!(asked(&round), di);
+            round.take(answer(&[0x20, 0x02]));
+        }
+        assert_eq!(asked(&round), "B650");
+        round.take(no_reply(Reason::Silent));
+        assert!(round.next().is_none());
+        assert_eq!(round.not_supported().iter().map(ToString::to_string).collect::<Vec<_>>(), ["B61F"]);
+        let decoded = round.finish();
+        assert_eq!((decoded.readings.len(), decoded.failures.len()), (3, 1));
+        assert_eq!(decoded.readings[0].value.to_string(), "220");
+    }
+
+    #[test]
+    fn a_1997_meter_is_absent_after_three_silences_and_a_block_is_not_blamed_for_it() {
+        let mut round = round_1997(&["voltage_l*", "power_factor", "clock_time"]);
+        for di in ["B61F", "B611", "B612"] {
+            assert_eq!(asked(&round), di);
+            round.take(no_reply(Reason::Silent));
+        }
+        assert!(round.next().is_none() && round.not_supported().is_empty());
+        assert_eq!(round.finish().failures.len(), 5);
     }
 
     #[test]

@@ -127,7 +127,7 @@ impl Talk {
     /// Why there is no answer; after [`Reason::PortGone`] the port is closed.
     pub async fn read(&mut self, protocol: Protocol, di: Di) -> Result<Answer, NoReply> {
         let request = match protocol {
-            Protocol::Dlt645_2007(address) => Request::Read { address, di },
+            Protocol::Dlt645_1997(address) | Protocol::Dlt645_2007(address) => Request::Read { address, di },
         };
         self.ask(request).await
     }

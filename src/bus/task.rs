@@ -190,7 +190,8 @@ impl BusTask {
         };
         let none = BTreeSet::new();
         let refused = refused.get(&job.meter).unwrap_or(&none);
-        let round = Round::new(&task.registers, refused, Costs::usual(bus.line), meter.transformers);
+        let wanted = task.registers.of(meter.protocol.edition());
+        let round = Round::new(wanted, refused, Costs::usual(bus.line), meter.transformers);
         self.current = Some((job, round));
     }
 
@@ -314,7 +315,13 @@ impl BusTask {
 
     /// Reports that nothing could be read for a job.
     async fn report_all(&mut self, job: Job, reason: Reason, detail: &str) {
-        let registers = self.given.plan.tasks.get(job.task).map(|t| t.registers.clone()).unwrap_or_default();
+        let Given { plan, .. } = &self.given;
+        let meter = plan.meters.get(job.meter);
+        let registers = plan
+            .tasks
+            .get(job.task)
+            .zip(meter)
+            .map_or_else(Vec::new, |(task, meter)| task.registers.of(meter.protocol.edition()).to_vec());
         let failures = registers
             .into_iter()
             .map(|register| Failure { register, reason, detail: detail.to_owned(), raw: None })

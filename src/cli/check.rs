@@ -112,7 +112,7 @@ fn describe_bus(plan: &Plan, load: &BusLoad) -> String {
             planned.map(|t| cut(t.name.as_str())).unwrap_or_default(),
             period(task.every),
             task.meters.to_string(),
-            planned.map_or(0, |t| t.registers.len() * task.meters).to_string(),
+            task.registers.to_string(),
             task.exchanges.to_string(),
             tenths(task.air),
             percent(task.per_mille()),

@@ -14,6 +14,7 @@ use crate::simulator::{self, Listen, MeterSettings, Phases, VirtualLine, Virtual
 use crate::telemetry::Snapshot;
 use anyhow::{Context, bail};
 use broker::Broker;
+use dlt645::Edition;
 use std::io::IsTerminal;
 use std::path::Path;
 use std::process::ExitCode;
@@ -52,7 +53,7 @@ pub(super) async fn run(args: DemoArgs) -> anyhow::Result<ExitCode> {
         Err(faults) => bail!("the demo's own configuration is wrong\n{faults}"),
     };
     let plan = loaded.plan;
-    println!("meterd demo  8 virtual meters 电能表 on 2 lines 总线:");
+    println!("meterd demo  {} virtual meters 电能表 on {} lines 总线:", plan.meters.len(), plan.buses.len());
     for (bus, line) in plan.buses.iter().zip(&lines) {
         let meters = plan.meters.iter().filter(|m| plan.buses.get(m.bus) == Some(bus)).count();
         println!("  {:<8} {meters} meters  {}", bus.name.to_string(), line.bound().port_address());
@@ -135,32 +136,34 @@ impl Drop for Folder {
     }
 }
 
-/// Meter points of the demo: name, number, phases, bus, CT.
-const POINTS: [(&str, u32, Phases, usize, Option<&str>); 8] = [
-    ("flat-101", 101, Phases::One, 0, None),
-    ("flat-102", 102, Phases::One, 0, None),
-    ("flat-201", 201, Phases::One, 0, None),
-    ("flat-202", 202, Phases::One, 0, None),
-    ("shop 商铺", 301, Phases::Three, 1, Some("75/5")),
-    ("bakery 面包房", 302, Phases::Three, 1, Some("100/5")),
-    ("lift 电梯", 303, Phases::Three, 1, None),
-    ("caretaker", 304, Phases::One, 1, None),
+/// Meter points of the demo: name, number, phases, bus, CT, edition of DL/T 645.
+const POINTS: [(&str, u32, Phases, usize, Option<&str>, Edition); 8] = [
+    ("flat-101", 101, Phases::One, 0, None, Edition::E2007),
+    ("flat-102", 102, Phases::One, 0, None, Edition::E2007),
+    ("flat-201", 201, Phases::One, 0, None, Edition::E2007),
+    ("flat-202", 202, Phases::One, 0, None, Edition::E2007),
+    ("shop 商铺", 301, Phases::Three, 1, Some("75/5"), Edition::E2007),
+    ("lift 电梯", 303, Phases::Three, 1, None, Edition::E2007),
+    ("pump 水泵", 305, Phases::Three, 1, None, Edition::E1997),
+    ("cellar 地下室", 306, Phases::One, 1, None, Edition::E1997),
 ];
 
-/// Four flats on a pty, four others behind a serial server.
+/// Four flats on a pty, four others behind a serial server, two of them with old meters.
 async fn start_lines(folder: &Path, clock: &Clock) -> anyhow::Result<Vec<simulator::Running>> {
     let tcp = Listen::Tcp { host: "127.0.0.1".to_owned(), port: 0 };
     let mut lines = Vec::new();
     for (bus, listen) in [Listen::Pty(folder.join("riser-1")), tcp].into_iter().enumerate() {
-        let meters = POINTS.iter().filter(|point| point.3 == bus).map(|point| household(point.1, point.2));
+        let meters =
+            POINTS.iter().filter(|point| point.3 == bus).map(|point| household(point.1, point.2, point.5));
         let line = VirtualLine::new(meters.collect::<anyhow::Result<Vec<_>>>()?);
         lines.push(simulator::spawn(line, &listen, clock.clone(), 0).await?);
     }
     Ok(lines)
 }
 
-fn household(address: u32, phases: Phases) -> anyhow::Result<VirtualMeter> {
+fn household(address: u32, phases: Phases, edition: Edition) -> anyhow::Result<VirtualMeter> {
     let mut settings = MeterSettings::household(format!("2026{address:08}").parse()?);
+    settings.edition = edition;
     settings.phases = phases;
     settings.response_delay = Duration::from_millis(20);
     settings.energy = u64::from(address) * 4321;
@@ -177,7 +180,7 @@ fn configuration(folder: &Path, lines: &[simulator::Running], broker: u16) -> St
         let port = line.bound().port_address().to_string();
         text.push_str(&format!("\n[[bus]]\nname = {name:?}\nport = {port:?}\nbaud = 9600\n"));
     }
-    for (name, number, phases, bus, ct) in POINTS {
+    for (name, number, phases, bus, ct, edition) in POINTS {
         let bus = if bus == 0 { "riser-1" } else { "shops" };
         let wiring = match phases {
             Phases::One => "1p2w",
@@ -186,6 +189,10 @@ fn configuration(folder: &Path, lines: &[simulator::Running], broker: u16) -> St
         text.push_str(&format!(
             "\n[[meter]]\nname = {name:?}\nbus = {bus:?}\naddress = \"2026{number:08}\"\nwiring = {wiring:?}\n"
         ));
+        match edition {
+            Edition::E1997 => text.push_str("protocol = \"dlt645-1997\"\n"),
+            Edition::E2007 => {}
+        }
         if let Some(ct) = ct {
             text.push_str(&format!("ct = {ct:?}\n"));
         }

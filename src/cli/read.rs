@@ -15,8 +15,8 @@ use crate::mqtt::payload;
 use crate::planner::{CharFormat, Costs, Line, RATES};
 use crate::reading::{Decoded, Failure, Transformers};
 use catalogue::{Catalogue, Register};
-use dlt645::Address;
 use dlt645::format::Value;
+use dlt645::{Address, Edition};
 use jiff::tz::TimeZone;
 use std::collections::BTreeSet;
 use std::process::ExitCode;
@@ -73,13 +73,24 @@ Values are what the meter sent 抄见示数, without CT and PT.
 Exit code: 0 all were read, 1 some were not, 2 the command is wrong";
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug, clap::ValueEnum)]
-enum Speaks {
+pub(super) enum Speaks {
     #[value(name = "dlt645-2007")]
     Dlt645_2007,
+    #[value(name = "dlt645-1997")]
+    Dlt645_1997,
+}
+
+impl Speaks {
+    pub(super) const fn edition(self) -> Edition {
+        match self {
+            Self::Dlt645_2007 => Edition::E2007,
+            Self::Dlt645_1997 => Edition::E1997,
+        }
+    }
 }
 
 pub(super) async fn run(args: ReadArgs) -> anyhow::Result<ExitCode> {
-    let (port, registers) = match (port(&args.port), registers(&args.registers)) {
+    let (port, registers) = match (port(&args.port), registers(args.protocol.edition(), &args.registers)) {
         (Ok(port), Ok(registers)) => (port, registers),
         (Err(why), _) | (_, Err(why)) => return Ok(super::fail(USAGE, &why)),
     };
@@ -95,7 +106,7 @@ pub(super) async fn run(args: ReadArgs) -> anyhow::Result<ExitCode> {
     let mut complete = true;
     let mut never_a_frame = false;
     for &address in &args.address {
-        let one = read(&mut talk, address, &registers, Costs::usual(line)).await;
+        let one = read(&mut talk, args.protocol, address, &registers, Costs::usual(line)).await;
         if let Some(trace) = &trace {
             show(lock(trace).rest());
         }
@@ -123,10 +134,16 @@ struct One {
     never_a_frame: bool,
 }
 
-async fn read(talk: &mut Talk, address: Address, registers: &[Register], costs: Costs) -> One {
+async fn read(
+    talk: &mut Talk,
+    speaks: Speaks,
+    address: Address,
+    registers: &[Register],
+    costs: Costs,
+) -> One {
     let mut address = address;
-    if address == Address::ANY {
-        // 13H is what the standard has for this; a meter that does not know it may still answer AA.
+    if address == Address::ANY && speaks == Speaks::Dlt645_2007 {
+        // 13H is what 2007 has for this; a meter that does not know it may still answer AA.
         if let Ok(answer) = talk.read_address().await {
             address = answer.from;
         }
@@ -134,7 +151,7 @@ async fn read(talk: &mut Talk, address: Address, registers: &[Register], costs: 
     let mut round = Round::new(registers, &BTreeSet::new(), costs, Transformers::default());
     let mut never_a_frame = false;
     while let Some(ask) = round.next() {
-        let came = talk.read(Protocol::Dlt645_2007(address), ask.subject.di()).await;
+        let came = talk.read(Protocol::dlt645(speaks.edition(), address), ask.subject.di()).await;
         match &came {
             Ok(answer) if address.has_wildcard() => address = answer.from,
             Ok(_) => {}
@@ -166,7 +183,8 @@ fn print_text(one: &One) {
             | Value::Date(_)
             | Value::Time(_)
             | Value::DateTime(..)
-            | Value::Digits(_) => String::new(),
+            | Value::Digits(_)
+            | Value::Bits(_) => String::new(),
         };
         let line = format!(
             "  {:<34} {:>14} {unit:<6} {at}",
@@ -250,11 +268,11 @@ fn port(text: &str) -> Result<PortAddress, String> {
     text.parse().map_err(|e| format!("--port {text} is no port; {e}"))
 }
 
-fn registers(texts: &[String]) -> Result<Vec<Register>, String> {
+fn registers(edition: Edition, texts: &[String]) -> Result<Vec<Register>, String> {
     let mut found = Vec::new();
     let mut unknown = Vec::new();
     for text in texts {
-        match Catalogue::dlt645_2007().find(text, Costs::usual(Line::DEFAULT).tariffs) {
+        match Catalogue::of(edition).find(text, Costs::usual(Line::DEFAULT).tariffs) {
             Ok(registers) => found.extend(registers),
             Err(e) => unknown.push(e.to_string()),
         }

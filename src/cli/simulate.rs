@@ -1,9 +1,10 @@
 //! `meterd simulate`: virtual meters to read from, where there are none.
 
+use super::read::Speaks;
 use crate::clock::Clock;
 use crate::simulator::{self, Listen, MeterSettings, Scenario};
 use anyhow::Context;
-use dlt645::Address;
+use dlt645::{Address, Edition};
 use jiff::tz::Offset;
 use std::io::Write;
 use std::path::PathBuf;
@@ -21,6 +22,10 @@ pub(crate) struct SimulateArgs {
     /// Meters from a file, e.g. fixtures/scenarios/household.toml
     #[arg(long, value_name = "FILE", conflicts_with_all = ["meters", "start_address", "utc_offset"])]
     scenario: Option<PathBuf>,
+
+    /// What these households' meters speak 规约
+    #[arg(long, value_enum, default_value_t = Speaks::Dlt645_2007, conflicts_with = "scenario")]
+    protocol: Speaks,
 
     /// pty:PATH for a pseudo-terminal with a link at PATH, or tcp://HOST:PORT
     /// for a serial server (port 0: any free one)
@@ -79,7 +84,10 @@ fn scenario(args: &SimulateArgs) -> anyhow::Result<Scenario> {
         }
         (None, count) => {
             let seed = simulator::DEFAULT_SEED;
-            Scenario::households(count.unwrap_or(1), args.start_address, seed, args.utc_offset)?
+            {
+                let edition = args.protocol.edition();
+                Scenario::households(count.unwrap_or(1), args.start_address, edition, seed, args.utc_offset)?
+            }
         }
     };
     scenario.seed = args.seed.unwrap_or(scenario.seed);
@@ -89,15 +97,23 @@ fn scenario(args: &SimulateArgs) -> anyhow::Result<Scenario> {
 /// One line a meter, where it listens, how to read it, and READY when a reader may come.
 fn announce(scenario: &Scenario, bound: &simulator::Bound) -> std::io::Result<()> {
     let mut out = std::io::stdout().lock();
-    for MeterSettings { address, phases, solar, .. } in &scenario.meters {
+    for MeterSettings { edition, address, phases, solar, .. } in &scenario.meters {
+        let speaks = match edition {
+            Edition::E1997 => ", DL/T 645-1997",
+            Edition::E2007 => "",
+        };
         let phases = phases.count();
         let solar = if *solar { ", feeds in at noon" } else { "" };
-        writeln!(out, "meter {address}, {phases}-phase{solar}")?;
+        writeln!(out, "meter {address}, {phases}-phase{solar}{speaks}")?;
     }
     writeln!(out, "listening on {bound}, seed {}", scenario.seed)?;
     if let Some(meter) = scenario.meters.first() {
         let (port, address) = (bound.port_address(), meter.address);
-        writeln!(out, "read it with:\n  meterd read --port {port} --address {address} voltage_l1")?;
+        let protocol = match meter.edition {
+            Edition::E1997 => " --protocol dlt645-1997",
+            Edition::E2007 => "",
+        };
+        writeln!(out, "read it with:\n  meterd read --port {port} --address {address}{protocol} voltage_l1")?;
     }
     writeln!(out, "READY {}", bound.port_address())?;
     out.flush()

@@ -77,14 +77,19 @@ fn take(from: &mut Vec<u8>, count: usize) -> Vec<u8> {
 
 /// The frame in words, with the name of the register that it is about.
 fn explained(frame: &Frame<'_>) -> String {
-    let named = matches!(frame.control().function(), 0x11 | 0x12) && !frame.control().abnormal();
-    let di = if named { frame.data().take_di(Edition::E2007) } else { None };
+    let edition = match frame.control().function() {
+        0x01 | 0x02 => Some(Edition::E1997),
+        0x11 | 0x12 => Some(Edition::E2007),
+        _ => None,
+    };
+    let di =
+        edition.filter(|_| !frame.control().abnormal()).and_then(|edition| frame.data().take_di(edition));
     let name = di.and_then(name).map(|n| format!("  ({n})")).unwrap_or_default();
     format!("    {frame}{name}")
 }
 
 fn name(di: Di) -> Option<String> {
-    match Catalogue::dlt645_2007().by_di(di)? {
+    match Catalogue::of(di.edition()).by_di(di)? {
         Entry::Register(register) => Some(format!("{} {}", register.name(), register.name_zh())),
         Entry::Block(block) => block.registers(4).next().map(|first| format!("{} and on", first.name())),
     }

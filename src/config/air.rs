@@ -3,6 +3,7 @@
 use super::findings::Findings;
 use super::{Plan, Task, bus, meter};
 use crate::planner::{Costs, Line, RATES, plan};
+use dlt645::Edition;
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::time::Duration;
@@ -14,6 +15,8 @@ pub struct TaskLoad {
     pub task: usize,
     /// Meters of it on this bus.
     pub meters: usize,
+    /// Registers of one period, over all its meters here.
+    pub registers: usize,
     /// Exchanges of one period.
     pub exchanges: usize,
     /// Air time of one period: octets × bits ÷ baud + response delay + turnaround, per exchange.
@@ -59,33 +62,42 @@ impl BusLoad {
 /// The load of every bus, as if every meter had four tariffs and refused nothing.
 pub fn air_time(whole: &Plan) -> Vec<BusLoad> {
     let lines: Vec<Line> = whole.buses.iter().map(|bus| bus.line).collect();
-    let bus_of: Vec<usize> = whole.meters.iter().map(|meter| meter.bus).collect();
-    loads(&lines, &bus_of, &whole.tasks)
+    let meters: Vec<_> = whole.meters.iter().map(|meter| (meter.bus, meter.protocol.edition())).collect();
+    loads(&lines, &meters, &whole.tasks)
 }
 
-/// `bus_of` has the bus of each meter; all go by index.
-fn loads(lines: &[Line], bus_of: &[usize], tasks: &[Task]) -> Vec<BusLoad> {
-    lines.iter().enumerate().map(|(bus, line)| load(bus, *line, bus_of, tasks)).collect()
+/// Bus and edition of a meter.
+type On = (usize, Edition);
+
+/// Lines, meters and tasks go by index.
+fn loads(lines: &[Line], meters: &[On], tasks: &[Task]) -> Vec<BusLoad> {
+    lines.iter().enumerate().map(|(bus, line)| load(bus, *line, meters, tasks)).collect()
 }
 
-fn load(bus: usize, line: Line, bus_of: &[usize], tasks: &[Task]) -> BusLoad {
+fn load(bus: usize, line: Line, meters: &[On], tasks: &[Task]) -> BusLoad {
     let refused = BTreeSet::new();
     let costs = Costs::usual(line);
-    let on_bus = |meter: &&usize| bus_of.get(**meter) == Some(&bus);
     let tasks = tasks.iter().enumerate().filter_map(|(task, planned)| {
-        let meters = planned.meters.iter().filter(on_bus).count();
-        if meters == 0 {
-            return None;
-        }
-        let asks = plan(&planned.registers, &refused, &costs);
-        let one: Duration = asks.iter().map(|a| a.air_time(&costs)).sum();
-        Some(TaskLoad {
+        let mut load = TaskLoad {
             task,
-            meters,
-            exchanges: asks.len() * meters,
-            air: one * u32::try_from(meters).unwrap_or(u32::MAX),
+            meters: 0,
+            registers: 0,
+            exchanges: 0,
+            air: Duration::ZERO,
             every: planned.every,
-        })
+        };
+        for edition in [Edition::E1997, Edition::E2007] {
+            let here = |meter: &&usize| meters.get(**meter) == Some(&(bus, edition));
+            let count = planned.meters.iter().filter(here).count();
+            let registers = planned.registers.of(edition);
+            let asks = plan(registers, &refused, &costs);
+            let one: Duration = asks.iter().map(|a| a.air_time(&costs)).sum();
+            load.meters += count;
+            load.registers += registers.len() * count;
+            load.exchanges += asks.len() * count;
+            load.air += one * u32::try_from(count).unwrap_or(u32::MAX);
+        }
+        (load.meters > 0).then_some(load)
     });
     BusLoad { bus, tasks: tasks.collect() }
 }
@@ -99,8 +111,9 @@ pub(super) fn prove(
     findings: &mut Findings,
 ) {
     let lines: Vec<Line> = buses.iter().filter_map(|b| b.bus.as_ref()).map(|b| b.line).collect();
-    let bus_of: Vec<usize> = meters.iter().filter_map(|m| m.meter.as_ref()).map(|m| m.bus).collect();
-    for load in loads(&lines, &bus_of, tasks) {
+    let meters: Vec<On> =
+        meters.iter().filter_map(|m| m.meter.as_ref()).map(|m| (m.bus, m.protocol.edition())).collect();
+    for load in loads(&lines, &meters, tasks) {
         let (Some(line), Some(name)) =
             (lines.get(load.bus), buses.get(load.bus).and_then(|b| b.name.as_ref()))
         else {
@@ -113,7 +126,7 @@ pub(super) fn prove(
         let faster = RATES
             .into_iter()
             .filter(|baud| *baud > line.baud && *baud <= FASTEST_METER)
-            .map(|baud| (baud, self::load(load.bus, Line { baud, ..*line }, &bus_of, tasks).per_mille()))
+            .map(|baud| (baud, self::load(load.bus, Line { baud, ..*line }, &meters, tasks).per_mille()))
             .find(|(_, need)| *need <= WELL);
         let (needs, remedy) = (needs(&load, tasks, *line), remedy(faster));
         let asked = &name.value;

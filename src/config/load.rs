@@ -28,7 +28,7 @@ pub fn load(path: &Path) -> Result<Loaded, Faults> {
     let name = path.display().to_string();
     let folder = path.parent().unwrap_or(Path::new(""));
     match read(path) {
-        Ok(text) => prove(name, &text, folder, &registers::dlt645_2007),
+        Ok(text) => prove(name, &text, folder, &registers::dlt645),
         Err(unreadable) => Err(Faults(vec![Fault {
             file: name,
             place: None,
@@ -44,7 +44,7 @@ pub fn load(path: &Path) -> Result<Loaded, Faults> {
 /// # Errors
 /// As [`load`].
 pub fn plan_from_text(name: &str, text: &str, folder: &Path) -> Result<Loaded, Faults> {
-    prove(name.to_owned(), text, folder, &registers::dlt645_2007)
+    prove(name.to_owned(), text, folder, &registers::dlt645)
 }
 
 fn prove(name: String, text: &str, folder: &Path, resolve: Resolve<'_>) -> Result<Loaded, Faults> {
@@ -166,7 +166,7 @@ mod tests {
 
     /// Knows every register and finds none, so that no test here depends on the tables.
     fn proved(text: &str) -> Result<Loaded, Faults> {
-        prove("meterd.toml".to_owned(), text, Path::new("deploy/config"), &|_| Ok(Vec::new()))
+        prove("meterd.toml".to_owned(), text, Path::new("deploy/config"), &|_, _| Ok(Vec::new()))
     }
 
     fn faults(text: &str) -> Vec<String> {

@@ -6,11 +6,11 @@ use super::keys::{did_you_mean, listed, nearest, not_among};
 use super::plan::{Bus, Meter, Protocol, Wiring};
 use super::raw::{self, Section};
 use crate::reading::{Ratio, Transformers};
-use dlt645::Address;
+use dlt645::{Address, Edition};
 use sha2::{Digest, Sha256};
 use std::collections::HashMap;
 
-const PROTOCOLS: [&str; 1] = ["dlt645-2007"];
+const PROTOCOLS: [&str; 2] = ["dlt645-2007", "dlt645-1997"];
 const WIRINGS: [Wiring; 3] = [Wiring::P1W2, Wiring::P3W3, Wiring::P3W4];
 
 /// The texts of one meter, wherever it is written.
@@ -55,25 +55,27 @@ pub(super) fn read(cells: Vec<Cells>, buses: &[bus::Written], findings: &mut Fin
         .filter_map(|(i, b)| Some((b.name.as_ref()?.value.as_str(), i)))
         .collect();
     let mut names: HashMap<String, Here> = HashMap::new();
-    let mut addresses: HashMap<(usize, Protocol), Here> = HashMap::new();
+    let mut addresses: HashMap<(usize, Address), Here> = HashMap::new();
     let mut written = Vec::with_capacity(cells.len());
     for cells in cells {
         let twin = cells.name.as_ref().is_some_and(|name| taken(name, &mut names, findings));
         let name = cells.name.as_ref().and_then(|text| raw::name(text, "name", findings));
         let bus = cells.bus.as_ref().and_then(|text| bus_of(text, &by_name, findings));
-        let protocol_known = cells.protocol.as_ref().is_none_or(|text| protocol_known(text, findings));
-        let protocol =
-            cells.address.as_ref().and_then(|text| address_of(text, findings)).map(Protocol::Dlt645_2007);
-        if let (Some(text), Some(bus), Some(protocol)) = (&cells.address, bus, protocol) {
-            let first = addresses.entry((bus, protocol)).or_insert_with(|| text.here.clone()).clone();
+        let edition = match &cells.protocol {
+            Some(text) => edition_of(text, findings),
+            None => Some(Edition::E2007),
+        };
+        let address = cells.address.as_ref().and_then(|text| address_of(text, findings));
+        if let (Some(text), Some(bus), Some(address)) = (&cells.address, bus, address) {
+            // Frames of both editions look alike, and some meters answer both.
+            let first = addresses.entry((bus, address)).or_insert_with(|| text.here.clone()).clone();
             let is_first = first.file == text.here.file && first.span == text.here.span;
             if !is_first && !twin {
                 let cited = findings.cite(&first, &text.here);
                 findings.fault(
                     &text.here,
                     format!(
-                        "address \"{}\" is already on this bus, {cited}; two meters with one address cannot be told apart",
-                        protocol.address()
+                        "address \"{address}\" is already on this bus, {cited}; two meters with one address cannot be told apart"
                     ),
                 );
             }
@@ -84,7 +86,8 @@ pub(super) fn read(cells: Vec<Cells>, buses: &[bus::Written], findings: &mut Fin
         };
         let ct = ratio_of(cells.ct.as_ref(), "ct", findings);
         let pt = ratio_of(cells.pt.as_ref(), "pt", findings);
-        let meter = name.zip(bus).zip(protocol.filter(|_| protocol_known)).zip(wiring).zip(ct.zip(pt)).map(
+        let protocol = edition.zip(address).map(|(edition, address)| Protocol::dlt645(edition, address));
+        let meter = name.zip(bus).zip(protocol).zip(wiring).zip(ct.zip(pt)).map(
             |((((name, bus), protocol), wiring), (ct, pt))| Meter {
                 name,
                 bus,
@@ -127,12 +130,15 @@ fn bus_of(text: &At<String>, buses: &HashMap<&str, usize>, findings: &mut Findin
     found
 }
 
-fn protocol_known(text: &At<String>, findings: &mut Findings) -> bool {
-    let known = PROTOCOLS.contains(&text.value.as_str());
-    if !known {
-        findings.fault(&text.here, not_among("protocol", &text.value, &PROTOCOLS));
+fn edition_of(text: &At<String>, findings: &mut Findings) -> Option<Edition> {
+    match text.value.as_str() {
+        "dlt645-1997" => Some(Edition::E1997),
+        "dlt645-2007" => Some(Edition::E2007),
+        other => {
+            findings.fault(&text.here, not_among("protocol", other, &PROTOCOLS));
+            None
+        }
     }
-    known
 }
 
 fn address_of(text: &At<String>, findings: &mut Findings) -> Option<Address> {

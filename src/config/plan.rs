@@ -4,7 +4,7 @@ use crate::clock::Trust;
 use crate::planner::Line;
 use crate::reading::{Ratio, Transformers};
 use catalogue::Register;
-use dlt645::Address;
+use dlt645::{Address, Edition};
 use jiff::tz::TimeZone;
 use std::fmt;
 use std::path::PathBuf;
@@ -106,6 +106,8 @@ pub struct Meter {
 /// What a meter speaks, with its address there.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Protocol {
+    /// DL/T 645-1997.
+    Dlt645_1997(Address),
     /// DL/T 645-2007.
     Dlt645_2007(Address),
 }
@@ -130,10 +132,21 @@ pub struct Task {
     pub every: Duration,
     /// What kind of value.
     pub read: Read,
-    /// Which registers, in the order they were written, each once.
-    pub registers: Vec<Register>,
+    /// Which registers.
+    pub registers: Registers,
     /// Indices of meters, ascending.
     pub meters: Vec<usize>,
+}
+
+/// The registers of a task by what its meters speak, in the order they were written, each once.
+///
+/// What an edition does not have is left out of its list: meters of both can stand in one task.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Registers {
+    /// Of meters of DL/T 645-1997.
+    pub of_1997: Vec<Register>,
+    /// Of meters of DL/T 645-2007.
+    pub of_2007: Vec<Register>,
 }
 
 /// What a task reads.
@@ -181,17 +194,57 @@ impl fmt::Display for Name {
 }
 
 impl Protocol {
+    /// DL/T 645 of an edition.
+    pub const fn dlt645(edition: Edition, address: Address) -> Self {
+        match edition {
+            Edition::E1997 => Self::Dlt645_1997(address),
+            Edition::E2007 => Self::Dlt645_2007(address),
+        }
+    }
+
     /// The word of the configuration.
     pub const fn word(self) -> &'static str {
         match self {
+            Self::Dlt645_1997(_) => "dlt645-1997",
             Self::Dlt645_2007(_) => "dlt645-2007",
+        }
+    }
+
+    /// The edition of DL/T 645.
+    pub const fn edition(self) -> Edition {
+        match self {
+            Self::Dlt645_1997(_) => Edition::E1997,
+            Self::Dlt645_2007(_) => Edition::E2007,
         }
     }
 
     /// The address as it is printed on the meter.
     pub fn address(self) -> String {
         match self {
-            Self::Dlt645_2007(address) => address.to_string(),
+            Self::Dlt645_1997(address) | Self::Dlt645_2007(address) => address.to_string(),
+        }
+    }
+}
+
+impl Registers {
+    /// Those of meters that speak this edition.
+    pub fn of(&self, edition: Edition) -> &[Register] {
+        match edition {
+            Edition::E1997 => &self.of_1997,
+            Edition::E2007 => &self.of_2007,
+        }
+    }
+
+    /// Adds those that are not there yet.
+    pub(super) fn add(&mut self, edition: Edition, registers: Vec<Register>) {
+        let own = match edition {
+            Edition::E1997 => &mut self.of_1997,
+            Edition::E2007 => &mut self.of_2007,
+        };
+        for register in registers {
+            if !own.contains(&register) {
+                own.push(register);
+            }
         }
     }
 }

@@ -1,14 +1,28 @@
 //! Which registers a text means. The one place of the configuration that asks the catalogue.
 
-use catalogue::{Catalogue, Register, Unknown};
+use catalogue::{Access, Catalogue, Register, Unknown};
+use dlt645::Edition;
 
 /// Tariffs that a pattern such as `active_energy_import_t*` stands for: 尖 峰 平 谷.
 const TARIFFS: u8 = 4;
 
-/// What turns a text into registers; tests of everything else hand in one of their own.
-pub(super) type Resolve<'a> = &'a dyn Fn(&str) -> Result<Vec<Register>, Unknown>;
+/// What turns a text into registers of an edition; tests of everything else hand in one of their own.
+pub(super) type Resolve<'a> = &'a dyn Fn(Edition, &str) -> Result<Vec<Register>, NotFound>;
 
-/// By name, OBIS code, DI or pattern, out of the registers of DL/T 645-2007.
-pub(super) fn dlt645_2007(text: &str) -> Result<Vec<Register>, Unknown> {
-    Catalogue::dlt645_2007().find(text, TARIFFS)
+/// Why a text is no register that can be read.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+pub(super) enum NotFound {
+    #[error("{0}")]
+    Unknown(#[from] Unknown),
+    #[error("{0} can be written and never read; leave it out")]
+    WriteOnly(String),
+}
+
+/// By name, OBIS code, DI or pattern, out of the registers of DL/T 645.
+pub(super) fn dlt645(edition: Edition, text: &str) -> Result<Vec<Register>, NotFound> {
+    let found = Catalogue::of(edition).find(text, TARIFFS)?;
+    match found.iter().find(|register| register.access() == Access::Write) {
+        Some(register) => Err(NotFound::WriteOnly(register.name().to_string())),
+        None => Ok(found),
+    }
 }

@@ -159,7 +159,7 @@ fn scalar(value: &Value) -> (Scalar, Option<String>) {
     match value {
         Value::Number(n) => (number(*n), None),
         Value::Demand { value, at } => (number(*value), at.map(|(date, time)| format!("{date}T{time}"))),
-        Value::Date(_) | Value::Time(_) | Value::DateTime(..) | Value::Digits(_) => {
+        Value::Date(_) | Value::Time(_) | Value::DateTime(..) | Value::Digits(_) | Value::Bits(_) => {
             (Scalar::Text(value.to_string()), None)
         }
     }

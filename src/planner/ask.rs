@@ -2,7 +2,7 @@
 
 use super::Line;
 use catalogue::{Block, Register};
-use dlt645::Di;
+use dlt645::{Di, Edition};
 use std::collections::BTreeSet;
 use std::time::Duration;
 
@@ -39,12 +39,12 @@ pub struct Costs {
     pub tariffs: u8,
 }
 
-/// Octets of a read request without its preamble: 12 of the frame, 4 of the DI.
-const REQUEST: usize = 16;
-/// Octets of a reply without its data: four FE, 12 of the frame, 4 of the DI.
-const REPLY: usize = 20;
-/// The longest data of one reply: 200 less the DI (DL/T 645-2007 clause 5.2.5).
-const MAX_DATA: usize = 196;
+/// Octets of a read request without its preamble and the DI.
+const REQUEST: usize = 12;
+/// Octets of a reply without the DI and its data: four FE and 12 of the frame.
+const REPLY: usize = 16;
+/// The longest data field of one reply, the DI included (DL/T 645-2007 clause 5.2.5; the same in 1997).
+const MAX_DATA: usize = 200;
 
 impl Costs {
     /// Four FE (clause 5.2), the usual 30 ms until the answer and before the next request, four tariffs.
@@ -58,8 +58,9 @@ impl Costs {
         }
     }
 
-    fn exchange(&self, data: usize) -> Duration {
-        self.line.octets(usize::from(self.preamble) + REQUEST + REPLY + data)
+    /// The DI goes both ways: two octets of 1997, four of 2007.
+    fn exchange(&self, edition: Edition, data: usize) -> Duration {
+        self.line.octets(usize::from(self.preamble) + REQUEST + REPLY + 2 * edition.di_octets() + data)
             + self.response_delay
             + self.turnaround
     }
@@ -83,7 +84,7 @@ impl Ask {
 
     /// Air time of request and answer, with the delays of `costs`.
     pub fn air_time(&self, costs: &Costs) -> Duration {
-        costs.exchange(self.data_octets(costs.tariffs))
+        costs.exchange(self.subject.di().edition(), self.data_octets(costs.tariffs))
     }
 
     fn data_octets(&self, tariffs: u8) -> usize {
@@ -126,10 +127,11 @@ fn best_block(left: &[Register], refused: &BTreeSet<Di>, costs: &Costs) -> Optio
         let held: Vec<Register> = block.registers(costs.tariffs).collect();
         let wanted: Vec<Register> = left.iter().copied().filter(|r| held.contains(r)).collect();
         let ask = Ask { subject: Subject::Block(block), wanted };
-        if ask.wanted.len() < 2 || ask.data_octets(costs.tariffs) > MAX_DATA {
+        let edition = block.di().edition();
+        if ask.wanted.len() < 2 || ask.data_octets(costs.tariffs) + edition.di_octets() > MAX_DATA {
             continue;
         }
-        let single: Duration = ask.wanted.iter().map(|r| costs.exchange(r.octets())).sum();
+        let single: Duration = ask.wanted.iter().map(|r| costs.exchange(edition, r.octets())).sum();
         let Some(saving) = single.checked_sub(ask.air_time(costs)).filter(|s| !s.is_zero()) else { continue };
         if best.as_ref().is_none_or(|(most, _)| saving > *most) {
             best = Some((saving, ask));
@@ -193,6 +195,25 @@ mod tests {
         let costs = Costs::usual(Line::DEFAULT);
         let ask = Ask::single(registers(&["active_energy_import"])[0]);
         assert_eq!(ask.air_time(&costs).as_micros(), (44 * 11 * 1_000_000 / 2400) + 60_000);
+    }
+
+    #[test]
+    fn a_meter_of_1997_is_asked_in_fewer_octets_and_by_its_own_blocks() {
+        let costs = Costs::usual(Line { baud: 1200, ..Line::DEFAULT });
+        let find = |text| Catalogue::dlt645_1997().find(text, 4).unwrap();
+        // 4 FE + 14 out, 4 FE + 14 + 4 back.
+        let ask = Ask::single(find("active_energy_import")[0]);
+        assert_eq!(ask.air_time(&costs).as_micros(), (40 * 11 * 1_000_000 / 1200) + 60_000);
+        let texts = [
+            "active_energy_import",
+            "active_energy_import_t*",
+            "voltage_l*",
+            "active_power*",
+            "clock_date",
+            "clock_time",
+        ];
+        let wanted: Vec<_> = texts.into_iter().flat_map(find).collect();
+        assert_eq!(dis(&plan(&wanted, &BTreeSet::new(), &costs)), ["901F", "B61F", "B63F", "C01F"]);
     }
 
     #[test]

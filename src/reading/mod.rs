@@ -159,7 +159,9 @@ impl Transformers {
         }
         let number = match value {
             Value::Number(n) | Value::Demand { value: n, .. } => *n,
-            Value::Date(_) | Value::Time(_) | Value::DateTime(..) | Value::Digits(_) => return None,
+            Value::Date(_) | Value::Time(_) | Value::DateTime(..) | Value::Digits(_) | Value::Bits(_) => {
+                return None;
+            }
         };
         let of = |r: Option<Ratio>| r.map_or(Decimal::ONE, Ratio::exact);
         let ratio = match quantity.transformed() {

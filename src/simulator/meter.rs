@@ -4,11 +4,12 @@
 //! scenario fixed. It has no state that a question could change, and it never reads a clock.
 
 use super::calendar::{self, Calendar};
+use super::edition_1997;
 use super::house::{Flow, House, Phases, Power};
 use super::load::{Since, mix};
 use catalogue::{Block, Catalogue, Entry, Register};
 use dlt645::format::{Digits, Value};
-use dlt645::{Address, Di, ErrorWord};
+use dlt645::{Address, Di, Edition, ErrorWord};
 use jiff::Timestamp;
 use jiff::civil::Date;
 use jiff::tz::Offset;
@@ -22,6 +23,8 @@ pub const MOST_TARIFFS: u8 = 63;
 /// Everything that makes one virtual meter differ from another.
 #[derive(Clone, Debug)]
 pub struct MeterSettings {
+    /// What it speaks.
+    pub edition: Edition,
     /// Its address on the line.
     pub address: Address,
     /// Wiring.
@@ -61,6 +64,7 @@ impl MeterSettings {
     /// A single-phase household meter with four tariffs, as it comes from the works.
     pub fn household(address: Address) -> Self {
         Self {
+            edition: Edition::E2007,
             address,
             phases: Phases::One,
             tariffs: 4,
@@ -112,11 +116,12 @@ impl VirtualMeter {
                 return Ok(());
             }
             Some(Fixed::Refused) => return Err(ErrorWord::NO_REQUESTED_DATA),
+            None if di.edition() != self.settings.edition => return Err(ErrorWord::NO_REQUESTED_DATA),
             None => {}
         }
-        match Catalogue::dlt645_2007().by_di(di) {
+        match Catalogue::of(di.edition()).by_di(di) {
             Some(Entry::Register(register)) => {
-                let value = self.value(di, now).ok_or(ErrorWord::NO_REQUESTED_DATA)?;
+                let value = self.register(register, now).ok_or(ErrorWord::NO_REQUESTED_DATA)?;
                 write(register, value, out);
                 Ok(())
             }
@@ -127,25 +132,31 @@ impl VirtualMeter {
 
     fn block(&self, block: Block, now: Timestamp, out: &mut Vec<u8>) -> Result<(), ErrorWord> {
         let start = out.len();
+        let fill_with = fill(block.di().edition());
         let mut any = false;
+        let mut tariffs = false;
         for register in block.registers(self.settings.tariffs) {
             let fill = out.len() + register.octets();
+            tariffs |= register.tariff().is_some();
             match self.settings.fixed.get(&register.di()) {
                 Some(Fixed::Octets(octets)) => {
                     out.extend_from_slice(octets);
                     any = true;
                 }
-                Some(Fixed::Refused) => out.resize(fill, 0xFF),
-                None => match self.value(register.di(), now) {
+                Some(Fixed::Refused) => out.resize(fill, fill_with),
+                None => match self.register(register, now) {
                     Some(value) => {
                         write(register, value, out);
                         any = true;
                     }
-                    None => out.resize(fill, 0xFF),
+                    None => out.resize(fill, fill_with),
                 },
             }
         }
         if any {
+            if tariffs && block.di().edition() == Edition::E1997 {
+                out.push(CLOSED);
+            }
             Ok(())
         } else {
             out.truncate(start);
@@ -153,7 +164,14 @@ impl VirtualMeter {
         }
     }
 
-    /// The value of one register by what it measures; `None` for a register that this meter does not have.
+    fn register(&self, register: Register, now: Timestamp) -> Option<Value> {
+        match self.settings.edition {
+            Edition::E1997 => edition_1997::value(self, register, now),
+            Edition::E2007 => self.value(register.di(), now),
+        }
+    }
+
+    /// The value of one register of 2007 by what it measures; `None` for one that this meter does not have.
     pub fn value(&self, di: Di, now: Timestamp) -> Option<Value> {
         let [di0, di1, di2, di3] = [0, 1, 2, 3].map(|n| di.byte(n));
         match di3 {
@@ -282,13 +300,24 @@ fn number(digits: i64, decimals: u32) -> Value {
     Value::Number(Decimal::new(digits, decimals))
 }
 
-/// Appends a value in the register's format; FF where the register cannot hold it.
+/// What stands where a value would: FF, in 1997 BB.
+const fn fill(edition: Edition) -> u8 {
+    match edition {
+        Edition::E1997 => 0xBB,
+        Edition::E2007 => 0xFF,
+    }
+}
+
+/// Behind the last tariff of a block of 1997.
+const CLOSED: u8 = 0xAA;
+
+/// Appends a value in the register's format; fill where the register cannot hold it.
 fn write(register: Register, value: Value, out: &mut Vec<u8>) {
     let start = out.len();
     out.resize(start + register.octets(), 0xFF);
     let Some(octets) = out.get_mut(start..) else { return };
     if register.format().encode(value, octets).is_err() {
-        octets.fill(0xFF);
+        octets.fill(fill(register.di().edition()));
     }
 }
 

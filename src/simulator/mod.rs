@@ -11,6 +11,7 @@
 //! never here. A virtual meter only answers reads: it writes nothing and freezes nothing.
 
 mod calendar;
+mod edition_1997;
 mod house;
 mod line;
 mod listen;

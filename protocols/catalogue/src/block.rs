@@ -1,19 +1,30 @@
 //! Blocks (数据块): one DI for several registers, and how the octets of its reply are cut.
 
-use crate::Register;
-use crate::axes::Axis;
+use crate::axes::{Axis, with_place};
 use crate::row::Row;
-use dlt645::Di;
+use crate::{Catalogue, Register};
+use dlt645::{Di, Edition};
 use std::fmt;
 
-/// A data identifier that stands for several registers (数据块): FF in DI2, DI1 or DI0.
+/// A data identifier that stands for several registers (数据块): FF in DI2, DI1 or DI0, in 1997 a last digit F.
 #[derive(Clone, Copy)]
 pub struct Block {
-    pub(crate) row: &'static Row,
+    pub(crate) layout: Layout,
     pub(crate) di: Di,
-    /// Whose byte is FF.
-    pub(crate) axis: Axis,
+    pub(crate) table: &'static Catalogue,
 }
+
+/// Whose registers a block holds.
+#[derive(Clone, Copy)]
+pub(crate) enum Layout {
+    /// All values of one axis of one row.
+    Along(&'static Row, Axis),
+    /// Several rows, in the order of their DIs.
+    Joined,
+}
+
+/// Closes a block of 1997 where its next item would begin; no BCD octet.
+const CLOSED: u8 = 0xAA;
 
 /// One register of a block's reply with its octets.
 #[derive(Clone, Copy, Debug)]
@@ -26,13 +37,13 @@ pub struct Item<'a> {
 
 /// Octets whose number fits no layout of the block.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
-#[error("{got} octets do not fit the block {di}, whose items have {each}")]
+#[error("{got} octets do not fit the block {di}, whose first item has {each}")]
 pub struct LayoutFault {
     /// The block.
     pub di: Di,
     /// Octets of the reply.
     pub got: usize,
-    /// Octets of one item.
+    /// Octets of the first item.
     pub each: usize,
 }
 
@@ -47,18 +58,20 @@ impl Block {
         self.registers(0).all(|register| register.settlement() == 0)
     }
 
-    /// Octets of one item on the wire.
+    /// Octets of the first item on the wire; all have as many, except where a block of 1997 joins unlike registers.
     pub fn item_octets(&self) -> usize {
-        self.row.octets
+        self.register(0).map_or(1, |register| register.octets())
     }
 
     /// Registers in wire order that a meter with this many tariffs answers: total, then tariff 1 to `tariffs` (at
-    /// most 63); all phases; all harmonics; the present value, then all settlement days.
+    /// most 63); all phases; all harmonics; the present value, then all settlement days; all of a 1997 meter's
+    /// neighbours.
     pub fn registers(&self, tariffs: u8) -> impl Iterator<Item = Register> + use<> {
         let block = *self;
-        let most = match block.axis {
-            Axis::Tariff => usize::from(tariffs) + 1,
-            Axis::Harmonic | Axis::Phase | Axis::Settlement => usize::MAX,
+        let most = match block.layout {
+            Layout::Along(_, Axis::Tariff) => usize::from(tariffs) + 1,
+            Layout::Along(_, Axis::Harmonic | Axis::Number | Axis::Phase | Axis::Settlement)
+            | Layout::Joined => usize::MAX,
         };
         (0..block.len().min(most)).filter_map(move |n| block.register(n))
     }
@@ -67,39 +80,70 @@ impl Block {
     ///
     /// A meter may have fewer tariffs, settlement days or harmonics than the block has room for: what came are the first
     /// ones. Of phases a single-phase meter sends one item (with a total: one or two); any other number below all of
-    /// them has no documented meaning, so none is assumed.
+    /// them has no documented meaning, so none is assumed. In 1997 AA where an item would begin ends the block.
     ///
     /// # Errors
-    /// [`LayoutFault`] if the length is no multiple of an item, or is of a number of items that the block cannot have.
+    /// [`LayoutFault`] if the length is not that of whole items, or is of a number of items that the block cannot have.
     pub fn items<'a>(
         &self,
         octets: &'a [u8],
     ) -> Result<impl Iterator<Item = Item<'a>> + use<'a>, LayoutFault> {
-        let block = *self;
-        let each = block.item_octets();
-        if !octets.len().is_multiple_of(each) || !block.can_have(octets.len() / each) {
-            return Err(LayoutFault { di: block.di, got: octets.len(), each });
+        let fault = LayoutFault { di: self.di, got: octets.len(), each: self.item_octets() };
+        let mut items = Vec::new();
+        let mut rest = octets;
+        while let Some(&first) = rest.first() {
+            let register = self.register(items.len());
+            if first == CLOSED
+                && self.di.edition() == Edition::E1997
+                && register.is_none_or(|register| register.is_bcd())
+            {
+                break;
+            }
+            let cut =
+                register.and_then(|register| Some((register, rest.split_at_checked(register.octets())?)));
+            let Some((register, (octets, behind))) = cut else { return Err(fault) };
+            items.push(Item { register, octets });
+            rest = behind;
         }
-        let cut = octets.chunks_exact(each).enumerate();
-        Ok(cut.filter_map(move |(n, octets)| Some(Item { register: block.register(n)?, octets })))
+        if self.can_have(items.len()) { Ok(items.into_iter()) } else { Err(fault) }
     }
 
     fn can_have(&self, items: usize) -> bool {
-        match (self.axis, self.len()) {
-            (Axis::Phase, 3) => matches!(items, 1 | 3),
-            (Axis::Phase, _) => matches!(items, 1 | 2 | 4),
-            (Axis::Harmonic | Axis::Tariff | Axis::Settlement, most) => (1..=most).contains(&items),
+        let phases = |items, all| match all {
+            3 => matches!(items, 1 | 3),
+            _ => matches!(items, 1 | 2 | 4),
+        };
+        match (self.layout, self.len()) {
+            (Layout::Along(_, Axis::Phase), all) => phases(items, all),
+            (Layout::Along(_, Axis::Harmonic | Axis::Number | Axis::Tariff | Axis::Settlement), most) => {
+                (1..=most).contains(&items)
+            }
+            // Registers of phases come before their neighbours.
+            (Layout::Joined, most) => {
+                let of_phases = |n: usize| Some(self.register(n)?.row.axis(Axis::Phase)?.1.len());
+                let all = of_phases(0).unwrap_or(0);
+                (1..=most).contains(&items) && (items >= all || phases(items, all))
+            }
         }
     }
 
     /// Items of the longest reply.
     fn len(&self) -> usize {
-        self.row.axis(self.axis).map_or(0, |(_, values)| values.len())
+        match self.layout {
+            Layout::Along(row, axis) => row.axis(axis).map_or(0, |(_, values)| values.len()),
+            Layout::Joined => (0..).take_while(|&n| self.table.joined(self.di, n).is_some()).count(),
+        }
     }
 
     fn register(&self, n: usize) -> Option<Register> {
-        let (byte, values) = self.row.axis(self.axis)?;
-        Some(Register { row: self.row, di: self.di.with_byte(byte, values.byte(n)) })
+        match self.layout {
+            Layout::Along(row, axis) => {
+                let (place, values) = row.axis(axis)?;
+                let value = (n < values.len()).then(|| values.byte(n))?;
+                Some(Register { row, di: with_place(self.di, place, value), table: self.table })
+            }
+            Layout::Joined => self.table.joined(self.di, n),
+        }
     }
 }
 

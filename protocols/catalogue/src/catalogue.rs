@@ -1,6 +1,6 @@
 //! All registers of one table, and the look-up by DI.
 
-use crate::axes::Cell;
+use crate::axes::{Cell, place, wild, with_place};
 use crate::row::Row;
 use crate::table;
 use crate::{Block, Register, TableFaults};
@@ -11,8 +11,10 @@ use std::sync::LazyLock;
 #[derive(Debug)]
 pub struct Catalogue {
     pub(crate) rows: Vec<Row>,
-    /// Which rows a DI can be of, by its two high bytes; ascending, a row once for each value of its DI2.
+    /// Which rows a DI can be of, by its two high places; ascending, a row once for each value of the second.
     heads: Vec<(u16, usize)>,
+    /// The items of blocks over several rows: the block's DI, the item's DI and its row; ascending.
+    joined: Vec<(Di, Di, usize)>,
 }
 
 /// What a data identifier stands for.
@@ -37,6 +39,26 @@ impl Catalogue {
         &TABLE
     }
 
+    /// DL/T 645-1997.
+    pub fn dlt645_1997() -> &'static Self {
+        static TABLE: LazyLock<Catalogue> = LazyLock::new(|| {
+            // As above.
+            match Catalogue::read("1997.csv", dlt645::tables::REGISTERS_1997) {
+                Ok(catalogue) => catalogue,
+                Err(faults) => panic!("the built-in table of registers is faulty: {faults}"),
+            }
+        });
+        &TABLE
+    }
+
+    /// The registers of an edition of the standard.
+    pub fn of(edition: dlt645::Edition) -> &'static Self {
+        match edition {
+            dlt645::Edition::E1997 => Self::dlt645_1997(),
+            dlt645::Edition::E2007 => Self::dlt645_2007(),
+        }
+    }
+
     /// Reads a table: CSV, its columns explained in `protocols/README.md`. `file` is its name in faults.
     ///
     /// Registers point into their catalogue, so a table that is read at start is leaked to be looked up.
@@ -46,29 +68,41 @@ impl Catalogue {
     pub fn read(file: &str, text: &str) -> Result<Self, TableFaults> {
         let rows = table::rows(file, text)?;
         let mut heads = Vec::new();
-        for (place, row) in rows.iter().enumerate() {
+        let mut joined = Vec::new();
+        for (number, row) in rows.iter().enumerate() {
             let [.., second, class] = &row.cells;
             for class in (0..class.len()).map(|n| class.byte(n)) {
-                let wild = matches!(second, Cell::Over(axis, _) if row.blocks.contains(axis)).then_some(0xFF);
+                let wild = matches!(second, Cell::Over(axis, _) if row.blocks.contains(axis))
+                    .then_some(wild(row.standard));
                 for second in (0..second.len()).map(|n| second.byte(n)).chain(wild) {
-                    heads.push((u16::from_be_bytes([class, second]), place));
+                    heads.push((u16::from_be_bytes([class, second]), number));
                 }
             }
+            let own = row.dis().filter(|_| row.joined);
+            joined.extend(own.map(|di| (with_place(di, 0, wild(row.standard)), di, number)));
         }
         heads.sort_unstable();
-        Ok(Self { rows, heads })
+        joined.sort_unstable();
+        Ok(Self { rows, heads, joined })
     }
 
     /// What a data identifier stands for; cheap, allocates nothing.
     pub fn by_di(&'static self, di: Di) -> Option<Entry> {
-        let head = u16::from_be_bytes([di.byte(3), di.byte(2)]);
+        let head = u16::from_be_bytes([place(di, 3), place(di, 2)]);
         let first = self.heads.partition_point(|&(own, _)| own < head);
         let near = self.heads[first..].iter().take_while(|&&(own, _)| own == head);
-        near.filter_map(|&(_, place)| self.rows.get(place)).find_map(|row| row.entry(di))
+        near.filter_map(|&(_, row)| self.rows.get(row)).find_map(|row| row.entry(self, di))
     }
 
     /// Every register with every value of its axes, in the order of the table.
     pub fn registers(&'static self) -> impl Iterator<Item = Register> {
-        self.rows.iter().flat_map(Row::registers)
+        self.rows.iter().flat_map(move |row| row.registers(self))
+    }
+
+    /// The n-th item of a block over several rows.
+    pub(crate) fn joined(&'static self, block: Di, n: usize) -> Option<Register> {
+        let first = self.joined.partition_point(|&(own, ..)| own < block);
+        let &(own, di, row) = self.joined.get(first + n)?;
+        Some(Register { row: self.rows.get(row).filter(|_| own == block)?, di, table: self })
     }
 }

@@ -67,7 +67,7 @@ pub enum Wrong {
     },
     /// Not a pattern of a DI.
     #[error(
-        "{found:?} is no pattern; write 8 hexadecimal digits, with tt, pp, hh or ss (each once) for an axis"
+        "{found:?} is no pattern; write 8 hexadecimal digits, with tt, pp, hh, nn or ss (each once) for an axis, or 4 of 1997 with t, p, n or s"
     )]
     Pattern {
         /// What stands there.
@@ -125,7 +125,7 @@ pub enum Wrong {
     },
     /// A text with places is not right.
     #[error(
-        "{found:?} has a brace that is not closed or holds no place; places are {{t}} {{p}} {{h}} {{A/B/C}}"
+        "{found:?} has a brace that is not closed or holds no place; places are {{t}} {{p}} {{h}} {{n}} {{A/B/C}}"
     )]
     Template {
         /// What stands there.

@@ -1,6 +1,6 @@
 //! Registers by what a person writes: a name, a pattern, an OBIS code, a DI.
 
-use crate::{Catalogue, Entry, Register};
+use crate::{Access, Catalogue, Entry, Register};
 use dlt645::Di;
 use std::fmt::Write as _;
 
@@ -20,9 +20,10 @@ impl Catalogue {
     /// - a name, `active_energy_import_t1_s2`; `_a _b _c` are understood as `_l1 _l2 _l3`;
     /// - a pattern with `*` for any text: `voltage_l*`, `*_import`. The part `_t*` means tariffs 1 to `tariffs`, not the
     ///   total; `_l*` the phases, not the total. A pattern never reaches tariffs above `tariffs`, and reaches
-    ///   settlement days only with a last part `_s1` or `_s*`. It may select nothing: `_t*` with no tariffs;
+    ///   settlement days only with a last part `_s1` or `_s*`, and never what cannot be read. It may select nothing:
+    ///   `_t*` with no tariffs;
     /// - an OBIS code, `1-0:1.8.0`, short `1.8.0`, with the settlement day `1-0:1.8.0*101`;
-    /// - a DI, `02030000`; that of a block gives its registers for `tariffs`.
+    /// - a DI, `02030000` or in 1997 `B630`; that of a block gives its registers for `tariffs`.
     ///
     /// # Errors
     /// [`Unknown`] with the nearest known name.
@@ -50,7 +51,7 @@ impl Catalogue {
     fn by_name(&'static self, name: &str) -> Option<Register> {
         let mut own = String::new();
         let rows = self.rows.iter().filter(|row| name.starts_with(&*row.stem));
-        rows.flat_map(|row| row.registers()).find(|register| {
+        rows.flat_map(|row| row.registers(self)).find(|register| {
             own.clear();
             write!(own, "{}", register.name()).is_ok() && own == name
         })
@@ -65,8 +66,8 @@ impl Catalogue {
         let mut own = String::new();
         let rows =
             self.rows.iter().filter(|row| row.stem.starts_with(start) || start.starts_with(&*row.stem));
-        for register in rows.flat_map(|row| row.registers()) {
-            if !asks.wants(&register) {
+        for register in rows.flat_map(|row| row.registers(self)) {
+            if !asks.wants(&register) || register.access() == Access::Write {
                 continue;
             }
             own.clear();

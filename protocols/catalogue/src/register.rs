@@ -1,17 +1,19 @@
 //! One value that a meter holds.
 
-use crate::axes::Axis;
+use crate::axes::{Axis, wild, with_place};
+use crate::block::Layout;
 use crate::row::Row;
-use crate::{Access, Block, Edition, Quantity, Unit};
+use crate::{Access, Block, Catalogue, Edition, Quantity, Unit};
 use dlt645::Di;
 use dlt645::format::{DoesNotFit, Format, NoValue, Value};
 use std::fmt;
 
-/// A value that a meter holds (示数): a row of the table with its axes filled in. Two words to copy.
+/// A value that a meter holds (示数): a row of the table with its axes filled in. Cheap to copy.
 #[derive(Clone, Copy)]
 pub struct Register {
     pub(crate) row: &'static Row,
     pub(crate) di: Di,
+    pub(crate) table: &'static Catalogue,
 }
 
 impl Register {
@@ -101,6 +103,9 @@ impl Register {
         if octets.len() != self.octets() {
             return Err(NoValue::Implausible("a length that does not fit the register"));
         }
+        if self.is_filled(octets) {
+            return Err(NoValue::Missing);
+        }
         self.format().decode(octets)
     }
 
@@ -114,15 +119,37 @@ impl Register {
         self.format().encode(value, &mut out[start..]).inspect_err(|_| out.truncate(start))
     }
 
-    /// The blocks that hold it, nearest first: the tariffs of its settlement day, the phases, the harmonics of its
-    /// phase, then the settlement days of its tariff.
+    /// The blocks that hold it, nearest first: with its neighbours, the tariffs of its settlement day, the phases, the
+    /// harmonics of its phase, its list, then the settlement days of its tariff.
     pub fn blocks(&self) -> impl Iterator<Item = Block> + use<> {
-        const NEAREST: [Axis; 4] = [Axis::Tariff, Axis::Phase, Axis::Harmonic, Axis::Settlement];
-        let Self { row, di } = *self;
-        NEAREST.into_iter().filter(|axis| row.blocks.contains(axis)).filter_map(move |axis| {
-            let (byte, _) = row.axis(axis)?;
-            Some(Block { row, di: di.with_byte(byte, 0xFF), axis })
-        })
+        const NEAREST: [Axis; 5] =
+            [Axis::Tariff, Axis::Phase, Axis::Harmonic, Axis::Number, Axis::Settlement];
+        let Self { row, di, table } = *self;
+        let at = move |n| with_place(di, n, wild(row.standard));
+        let joined = row.joined.then(|| Block { layout: Layout::Joined, di: at(0), table });
+        let along = NEAREST.into_iter().filter(|axis| row.blocks.contains(axis)).filter_map(move |axis| {
+            let (n, _) = row.axis(axis)?;
+            Some(Block { layout: Layout::Along(row, axis), di: at(n), table })
+        });
+        joined.into_iter().chain(along)
+    }
+
+    /// Meters of 1997 write BB over what they do not have.
+    fn is_filled(&self, octets: &[u8]) -> bool {
+        self.row.standard == dlt645::Edition::E1997 && self.is_bcd() && octets.iter().all(|&o| o == 0xBB)
+    }
+
+    /// Whether no octet of it can have a nibble above 9, so that AA and BB say something else.
+    pub(crate) fn is_bcd(&self) -> bool {
+        match self.row.format {
+            Format::Number { .. }
+            | Format::Demand { .. }
+            | Format::Date
+            | Format::Time
+            | Format::DateTime
+            | Format::Digits => true,
+            Format::Bits => false,
+        }
     }
 
     pub(crate) fn number(&self, axis: Axis) -> Option<u8> {
@@ -150,7 +177,7 @@ impl fmt::Display for Name {
         for axis in Axis::ALL {
             match (axis, self.0.number(axis).unwrap_or(0)) {
                 (_, 0) => {}
-                (Axis::Harmonic, n) => write!(f, "_{n}")?,
+                (Axis::Harmonic | Axis::Number, n) => write!(f, "_{n}")?,
                 (Axis::Phase, n) => write!(f, "_l{n}")?,
                 (Axis::Tariff, n) => write!(f, "_t{n}")?,
                 (Axis::Settlement, n) => write!(f, "_s{n}")?,

@@ -2,16 +2,17 @@
 //!
 //! A row is checked when it is read; nothing here can fail.
 
-use crate::axes::{Axis, Cell, Values};
+use crate::axes::{Axis, Cell, Values, place, wild, with_place, zero};
+use crate::block::Layout;
 use crate::template::Template;
-use crate::{Block, Entry, Quantity, Register, Unit};
+use crate::{Block, Catalogue, Entry, Quantity, Register, Unit};
 use dlt645::Di;
 use dlt645::format::Format;
 
 /// Who defined a register.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Edition {
-    /// DL/T 645-2007 itself: every meter of the standard has it, as far as it measures it.
+    /// The standard of the table itself: every meter of it has it, as far as it measures it.
     Standard,
     /// A later filing of State Grid (国网备案): a meter may refuse it.
     StateGrid,
@@ -24,15 +25,21 @@ pub enum Access {
     Read,
     /// A meter can be told another value.
     ReadWrite,
+    /// A meter can be told a value and never tells it: a password.
+    Write,
 }
 
 /// A row of the table.
 #[derive(Debug)]
 pub(crate) struct Row {
-    /// By the byte's number in the DI: the class is the last.
+    /// Whose identifiers it has.
+    pub(crate) standard: dlt645::Edition,
+    /// By the place's number in the DI: the class is the last.
     pub(crate) cells: [Cell; 4],
-    /// Axes whose byte may be FF.
+    /// Axes whose place may be wild.
     pub(crate) blocks: Vec<Axis>,
+    /// Whether the block of its last place holds the registers of other rows too, in the order of their DIs.
+    pub(crate) joined: bool,
     /// The name without the suffixes of the axes.
     pub(crate) stem: Box<str>,
     pub(crate) zh: Template,
@@ -49,54 +56,64 @@ pub(crate) struct Row {
 }
 
 impl Row {
-    /// The byte of the DI that counts this axis, and its values.
+    /// The place of the DI that counts this axis, and its values.
     pub(crate) fn axis(&self, axis: Axis) -> Option<(usize, &Values)> {
-        self.cells.iter().enumerate().find_map(|(byte, cell)| match cell {
-            Cell::Over(own, values) if *own == axis => Some((byte, values)),
+        self.cells.iter().enumerate().find_map(|(n, cell)| match cell {
+            Cell::Over(own, values) if *own == axis => Some((n, values)),
             Cell::Over(..) | Cell::Fixed(_) => None,
         })
     }
 
     /// What the DI has on this axis; None where the row has no such axis.
     pub(crate) fn number(&self, axis: Axis, di: Di) -> Option<u8> {
-        let (byte, _) = self.axis(axis)?;
-        self.cells[byte].number(di.byte(byte))
+        let (n, _) = self.axis(axis)?;
+        self.cells[n].number(place(di, n))
     }
 
     /// What the DI is of this row: a register, one of its blocks, or nothing.
-    pub(crate) fn entry(&'static self, di: Di) -> Option<Entry> {
-        let mut wild = None;
-        for (byte, cell) in self.cells.iter().enumerate() {
-            if cell.holds(di.byte(byte)) {
+    pub(crate) fn entry(&'static self, table: &'static Catalogue, di: Di) -> Option<Entry> {
+        if di.edition() != self.standard {
+            return None;
+        }
+        let mut block = None;
+        for (n, cell) in self.cells.iter().enumerate() {
+            let own = place(di, n);
+            if cell.holds(own) {
                 continue;
             }
+            let asks = own == wild(self.standard) && block.is_none();
             match cell {
-                Cell::Over(axis, _)
-                    if di.byte(byte) == 0xFF && wild.is_none() && self.blocks.contains(axis) =>
-                {
-                    wild = Some(*axis);
+                _ if asks && n == 0 && self.joined => block = Some(Layout::Joined),
+                Cell::Over(axis, _) if asks && self.blocks.contains(axis) => {
+                    block = Some(Layout::Along(self, *axis));
                 }
                 Cell::Over(..) | Cell::Fixed(_) => return None,
             }
         }
-        Some(match wild {
-            None => Entry::Register(Register { row: self, di }),
-            Some(axis) => Entry::Block(Block { row: self, di, axis }),
+        Some(match block {
+            None => Entry::Register(Register { row: self, di, table }),
+            Some(layout) => Entry::Block(Block { layout, di, table }),
         })
     }
 
     /// Every register of the row, DI ascending.
-    pub(crate) fn registers(&'static self) -> impl Iterator<Item = Register> + use<> {
-        let count = self.cells.iter().map(Cell::len).product();
-        (0..count).map(move |n| self.nth(n))
+    pub(crate) fn registers(
+        &'static self,
+        table: &'static Catalogue,
+    ) -> impl Iterator<Item = Register> + use<> {
+        self.dis().map(move |di| Register { row: self, di, table })
     }
 
-    fn nth(&'static self, mut n: usize) -> Register {
-        let mut di = Di::new(0);
-        for (byte, cell) in self.cells.iter().enumerate() {
-            di = di.with_byte(byte, cell.byte(n % cell.len()));
-            n /= cell.len();
-        }
-        Register { row: self, di }
+    /// Every identifier of the row, ascending.
+    pub(crate) fn dis(&self) -> impl Iterator<Item = Di> {
+        let count: usize = self.cells.iter().map(Cell::len).product();
+        (0..count).map(|mut count| {
+            let mut di = zero(self.standard);
+            for (n, cell) in self.cells.iter().enumerate() {
+                di = with_place(di, n, cell.byte(count % cell.len()));
+                count /= cell.len();
+            }
+            di
+        })
     }
 }

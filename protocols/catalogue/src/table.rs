@@ -2,13 +2,17 @@
 //!
 //! Every table goes through here, the built-in ones too. It collects; it never stops at the first fault.
 
-use crate::axes::{Axis, Cell, Values, hex};
+use crate::axes::{Axis, Cell, Values, digits, hex, wild};
 use crate::row::{Access, Edition, Row};
 use crate::template::Template;
 use crate::{Quantity, TableFault, TableFaults, Unit, Wrong};
 use csv::StringRecord;
+use dlt645::Edition as Standard;
 use dlt645::format::Format;
 use std::fmt;
+
+/// In the column of blocks: the block of the last place holds the registers of other rows too.
+const JOINED: &str = "F";
 
 /// The columns in the order of the built-in tables; a table may have them in any order.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -123,7 +127,8 @@ impl Line<'_> {
             self.fault(Column::Di, Wrong::Fields { found, expected });
             return None;
         }
-        let cells = self.cells();
+        let standard = self.standard();
+        let cells = self.cells(standard);
         let stem = stem(self.text(Column::Name));
         let stem = self.kept(Column::Name, stem);
         let zh = self.name_zh(cells.as_ref());
@@ -138,8 +143,12 @@ impl Line<'_> {
             }
         };
         let format = self.format();
-        let blocks = self.blocks(cells.as_ref());
-        let access = word(self.text(Column::Access), [("r", Access::Read), ("rw", Access::ReadWrite)]);
+        let joined = standard == Standard::E1997 && self.text(Column::Blocks) == JOINED;
+        let blocks = if joined { Some(Vec::new()) } else { self.blocks(cells.as_ref()) };
+        let access = word(
+            self.text(Column::Access),
+            [("r", Access::Read), ("rw", Access::ReadWrite), ("w", Access::Write)],
+        );
         let access = self.kept(Column::Access, access);
         let edition =
             word(self.text(Column::Edition), [("std", Edition::Standard), ("sgcc", Edition::StateGrid)]);
@@ -147,8 +156,10 @@ impl Line<'_> {
         let clause = self.text(Column::Clause).into();
         let (format, octets) = format?;
         Some(Row {
+            standard,
             cells: cells?,
             blocks: blocks?,
+            joined,
             stem: stem?.into(),
             zh: zh?,
             obis: obis?,
@@ -163,13 +174,18 @@ impl Line<'_> {
         })
     }
 
-    fn cells(&mut self) -> Option<[Cell; 4]> {
+    /// By the length of the pattern.
+    fn standard(&self) -> Standard {
+        if self.text(Column::Di).len() == 4 { Standard::E1997 } else { Standard::E2007 }
+    }
+
+    fn cells(&mut self, standard: Standard) -> Option<[Cell; 4]> {
         let faults = self.faults.len();
         let mut axes = Vec::new();
         for item in self.text(Column::Axes).to_owned().split_whitespace() {
-            let read = item
-                .split_once('=')
-                .and_then(|(letters, values)| Some((Axis::from_letters(letters)?, Values::parse(values)?)));
+            let read = item.split_once('=').and_then(|(letters, values)| {
+                Some((Axis::from_letters(standard, letters)?, Values::parse(standard, values)?))
+            });
             match read {
                 Some((Axis::Phase, values)) if !matches!(values.len(), 3 | 4) => {
                     self.fault(Column::Axes, Wrong::Phases(values.len()));
@@ -185,12 +201,15 @@ impl Line<'_> {
         }
         let found = self.text(Column::Di).to_owned();
         let mut cells = [const { Cell::Fixed(0) }; 4];
-        for (byte, cell) in cells.iter_mut().enumerate() {
-            let start = 2 * (3 - byte);
-            let pair = found.get(start..start + 2).filter(|_| found.len() == 8).unwrap_or("");
-            match (hex(pair), Axis::from_letters(pair)) {
-                (Some(fixed), _) if fixed != 0xFF => *cell = Cell::Fixed(fixed),
-                (None, Some(axis)) if found.matches(pair).count() == 1 => {
+        let width = digits(standard);
+        for (n, cell) in cells.iter_mut().enumerate() {
+            let start = width * (3 - n);
+            let part = found.get(start..start + width).filter(|_| found.len() == 4 * width).unwrap_or("");
+            // Of a 1997 identifier only the last place asks for a block; F in another is a class or a vendor's.
+            let fits = |fixed| fixed != wild(standard) || (standard == Standard::E1997 && n != 0);
+            match (hex(standard, part), Axis::from_letters(standard, part)) {
+                (Some(fixed), _) if fits(fixed) => *cell = Cell::Fixed(fixed),
+                (None, Some(axis)) if found.matches(part).count() == 1 => {
                     match axes.iter().position(|(own, _)| *own == axis) {
                         Some(place) => *cell = Cell::Over(axis, axes.swap_remove(place).1),
                         None => self.fault(Column::Axes, Wrong::AxisMissing(axis.letters())),
@@ -217,7 +236,7 @@ impl Line<'_> {
         };
         let cells = cells?;
         let faults = self.faults.len();
-        for axis in [Axis::Harmonic, Axis::Phase, Axis::Tariff] {
+        for axis in [Axis::Harmonic, Axis::Number, Axis::Phase, Axis::Tariff] {
             match (length(cells, axis), template.has(axis)) {
                 (Some(_), false) => self.fault(column, Wrong::PlaceMissing(axis.letters())),
                 (None, true) => self.fault(column, Wrong::PlaceUnused(axis.letters())),
@@ -269,6 +288,7 @@ impl Line<'_> {
             ("time", (Format::Time, 3, 3)),
             ("date_time", (Format::DateTime, 7, 7)),
             ("digits", (Format::Digits, 1, 6)),
+            ("bits", (Format::Bits, 1, 12)),
         ];
         let format = word(self.text(Column::Format), known);
         let (format, least, most) = self.kept(Column::Format, format)?;
@@ -283,7 +303,7 @@ impl Line<'_> {
                 let (decimals, signed) = self.scale(octets.unwrap_or(most) - 5)?;
                 Format::Demand { decimals, signed }
             }
-            Format::Date | Format::Time | Format::DateTime | Format::Digits => {
+            Format::Date | Format::Time | Format::DateTime | Format::Digits | Format::Bits => {
                 for column in [Column::Decimals, Column::Sign] {
                     if !self.text(column).is_empty() {
                         self.fault(column, Wrong::NotEmpty);
@@ -306,7 +326,8 @@ impl Line<'_> {
 
     fn blocks(&mut self, cells: Option<&[Cell; 4]>) -> Option<Vec<Axis>> {
         let own = Axis::ALL.into_iter().filter(|&axis| cells.is_none_or(|c| length(c, axis).is_some()));
-        let own: Vec<_> = own.map(|axis| (axis.letters(), axis)).collect();
+        let standard = self.standard();
+        let own: Vec<_> = own.map(|axis| (axis.letters_of(standard), axis)).collect();
         let read: Vec<_> =
             self.text(Column::Blocks).split_whitespace().map(|t| word(t, own.iter().copied())).collect();
         let blocks: Vec<_> = read.into_iter().map(|result| self.kept(Column::Blocks, result)).collect();
@@ -318,7 +339,8 @@ impl Line<'_> {
         for (n, row) in rows.iter().enumerate() {
             self.number = row.line;
             for other in &rows[..n] {
-                if row.cells.iter().zip(&other.cells).all(|(mine, theirs)| mine.meets(theirs)) {
+                let places = || row.cells.iter().zip(&other.cells);
+                if row.standard == other.standard && places().all(|(mine, theirs)| mine.meets(theirs)) {
                     self.fault(Column::Di, Wrong::SameDi { line: other.line });
                 }
                 if row.stem == other.stem && Axis::ALL.into_iter().all(|axis| share(row, other, axis)) {
@@ -338,8 +360,8 @@ fn length(cells: &[Cell; 4], axis: Axis) -> Option<usize> {
 /// Whether two rows have a number of this axis in common; a row without the axis has 0.
 fn share(one: &Row, other: &Row, axis: Axis) -> bool {
     let numbers = |row: &Row| -> Vec<u8> {
-        let Some((byte, values)) = row.axis(axis) else { return vec![0] };
-        (0..values.len()).filter_map(|n| row.cells[byte].number(values.byte(n))).collect()
+        let Some((at, values)) = row.axis(axis) else { return vec![0] };
+        (0..values.len()).filter_map(|n| row.cells[at].number(values.byte(n))).collect()
     };
     let theirs = numbers(other);
     numbers(one).iter().any(|n| theirs.contains(n))

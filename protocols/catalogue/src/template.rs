@@ -1,7 +1,7 @@
 //! Texts of a table with places for the axes: Chinese names and OBIS codes.
 //!
-//! Written `{t}` tariff, `{p}` phase, `{h}` harmonic order, `{32/52/72}` one text for each value of
-//! the phase. It says nothing about settlement days: those stand before or behind the whole text.
+//! Written `{t}` tariff, `{p}` phase, `{h}` harmonic order, `{n}` place in a list, `{32/52/72}` one text
+//! for each value of the phase. It says nothing about settlement days: those stand before or behind the whole text.
 
 use crate::axes::Axis;
 use std::fmt;
@@ -31,6 +31,7 @@ impl Template {
                 "t" => Piece::Of(Axis::Tariff),
                 "p" => Piece::Of(Axis::Phase),
                 "h" => Piece::Of(Axis::Harmonic),
+                "n" => Piece::Of(Axis::Number),
                 list if list.contains('/') => Piece::ByPhase(list.split('/').map(Into::into).collect()),
                 _ => return None,
             });
@@ -75,7 +76,7 @@ impl Template {
             (Axis::Phase, 2) => f.write_str("B相"),
             (Axis::Phase, _) => f.write_str("C相"),
             (Axis::Tariff, n) => write!(f, "费率{n}"),
-            (Axis::Harmonic | Axis::Settlement, n) => write!(f, "{n}"),
+            (Axis::Harmonic | Axis::Number | Axis::Settlement, n) => write!(f, "{n}"),
         })
     }
 

@@ -24,6 +24,9 @@ pub enum Quantity {
     Instant,
     Nameplate,
     Prepayment,
+    Counter,
+    Parameter,
+    Bits,
 }
 
 /// Which transformers a quantity is seen through.
@@ -40,7 +43,7 @@ pub enum Transformed {
 }
 
 impl Quantity {
-    pub(crate) const ALL: [Self; 20] = [
+    pub(crate) const ALL: [Self; 23] = [
         Self::ActiveEnergy,
         Self::ReactiveEnergy,
         Self::ApparentEnergy,
@@ -61,6 +64,9 @@ impl Quantity {
         Self::Instant,
         Self::Nameplate,
         Self::Prepayment,
+        Self::Counter,
+        Self::Parameter,
+        Self::Bits,
     ];
 
     /// As it stands in the tables: `active_energy`.
@@ -86,6 +92,9 @@ impl Quantity {
             Self::Instant => "instant",
             Self::Nameplate => "nameplate",
             Self::Prepayment => "prepayment",
+            Self::Counter => "counter",
+            Self::Parameter => "parameter",
+            Self::Bits => "bits",
         }
     }
 
@@ -111,7 +120,10 @@ impl Quantity {
             | Self::Battery
             | Self::Instant
             | Self::Nameplate
-            | Self::Prepayment => Transformed::Not,
+            | Self::Prepayment
+            | Self::Counter
+            | Self::Parameter
+            | Self::Bits => Transformed::Not,
         }
     }
 }
@@ -135,10 +147,14 @@ pub enum Unit {
     Minute,
     Cny,
     CnyPerKWh,
+    Second,
+    Millisecond,
+    ImpPerKWh,
+    ImpPerKvarh,
 }
 
 impl Unit {
-    pub(crate) const ALL: [Self; 15] = [
+    pub(crate) const ALL: [Self; 19] = [
         Self::KWh,
         Self::Kvarh,
         Self::KVAh,
@@ -154,6 +170,10 @@ impl Unit {
         Self::Minute,
         Self::Cny,
         Self::CnyPerKWh,
+        Self::Second,
+        Self::Millisecond,
+        Self::ImpPerKWh,
+        Self::ImpPerKvarh,
     ];
 
     /// As it stands in a payload: `kWh`, `°C`, `min`.
@@ -174,6 +194,10 @@ impl Unit {
             Self::Minute => "min",
             Self::Cny => "CNY",
             Self::CnyPerKWh => "CNY/kWh",
+            Self::Second => "s",
+            Self::Millisecond => "ms",
+            Self::ImpPerKWh => "imp/kWh",
+            Self::ImpPerKvarh => "imp/kvarh",
         }
     }
 }

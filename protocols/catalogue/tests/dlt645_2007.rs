@@ -176,7 +176,7 @@ fn exactly_the_registers_of_the_notes_have_a_sign() {
         let stem: Vec<_> = name.split('_').filter(|part| !suffix(part)).collect();
         let signed = match register.format() {
             Format::Number { signed, .. } | Format::Demand { signed, .. } => signed,
-            Format::Date | Format::Time | Format::DateTime | Format::Digits => false,
+            Format::Date | Format::Time | Format::DateTime | Format::Digits | Format::Bits => false,
         };
         let stem = stem.join("_");
         assert_eq!(signed, SIGNED.contains(&&*stem) || stem == "meter_temperature", "{name}");
@@ -248,6 +248,7 @@ impl Seed {
             Format::Date => Value::Date(self.date()),
             Format::Time => Value::Time(self.time(true)),
             Format::DateTime => Value::DateTime(self.date(), self.time(true)),
+            Format::Bits => panic!("no bit word in this table"),
             Format::Digits => {
                 let octets: Vec<u8> =
                     (0..register.octets()).map(|_| (self.below(10) << 4 | self.below(10)) as u8).collect();
@@ -305,7 +306,12 @@ fn each_quantity_has_the_units_that_belong_to_it() {
             Quantity::ActivePower => unit == Some(Unit::KW),
             Quantity::ReactivePower => unit == Some(Unit::Kvar),
             Quantity::ApparentPower => unit == Some(Unit::KVA),
-            Quantity::PowerFactor | Quantity::Instant | Quantity::Nameplate => unit.is_none(),
+            Quantity::PowerFactor
+            | Quantity::Instant
+            | Quantity::Nameplate
+            | Quantity::Counter
+            | Quantity::Parameter
+            | Quantity::Bits => unit.is_none(),
             Quantity::Angle => unit == Some(Unit::Degree),
             Quantity::Thd | Quantity::Harmonic => unit == Some(Unit::Percent),
             Quantity::Frequency => unit == Some(Unit::Hz),

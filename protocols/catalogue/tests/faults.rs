@@ -61,7 +61,7 @@ fn a_fault_is_reported_in_its_column() {
         ("number,2,1,unsigned", "time,3,1,", "decimals"),
         ("number,2,1,unsigned", "time,3,,signed", "sign"),
         (",pp,r", ",ss,r", "blocks"),
-        (",r,", ",w,", "access"),
+        (",r,", ",x,", "access"),
         (",std", ",gb", "edition"),
         (",std", "", "di"),
     ] {
@@ -82,7 +82,7 @@ fn all_faults_of_all_lines_come_at_once_with_file_line_and_column() {
     assert!(
         lines[0].starts_with("my.csv, line 2, column unit: \"W\" is not known here; write one of: kWh, ")
     );
-    assert_eq!(lines[1], "my.csv, line 2, column access: \"x\" is not known here; write one of: r, rw");
+    assert_eq!(lines[1], "my.csv, line 2, column access: \"x\" is not known here; write one of: r, rw, w");
     assert!(lines[2].starts_with("my.csv, line 3, column name_zh: the text has no place for pp"));
 }
 

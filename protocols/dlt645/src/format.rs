@@ -31,6 +31,8 @@ pub enum Format {
     DateTime,
     /// Decimal digits that are no quantity: addresses, numbers on plates. Twelve at most.
     Digits,
+    /// A bit word, low byte first, at most 12 octets. FF fill is all bits set, not a missing value.
+    Bits,
 }
 
 /// A day of the meter's calendar; the year is of the century that begins in 2000.
@@ -79,6 +81,37 @@ impl Digits {
     }
 }
 
+/// Up to twelve octets whose bits are meant.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct Word {
+    octets: [u8; 12],
+    len: u8,
+}
+
+impl Word {
+    /// Takes octets, low byte first. None if there are none or more than twelve.
+    pub fn from_wire(octets: &[u8]) -> Option<Self> {
+        if octets.is_empty() || octets.len() > 12 {
+            return None;
+        }
+        let mut own = [0; 12];
+        own[..octets.len()].copy_from_slice(octets);
+        Some(Self { octets: own, len: octets.len() as u8 })
+    }
+
+    /// The octets, low byte first.
+    pub fn to_wire(&self) -> &[u8] {
+        &self.octets[..usize::from(self.len)]
+    }
+}
+
+/// Two hexadecimal digits an octet, the high byte first, as words are printed.
+impl fmt::Display for Word {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.to_wire().iter().rev().try_for_each(|o| write!(f, "{o:02X}"))
+    }
+}
+
 impl fmt::Display for Digits {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.to_wire().iter().rev().try_for_each(|o| write!(f, "{o:02X}"))
@@ -105,6 +138,8 @@ pub enum Value {
     DateTime(Date, Time),
     /// Digits that are no quantity.
     Digits(Digits),
+    /// Bits.
+    Bits(Word),
 }
 
 /// `20YY-MM-DD`.
@@ -131,6 +166,7 @@ impl fmt::Display for Value {
             Self::Time(time) => time.fmt(f),
             Self::DateTime(date, time) => write!(f, "{date}T{time}"),
             Self::Digits(digits) => digits.fmt(f),
+            Self::Bits(word) => word.fmt(f),
         }
     }
 }
@@ -168,7 +204,7 @@ impl Format {
         if octets.is_empty() {
             return Err(BAD_LENGTH);
         }
-        if octets.iter().all(|&o| o == 0xFF) {
+        if !matches!(self, Self::Bits) && octets.iter().all(|&o| o == 0xFF) {
             return Err(NoValue::Missing);
         }
         match self {
@@ -205,6 +241,7 @@ impl Format {
                 _ => Err(BAD_LENGTH),
             },
             Self::Digits => Digits::from_wire(octets).map(Value::Digits).ok_or(NOT_BCD),
+            Self::Bits => Word::from_wire(octets).map(Value::Bits).ok_or(BAD_LENGTH),
         }
     }
 
@@ -232,13 +269,15 @@ impl Format {
                 &[t.second.unwrap_or(0), t.minute, t.hour, weekday(d), d.day, d.month, d.year].map(bcd),
             ),
             (Self::Digits, Value::Digits(digits)) => put(octets, digits.to_wire()),
+            (Self::Bits, Value::Bits(word)) => put(octets, word.to_wire()),
             (
                 Self::Number { .. }
                 | Self::Demand { .. }
                 | Self::Date
                 | Self::Time
                 | Self::DateTime
-                | Self::Digits,
+                | Self::Digits
+                | Self::Bits,
                 _,
             ) => Err(DoesNotFit),
         }

@@ -7,8 +7,8 @@ use super::super::calendar;
 use super::super::meter::Fixed;
 use super::table::{self, Reader, Section, Span};
 use catalogue::{Catalogue, Entry, Register};
-use dlt645::Di;
-use dlt645::format::{Digits, Format, Value};
+use dlt645::format::{Digits, Format, Value, Word};
+use dlt645::{Di, Edition};
 use jiff::civil;
 use rust_decimal::Decimal;
 use std::collections::BTreeMap;
@@ -19,7 +19,12 @@ use toml::de::DeValue;
 const MOST_OCTETS: usize = 512;
 
 /// Reads the three keys of a `[[meter]]`.
-pub(super) fn read(reader: &mut Reader<'_>, section: &mut Section<'_>, tariffs: u8) -> BTreeMap<Di, Fixed> {
+pub(super) fn read(
+    reader: &mut Reader<'_>,
+    section: &mut Section<'_>,
+    edition: Edition,
+    tariffs: u8,
+) -> BTreeMap<Di, Fixed> {
     let mut all = BTreeMap::new();
     let mut put = |reader: &mut Reader<'_>, span: Span, di: Di, answer: Fixed| {
         if all.insert(di, answer).is_some() {
@@ -30,7 +35,7 @@ pub(super) fn read(reader: &mut Reader<'_>, section: &mut Section<'_>, tariffs: 
         }
     };
     for (key, value) in entries(reader, section, "fixed", "{ active_power = \"-12.3456\" }") {
-        let Some(registers) = registers(reader, &key, tariffs) else { continue };
+        let Some(registers) = registers(reader, &key, edition, tariffs) else { continue };
         for register in registers {
             match octets(register, value.get_ref()) {
                 Some(octets) => put(reader, value.span(), register.di(), Fixed::Octets(octets)),
@@ -44,7 +49,7 @@ pub(super) fn read(reader: &mut Reader<'_>, section: &mut Section<'_>, tariffs: 
         }
     }
     for (key, value) in entries(reader, section, "raw", "{ active_power = \"FFFFFF\" }") {
-        let Some(dis) = dis(reader, &key, tariffs) else { continue };
+        let Some(dis) = dis(reader, &key, edition, tariffs) else { continue };
         match value.get_ref().as_str().and_then(hex) {
             Some(octets) => {
                 dis.into_iter().for_each(|di| put(reader, value.span(), di, Fixed::Octets(octets.clone())));
@@ -67,7 +72,7 @@ pub(super) fn read(reader: &mut Reader<'_>, section: &mut Section<'_>, tariffs: 
         match names.flatten() {
             Some(names) => {
                 for name in names {
-                    let dis = dis(reader, &name, tariffs).unwrap_or_default();
+                    let dis = dis(reader, &name, edition, tariffs).unwrap_or_default();
                     dis.into_iter().for_each(|di| put(reader, name.span(), di, Fixed::Refused));
                 }
             }
@@ -101,8 +106,13 @@ fn entries<'t>(
 }
 
 /// Registers by name, pattern or identifier; a block has no value of its own.
-fn registers(reader: &mut Reader<'_>, text: &Spanned<String>, tariffs: u8) -> Option<Vec<Register>> {
-    let catalogue = Catalogue::dlt645_2007();
+fn registers(
+    reader: &mut Reader<'_>,
+    text: &Spanned<String>,
+    edition: Edition,
+    tariffs: u8,
+) -> Option<Vec<Register>> {
+    let catalogue = Catalogue::of(edition);
     if let Ok(di) = text.get_ref().parse::<Di>() {
         return match catalogue.by_di(di) {
             Some(Entry::Register(register)) => Some(vec![register]),
@@ -121,10 +131,10 @@ fn registers(reader: &mut Reader<'_>, text: &Spanned<String>, tariffs: u8) -> Op
 }
 
 /// Identifiers by name or pattern, or any identifier: a block, or what the catalogue does not know.
-fn dis(reader: &mut Reader<'_>, text: &Spanned<String>, tariffs: u8) -> Option<Vec<Di>> {
+fn dis(reader: &mut Reader<'_>, text: &Spanned<String>, edition: Edition, tariffs: u8) -> Option<Vec<Di>> {
     match text.get_ref().parse() {
         Ok(di) => Some(vec![di]),
-        Err(_) => Some(registers(reader, text, tariffs)?.into_iter().map(|r| r.di()).collect()),
+        Err(_) => Some(registers(reader, text, edition, tariffs)?.into_iter().map(|r| r.di()).collect()),
     }
 }
 
@@ -164,6 +174,11 @@ fn parse(format: Format, octets: usize, text: &str) -> Option<Value> {
             octets.reverse();
             Value::Digits(Digits::from_wire(&octets)?)
         }
+        Format::Bits => {
+            let mut read = hex(text).filter(|read| read.len() == octets)?;
+            read.reverse();
+            Value::Bits(Word::from_wire(&read)?)
+        }
     })
 }
 
@@ -180,6 +195,7 @@ fn wanted(format: Format, octets: usize) -> String {
         Format::Time => "a time, e.g. \"22:30:15\"".to_owned(),
         Format::DateTime => "day and time, e.g. \"2026-11-21T22:30:15\"".to_owned(),
         Format::Digits => format!("at most {} decimal digits", octets * 2),
+        Format::Bits => format!("{} hexadecimal digits", octets * 2),
     }
 }
 

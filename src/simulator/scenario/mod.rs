@@ -12,7 +12,7 @@ use super::calendar;
 use super::house::Phases;
 use super::line::VirtualLine;
 use super::meter::{MOST_TARIFFS, MeterSettings, VirtualMeter};
-use dlt645::Address;
+use dlt645::{Address, Edition};
 use jiff::SignedDuration;
 use jiff::civil::Date;
 use jiff::tz::Offset;
@@ -53,7 +53,13 @@ impl Scenario {
     ///
     /// # Errors
     /// [`TooMany`] where the addresses run out.
-    pub fn households(count: u32, start: Address, seed: u64, utc_offset: Offset) -> Result<Self, TooMany> {
+    pub fn households(
+        count: u32,
+        start: Address,
+        edition: Edition,
+        seed: u64,
+        utc_offset: Offset,
+    ) -> Result<Self, TooMany> {
         let too_many = TooMany { count, start };
         let first: u64 = start.to_string().parse().map_err(|_| too_many)?;
         let meters = (0..count).map(|n| {
@@ -62,6 +68,7 @@ impl Scenario {
                 return Err(too_many);
             }
             let mut settings = MeterSettings::household(address);
+            settings.edition = edition;
             settings.utc_offset = utc_offset;
             settings.solar = n % 5 == 4;
             if n % 4 == 3 {
@@ -122,6 +129,13 @@ fn meter(
     let address = section.get(reader, "address", want, |value| {
         value.as_str()?.parse().ok().filter(|address: &Address| address.is_one_meter())
     });
+    let edition = section.get(reader, "protocol", "\"dlt645-2007\" or \"dlt645-1997\"", |value| match value
+        .as_str()?
+    {
+        "dlt645-2007" => Some(Edition::E2007),
+        "dlt645-1997" => Some(Edition::E1997),
+        _ => None,
+    });
     let phases = section.get(reader, "phases", "1 or 3", |value| match table::whole(value)? {
         1 => Some(Phases::One),
         3 => Some(Phases::Three),
@@ -147,6 +161,7 @@ fn meter(
     });
     let blocks = section.get(reader, "blocks", "true or false", table::truth);
 
+    settings.edition = edition.unwrap_or(settings.edition);
     settings.address = address.unwrap_or(settings.address);
     settings.phases = phases.unwrap_or(settings.phases);
     settings.tariffs = tariffs.unwrap_or(settings.tariffs);
@@ -156,7 +171,7 @@ fn meter(
     settings.preamble = preamble.unwrap_or(settings.preamble);
     settings.response_delay = delay.unwrap_or(settings.response_delay);
     settings.blocks = blocks.unwrap_or(settings.blocks);
-    settings.fixed = fixed::read(reader, section, settings.tariffs);
+    settings.fixed = fixed::read(reader, section, settings.edition, settings.tariffs);
 }
 
 /// A day, as a string or as a date of TOML.
@@ -247,6 +262,18 @@ mod tests {
     }
 
     #[test]
+    fn a_meter_of_1997_is_fixed_by_its_own_registers() {
+        let text = "[[meter]]\naddress = \"1\"\nprotocol = \"dlt645-1997\"\nrefuse = [\"901F\"]\n\
+                    fixed = { voltage_l1 = \"220\" }\n";
+        let meter = &Scenario::parse("s.toml", text).unwrap().meters[0];
+        assert_eq!(meter.edition, Edition::E1997);
+        assert_eq!(meter.fixed[&Di::new_1997(0xB611)], Fixed::Octets(vec![0x20, 0x02]));
+        assert_eq!(meter.fixed[&Di::new_1997(0x901F)], Fixed::Refused);
+        let faults = faults(&text.replace("220\"", "220.5\"").replace("-1997", "-1996"));
+        assert!(faults[0].contains("write \"dlt645-2007\" or \"dlt645-1997\""), "{faults:?}");
+    }
+
+    #[test]
     fn an_empty_file_and_broken_toml_are_told() {
         assert_eq!(faults("").len(), 1);
         assert!(faults("seed = \n[[meter]]\naddress = \"1\"\n")[0].starts_with("s.toml:1:"));
@@ -293,13 +320,16 @@ mod tests {
 
     #[test]
     fn households_have_consecutive_addresses_and_both_kinds() {
-        let scenario = Scenario::households(8, "000000000099".parse().unwrap(), 3, Offset::UTC).unwrap();
+        let scenario =
+            Scenario::households(8, "000000000099".parse().unwrap(), Edition::E2007, 3, Offset::UTC).unwrap();
         let addresses: Vec<_> = scenario.meters.iter().map(|m| m.address.to_string()).collect();
         assert_eq!((addresses[0].as_str(), addresses[7].as_str()), ("000000000099", "000000000106"));
         assert_eq!(scenario.meters.iter().filter(|m| m.phases == Phases::Three).count(), 2);
         assert!(scenario.meters[4].solar);
-        assert!(Scenario::households(2, "999999999998".parse().unwrap(), 3, Offset::UTC).is_err());
-        assert!(Scenario::households(1, Address::ANY, 3, Offset::UTC).is_err());
+        assert!(
+            Scenario::households(2, "999999999998".parse().unwrap(), Edition::E2007, 3, Offset::UTC).is_err()
+        );
+        assert!(Scenario::households(1, Address::ANY, Edition::E2007, 3, Offset::UTC).is_err());
     }
 
     #[test]
