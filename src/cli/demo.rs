@@ -125,8 +125,10 @@ impl Drop for Folder {
     }
 }
 
-/// Meter points of the demo: name, number, phases, bus, CT, edition of DL/T 645.
-const POINTS: [(&str, u32, Phases, usize, Option<&str>, Edition); 10] = [
+/// A meter point of the demo: name, number, phases, bus, CT, edition of DL/T 645.
+type Point = (&'static str, u32, Phases, usize, Option<&'static str>, Edition);
+
+const POINTS: [Point; 10] = [
     ("flat-101", 101, Phases::One, 0, None, Edition::E2007),
     ("flat-102", 102, Phases::One, 0, None, Edition::E2007),
     ("flat-201", 201, Phases::One, 0, None, Edition::E2007),
