@@ -69,7 +69,7 @@ fn time_of(demand: Value) -> Option<Value> {
 }
 
 const fn bcd(number: u8) -> u8 {
-    number / 10 << 4 | number % 10
+    ((number / 10) << 4) | (number % 10)
 }
 
 /// With the digits of the register, and without a sign or an instant: 1997 has neither.
