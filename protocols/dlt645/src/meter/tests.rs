@@ -1,3 +1,5 @@
+#![expect(clippy::wildcard_enum_match_arm, reason = "a test means all the others")]
+
 use super::*;
 use crate::pdu::Reply;
 
