@@ -1,10 +1,12 @@
 //! The frames of fixtures/frames read as an independent reader read them; damaged ones give no frame.
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a fixture that cannot be read fails the test")]
+#![expect(clippy::wildcard_enum_match_arm, reason = "a test means all the others")]
 
 use dlt645::Edition;
 use dlt645::frame::{Frame, emit};
 use dlt645::pdu::{Reply, Request, Unread};
 use dlt645::scanner::{Found, Scanner};
+
 mod golden;
 use golden::{Golden, golden};
 

@@ -108,11 +108,10 @@ pub(super) fn judge(asked: &Request, own: &[u8], frame: &Frame<'_>) -> Verdict {
 fn comes_from(asked: &Request, from: Address) -> bool {
     let to = asked.address();
     let edition = asked.edition().unwrap_or(Edition::E2007);
-    match asked {
+    if let Request::WriteAddress { new, .. } = asked {
         // The new address as a rule; some meters send the old one, or the wildcard, back.
-        Request::WriteAddress { new, .. } => {
-            from == *new || from == to || to.is_one_meter() && to.is_answered_by(from, edition)
-        }
-        other => other.address().is_answered_by(from, edition),
+        from == *new || from == to || (to.is_one_meter() && to.is_answered_by(from, edition))
+    } else {
+        to.is_answered_by(from, edition)
     }
 }

@@ -18,13 +18,15 @@ mod reply;
 mod request;
 #[cfg(test)]
 mod tests;
+mod time;
+mod wire;
 
 pub use field::{
-    ClockTime, Count, EventScope, FreezeAt, Operator, OutputSignal, Password, Payload, Rate, RecordTime,
-    RelayAction, RelayOrder,
+    Count, EventScope, Operator, OutputSignal, Password, Payload, Rate, RelayAction, RelayOrder,
 };
 pub use reply::Reply;
 pub use request::Request;
+pub use time::{ClockTime, FreezeAt, RecordTime};
 
 use crate::frame::Data;
 use crate::{Di, Edition};
