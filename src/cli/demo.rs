@@ -136,8 +136,10 @@ impl Drop for Folder {
     }
 }
 
-/// Meter points of the demo: name, number, phases, bus, CT, edition of DL/T 645.
-const POINTS: [(&str, u32, Phases, usize, Option<&str>, Edition); 8] = [
+/// A meter point of the demo: name, number, phases, bus, CT, edition of DL/T 645.
+type Point = (&'static str, u32, Phases, usize, Option<&'static str>, Edition);
+
+const POINTS: [Point; 8] = [
     ("flat-101", 101, Phases::One, 0, None, Edition::E2007),
     ("flat-102", 102, Phases::One, 0, None, Edition::E2007),
     ("flat-201", 201, Phases::One, 0, None, Edition::E2007),
@@ -200,7 +202,7 @@ fn configuration(folder: &Path, lines: &[simulator::Running], broker: u16) -> St
     // What changes at every look, and what may be looked at less often: together they fit the lines.
     for (name, every, registers) in [
         ("live", "2s", "\"active_energy_import\", \"active_energy_import_t*\", \"active_power\""),
-        ("network", "6s", "\"voltage_l1\", \"current_l1\", \"power_factor\", \"frequency\""),
+        ("network", "6s", "\"voltage_l1\", \"current_l1\", \"power_factor\""),
     ] {
         text.push_str(&format!(
             "\n[[task]]\nname = {name:?}\nevery = {every:?}\nregisters = [{registers}]\n"

@@ -7,7 +7,7 @@ use super::meter::VirtualMeter;
 use dlt645::meter::{Answering, Manner};
 use dlt645::pdu::Request;
 use dlt645::scanner::Scanner;
-use dlt645::{Address, Di, ErrorWord};
+use dlt645::{Address, Di, Edition, ErrorWord};
 use jiff::{SignedDuration, Timestamp};
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -89,6 +89,14 @@ impl Log {
     }
 }
 
+/// How a meter of an edition answers, as most do.
+const fn manner(edition: Edition) -> Manner {
+    match edition {
+        Edition::E1997 => Manner::E1997,
+        Edition::E2007 => Manner::E2007,
+    }
+}
+
 /// Meters on one pair of wires.
 #[derive(Debug)]
 pub struct VirtualLine {
@@ -141,7 +149,7 @@ impl VirtualLine {
                 let (mut said, mut called) = (Said::Other, false);
                 let answer = dlt645::meter::answer(
                     settings.address,
-                    Manner::E2007,
+                    manner(settings.edition),
                     answering,
                     &frame,
                     |request, out| {

@@ -91,13 +91,12 @@ struct Table {
 }
 
 /// Column heads, registers and widths; 80 columns in all.
-const COLUMNS: [(&str, &str, usize); 6] = [
+const COLUMNS: [(&str, &str, usize); 5] = [
     ("kWh", "active_energy_import", 11),
     ("V", "voltage_l1", 7),
     ("A", "current_l1", 8),
     ("kW", "active_power", 9),
     ("cos φ", "power_factor", 7),
-    ("Hz", "frequency", 7),
 ];
 
 impl Table {
