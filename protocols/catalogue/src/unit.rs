@@ -25,6 +25,7 @@ pub enum Quantity {
     Nameplate,
     Prepayment,
     Counter,
+    Duration,
     Parameter,
     Bits,
 }
@@ -43,7 +44,7 @@ pub enum Transformed {
 }
 
 impl Quantity {
-    pub(crate) const ALL: [Self; 23] = [
+    pub(crate) const ALL: [Self; 24] = [
         Self::ActiveEnergy,
         Self::ReactiveEnergy,
         Self::ApparentEnergy,
@@ -65,6 +66,7 @@ impl Quantity {
         Self::Nameplate,
         Self::Prepayment,
         Self::Counter,
+        Self::Duration,
         Self::Parameter,
         Self::Bits,
     ];
@@ -93,6 +95,7 @@ impl Quantity {
             Self::Nameplate => "nameplate",
             Self::Prepayment => "prepayment",
             Self::Counter => "counter",
+            Self::Duration => "duration",
             Self::Parameter => "parameter",
             Self::Bits => "bits",
         }
@@ -122,6 +125,7 @@ impl Quantity {
             | Self::Nameplate
             | Self::Prepayment
             | Self::Counter
+            | Self::Duration
             | Self::Parameter
             | Self::Bits => Transformed::Not,
         }

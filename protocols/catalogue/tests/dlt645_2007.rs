@@ -310,6 +310,7 @@ fn each_quantity_has_the_units_that_belong_to_it() {
             | Quantity::Instant
             | Quantity::Nameplate
             | Quantity::Counter
+            | Quantity::Duration
             | Quantity::Parameter
             | Quantity::Bits => unit.is_none(),
             Quantity::Angle => unit == Some(Unit::Degree),
