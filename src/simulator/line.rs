@@ -158,10 +158,10 @@ impl VirtualLine {
                     },
                 );
                 // Follow-up frames carry the values of the read that they continue.
-                let follow_up = Request::parse(&frame).ok().and_then(|request| match request {
-                    Request::ReadMore { di, .. } if !called => Some(di),
-                    _ => None,
-                });
+                let follow_up = match Request::parse(&frame) {
+                    Ok(Request::ReadMore { di, .. }) if !called => Some(di),
+                    Ok(_) | Err(_) => None,
+                };
                 if let Some(di) = follow_up {
                     said = match answering.last_read() {
                         Some((read, octets)) if read == di => Said::Data { di, octets: octets.to_vec() },
