@@ -163,8 +163,9 @@ impl Talk {
                     });
                 }
                 Outcome::Failed(no_answer) => no_answer,
-                // Only reads are asked here; neither ends one.
-                Outcome::Done { .. } | Outcome::Sent => NoAnswer::Stray,
+                // Only reads of one meter are asked here; neither ends one.
+                Outcome::Done { .. } => NoAnswer::Stray,
+                Outcome::Sent => NoAnswer::Silent,
             };
             tracing::debug!(%tries, ?request, ?no_answer, ?noted, "no answer");
             if tries > self.patience.retries {

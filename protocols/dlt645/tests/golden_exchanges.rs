@@ -6,6 +6,7 @@
 mod golden;
 
 use dlt645::exchange::{Event, Exchange, Outcome, Timing};
+use dlt645::format::Format;
 use dlt645::frame::Frame;
 use dlt645::meter::{Answering, Manner, Unknown, answer};
 use dlt645::pdu::{Reply, Request, function};
@@ -209,5 +210,70 @@ fn password_is_printed_of_no_frame() {
                 }
             }
         }
+    }
+}
+
+#[test]
+fn values_are_those_that_the_sources_state() {
+    let signed = |decimals| Format::Number { decimals, signed: true };
+    let unsigned = |decimals| Format::Number { decimals, signed: false };
+    let demand = Format::Demand { decimals: 4, signed: false };
+    // Exchange, first octet, octets, format, value.
+    let stated = [
+        ("block-of-63-tariffs", 0, 4, unsigned(2), "2036.16"),
+        ("block-of-63-tariffs", 4 * 63, 4, unsigned(2), "63.63"),
+        ("max-demand", 0, 8, demand, "12.3456"),
+        ("max-demand-block", 8, 8, demand, "11.3456"),
+        ("reactive-block", 0, 4, signed(2), "12345.67"),
+        ("reactive-block", 4, 4, signed(2), "1.00"),
+        ("reactive-block", 8, 4, signed(2), "-2.50"),
+        ("reactive-block", 12, 4, signed(2), "0.00"),
+        ("reactive-block", 16, 4, signed(2), "-799999.99"),
+        ("power-block", 0, 3, signed(4), "-1.2345"),
+        ("power-block", 3, 3, signed(4), "-0.4115"),
+        ("reactive-power-negative", 0, 3, signed(4), "-79.9999"),
+        ("power-factor-negative", 0, 2, signed(3), "-0.985"),
+        ("daily-freeze-energy", 0, 4, unsigned(2), "12345.67"),
+        ("daily-freeze-energy", 16, 4, unsigned(2), "2000.00"),
+        ("daily-freeze-reactive", 0, 4, signed(2), "-1.00"),
+        ("daily-freeze-demand", 32, 8, demand, "1.0004"),
+        ("hourly-freeze-energy", 0, 4, unsigned(2), "12345.67"),
+        // A record: both its start octets, its length and its time stand before the first value.
+        ("load-record-latest", 8, 2, unsigned(1), "220.5"),
+        ("load-records-from", 103 + 10, 2, unsigned(1), "221.0"),
+        ("old-energy", 0, 4, unsigned(2), "123456.78"),
+        ("old-energy-block", 16, 4, unsigned(2), "1.00"),
+        ("old-max-demand", 0, 3, unsigned(4), "12.3456"),
+        ("old-voltage", 0, 2, unsigned(0), "220"),
+        ("old-power", 0, 3, unsigned(4), "1.2345"),
+        ("old-reactive-power", 0, 2, unsigned(2), "12.34"),
+        ("old-follow-up-thrice", 4 * 89, 4, unsigned(2), "89.89"),
+    ];
+    let all: Vec<_> = FILES
+        .into_iter()
+        .flat_map(|(file, edition)| talks(file).into_iter().map(move |talk| (talk, edition)))
+        .collect();
+    for (id, begin, len, format, value) in stated {
+        let (talk, edition) = all.iter().find(|(talk, _)| talk.id == id).unwrap();
+        let octets = &talk.octets(*edition)[begin..begin + len];
+        assert_eq!(format.decode(octets).unwrap().to_string(), value, "{id} from {begin}");
+    }
+}
+
+#[test]
+fn records_of_a_load_record_close_with_their_own_sum() {
+    let all = talks("exchanges-2007.csv");
+    for (id, records) in [("load-record-latest", 1), ("load-record-earliest", 1), ("load-records-from", 2)] {
+        let octets = all.iter().find(|talk| talk.id == id).unwrap().octets(Edition::E2007);
+        let mut rest = &octets[..];
+        for _ in 0..records {
+            // A0 A0, how many octets up to the last AA, these, their sum with what stands before, E5.
+            assert_eq!(rest[..2], [0xA0, 0xA0], "{id}");
+            let end = 3 + usize::from(rest[2]);
+            let sum = rest[..end].iter().fold(0u8, |sum, octet| sum.wrapping_add(*octet));
+            assert_eq!((rest[end - 1], rest[end], rest[end + 1]), (0xAA, sum, 0xE5), "{id}");
+            rest = &rest[end + 2..];
+        }
+        assert!(rest.is_empty(), "{id}");
     }
 }
