@@ -191,6 +191,18 @@ fn edition(frame: &Frame<'_>) -> Edition {
     function::edition(control.function()).unwrap_or(guessed)
 }
 
+impl Frame<'_> {
+    /// The edition that the frame is of, by its function code; 03H by the rule of the [pdu](crate::pdu).
+    pub fn edition(&self) -> Edition {
+        edition(self)
+    }
+
+    /// What its function is called: `read`, `write address`; `None` for a code of no standard.
+    pub fn function_name(&self) -> Option<&'static str> {
+        name(self.control().function(), edition(self))
+    }
+}
+
 impl fmt::Display for Frame<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let control = self.control();
