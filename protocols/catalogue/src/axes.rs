@@ -7,27 +7,84 @@ use std::fmt;
 /// What a byte of a DI counts, in the order of the suffixes of a name.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub(crate) enum Axis {
+    /// Field of a record (分项).
+    Field,
     /// Order of a harmonic (谐波次数).
     Harmonic,
+    /// Place in a list: the n-th word, table, holiday, price.
+    Number,
     /// Phase (相别); 0 is the total of all.
     Phase,
     /// Tariff (费率); 0 is the total of all.
     Tariff,
     /// Settlement days back (上 n 结算日); 0 is the present value.
     Settlement,
+    /// Months back (上 n 月); 0 is this month.
+    Month,
+    /// Daily freezes back (日冻结).
+    Day,
+    /// Hourly freezes back (整点冻结).
+    Hour,
+    /// Timed freezes back (定时冻结).
+    Timed,
+    /// Instant freezes back (瞬时冻结).
+    Instant,
+    /// Records back (上 n 次), 1 the newest.
+    Record,
 }
 
 impl Axis {
     /// In the order of the suffixes of a name.
-    pub(crate) const ALL: [Self; 4] = [Self::Harmonic, Self::Phase, Self::Tariff, Self::Settlement];
+    pub(crate) const ALL: [Self; 12] = [
+        Self::Field,
+        Self::Harmonic,
+        Self::Number,
+        Self::Phase,
+        Self::Tariff,
+        Self::Settlement,
+        Self::Month,
+        Self::Day,
+        Self::Hour,
+        Self::Timed,
+        Self::Instant,
+        Self::Record,
+    ];
+
+    /// Those that count backwards in time; a register has one at most.
+    pub(crate) const BACK: [Self; 7] =
+        [Self::Settlement, Self::Month, Self::Day, Self::Hour, Self::Timed, Self::Instant, Self::Record];
 
     /// The two letters that stand for it in a pattern.
     pub(crate) const fn letters(self) -> &'static str {
         match self {
+            Self::Field => "fi",
             Self::Harmonic => "hh",
+            Self::Number => "nn",
             Self::Phase => "pp",
             Self::Tariff => "tt",
             Self::Settlement => "ss",
+            Self::Month => "mo",
+            Self::Day => "dy",
+            Self::Hour => "hr",
+            Self::Timed => "tm",
+            Self::Instant => "in",
+            Self::Record => "rc",
+        }
+    }
+
+    /// What stands before its number at the end of a name.
+    pub(crate) const fn word(self) -> &'static str {
+        match self {
+            Self::Field | Self::Harmonic | Self::Number => "",
+            Self::Phase => "l",
+            Self::Tariff => "t",
+            Self::Settlement => "s",
+            Self::Month => "month",
+            Self::Day => "day",
+            Self::Hour => "hour",
+            Self::Timed => "timed",
+            Self::Instant => "instant",
+            Self::Record => "record",
         }
     }
 
@@ -75,6 +132,21 @@ impl Values {
     }
 }
 
+/// As it is written in a table.
+impl fmt::Display for Values {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &*self.0 {
+            [first, .., last] if usize::from(last - first) + 1 == self.0.len() => {
+                write!(f, "{first:02X}-{last:02X}")
+            }
+            all => all.iter().enumerate().try_for_each(|(n, byte)| {
+                let slash = if n > 0 { "/" } else { "" };
+                write!(f, "{slash}{byte:02X}")
+            }),
+        }
+    }
+}
+
 /// Two hexadecimal digits.
 pub(crate) fn hex(text: &str) -> Option<u8> {
     let digits = text.len() == 2 && text.bytes().all(|b| b.is_ascii_hexdigit());
@@ -119,9 +191,20 @@ impl Cell {
             Self::Over(Axis::Phase, values) => {
                 values.place(byte).map(|n| n as u8 + u8::from(values.len() == 3))
             }
-            Self::Over(Axis::Harmonic | Axis::Tariff | Axis::Settlement, values) => {
-                values.place(byte).map(|_| byte)
-            }
+            Self::Over(
+                Axis::Field
+                | Axis::Harmonic
+                | Axis::Number
+                | Axis::Tariff
+                | Axis::Settlement
+                | Axis::Month
+                | Axis::Day
+                | Axis::Hour
+                | Axis::Timed
+                | Axis::Instant
+                | Axis::Record,
+                values,
+            ) => values.place(byte).map(|_| byte),
         }
     }
 

@@ -24,15 +24,15 @@ pub struct Item<'a> {
     pub octets: &'a [u8],
 }
 
-/// Octets whose number fits no layout of the block.
+/// Octets whose number fits no layout of a block or a record.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
-#[error("{got} octets do not fit the block {di}, whose items have {each}")]
+#[error("{got} octets do not fit {di}: one of its items, or the record, has {each}")]
 pub struct LayoutFault {
-    /// The block.
+    /// The block or the record.
     pub di: Di,
     /// Octets of the reply.
     pub got: usize,
-    /// Octets of one item.
+    /// Octets of one item, or of the record as the standard has it.
     pub each: usize,
 }
 
@@ -42,25 +42,22 @@ impl Block {
         self.di
     }
 
-    /// True if no register of it is of a past settlement day: what a meter refuses of it, it does not have.
+    /// True if no register of it is of the past: what a meter refuses of it, it does not have.
     pub fn is_present(&self) -> bool {
-        self.registers(0).all(|register| register.settlement() == 0)
+        self.registers(0).all(|register| register.is_present())
     }
 
     /// Octets of one item on the wire.
     pub fn item_octets(&self) -> usize {
-        self.row.octets
+        self.register(0).map_or(self.row.octets, |first| first.octets())
     }
 
     /// Registers in wire order that a meter with this many tariffs answers: total, then tariff 1 to `tariffs` (at
     /// most 63); all phases; all harmonics; the present value, then all settlement days.
     pub fn registers(&self, tariffs: u8) -> impl Iterator<Item = Register> + use<> {
         let block = *self;
-        let most = match block.axis {
-            Axis::Tariff => usize::from(tariffs) + 1,
-            Axis::Harmonic | Axis::Phase | Axis::Settlement => usize::MAX,
-        };
-        (0..block.len().min(most)).filter_map(move |n| block.register(n))
+        let all = (0..block.len()).filter_map(move |n| block.register(n));
+        all.filter(move |r| block.axis != Axis::Tariff || r.tariff().is_none_or(|tariff| tariff <= tariffs))
     }
 
     /// Cuts the reply's octets (after DI) into registers in wire order; the number of items follows from the length.
@@ -77,18 +74,40 @@ impl Block {
     ) -> Result<impl Iterator<Item = Item<'a>> + use<'a>, LayoutFault> {
         let block = *self;
         let each = block.item_octets();
+        let got = octets.len();
+        let octets = block.tail(octets).map_or(octets, |(_, tail)| &octets[..got - tail.len()]);
         if !octets.len().is_multiple_of(each) || !block.can_have(octets.len() / each) {
-            return Err(LayoutFault { di: block.di, got: octets.len(), each });
+            return Err(LayoutFault { di: block.di, got, each });
         }
         let cut = octets.chunks_exact(each).enumerate();
         Ok(cut.filter_map(move |(n, octets)| Some(Item { register: block.register(n)?, octets })))
+    }
+
+    /// What some meters send behind the last item.
+    pub(crate) fn tail<'a>(&self, octets: &'a [u8]) -> Option<(Di, &'a [u8])> {
+        let (di, length) = self.row.tail?;
+        let items = self.len() * self.item_octets();
+        octets.split_at_checked(items).filter(|(_, tail)| tail.len() == length).map(|(_, tail)| (di, tail))
     }
 
     fn can_have(&self, items: usize) -> bool {
         match (self.axis, self.len()) {
             (Axis::Phase, 3) => matches!(items, 1 | 3),
             (Axis::Phase, _) => matches!(items, 1 | 2 | 4),
-            (Axis::Harmonic | Axis::Tariff | Axis::Settlement, most) => (1..=most).contains(&items),
+            (Axis::Number, most) => items == most,
+            (
+                Axis::Field
+                | Axis::Harmonic
+                | Axis::Tariff
+                | Axis::Settlement
+                | Axis::Month
+                | Axis::Day
+                | Axis::Hour
+                | Axis::Timed
+                | Axis::Instant
+                | Axis::Record,
+                most,
+            ) => (1..=most).contains(&items),
         }
     }
 
@@ -99,7 +118,7 @@ impl Block {
 
     fn register(&self, n: usize) -> Option<Register> {
         let (byte, values) = self.row.axis(self.axis)?;
-        Some(Register { row: self.row, di: self.di.with_byte(byte, values.byte(n)) })
+        Some(Register { row: self.row, di: self.di.with_byte(byte, values.byte(n)), item: 0 })
     }
 }
 

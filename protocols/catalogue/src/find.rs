@@ -1,5 +1,6 @@
 //! Registers by what a person writes: a name, a pattern, an OBIS code, a DI.
 
+use crate::axes::Axis;
 use crate::{Catalogue, Entry, Register};
 use dlt645::Di;
 use std::fmt::Write as _;
@@ -20,7 +21,8 @@ impl Catalogue {
     /// - a name, `active_energy_import_t1_s2`; `_a _b _c` are understood as `_l1 _l2 _l3`;
     /// - a pattern with `*` for any text: `voltage_l*`, `*_import`. The part `_t*` means tariffs 1 to `tariffs`, not the
     ///   total; `_l*` the phases, not the total. A pattern never reaches tariffs above `tariffs`, and reaches
-    ///   settlement days only with a last part `_s1` or `_s*`. It may select nothing: `_t*` with no tariffs;
+    ///   settlement days only with a last part `_s1` or `_s*`, frozen values and records with `_day*`, `_hour*`,
+    ///   `_timed*`, `_instant*`, `_month*`, `_record*`. It may select nothing: `_t*` with no tariffs;
     /// - an OBIS code, `1-0:1.8.0`, short `1.8.0`, with the settlement day `1-0:1.8.0*101`;
     /// - a DI, `02030000`; that of a block gives its registers for `tariffs`.
     ///
@@ -47,7 +49,7 @@ impl Catalogue {
         found.ok_or_else(|| Unknown { asked: asked.to_owned(), nearest: self.nearest(asked) })
     }
 
-    fn by_name(&'static self, name: &str) -> Option<Register> {
+    pub(crate) fn by_name(&'static self, name: &str) -> Option<Register> {
         let mut own = String::new();
         let rows = self.rows.iter().filter(|row| name.starts_with(&*row.stem));
         rows.flat_map(|row| row.registers()).find(|register| {
@@ -85,7 +87,8 @@ impl Catalogue {
         // Group F 255 is the present value, as no F is.
         let code = code.strip_suffix("*255").unwrap_or(code);
         let mut own = String::new();
-        self.registers().find(|register| {
+        let rows = self.rows.iter().filter(|row| row.obis.is_some());
+        rows.flat_map(|row| row.registers()).find(|register| {
             own.clear();
             let written = register.obis().is_some_and(|obis| write!(own, "{obis}").is_ok());
             written && (own == code || own.split_once(':').is_some_and(|(_, short)| short == code))
@@ -99,7 +102,7 @@ impl Catalogue {
         let cut = asked.split('_').rev().take_while(|part| is_tariff_or_settlement(part));
         let behind: usize = cut.map(|part| part.len() + 1).sum();
         let (base, suffixes) = asked.split_at(asked.len().saturating_sub(behind));
-        let plain = self.registers().filter(|r| r.tariff().is_none() && r.settlement() == 0);
+        let plain = self.registers().filter(|r| r.tariff().is_none() && r.is_present());
         let names: Vec<String> = plain.map(|r| r.name().to_string()).collect();
         let near = names.iter().map(|name| (strsim::osa_distance(base, name), name));
         let (distance, near) = near.min_by_key(|(distance, _)| *distance)?;
@@ -121,21 +124,26 @@ impl Catalogue {
 struct Asks {
     tariff: bool,
     phase: bool,
-    settlement: bool,
+    back: Option<&'static str>,
 }
 
 impl Asks {
     fn of(pattern: &str) -> Self {
         let part = |wanted: &str| pattern.split('_').skip(1).any(|part| part == wanted);
         let last = pattern.rsplit('_').next().unwrap_or("");
-        let settlement = pattern.contains('_') && last.starts_with('s') && is_tariff_or_settlement(last);
-        Self { tariff: part("t*"), phase: part("l*"), settlement }
+        let counts = |word: &str| {
+            last.strip_prefix(word)
+                .is_some_and(|n| !n.is_empty() && n.bytes().all(|b| b.is_ascii_digit() || b == b'*'))
+        };
+        let mut words = Axis::BACK.into_iter().map(Axis::word);
+        let back = words.find(|word| pattern.contains('_') && counts(word));
+        Self { tariff: part("t*"), phase: part("l*"), back }
     }
 
     fn wants(&self, register: &Register) -> bool {
         (!self.tariff || register.tariff().is_some())
             && (!self.phase || register.phase().is_some())
-            && self.settlement == (register.settlement() != 0)
+            && self.back == register.back().map(|(axis, _)| axis.word())
     }
 }
 

@@ -2,15 +2,21 @@
 //!
 //! Every table goes through here, the built-in ones too. It collects; it never stops at the first fault.
 
+mod parts;
+
 use crate::axes::{Axis, Cell, Values, hex};
-use crate::row::{Access, Edition, Row};
+use crate::catalogue::{Tables, Text};
+use crate::layout::Layout;
+use crate::row::{Access, Edition, Form, Row};
 use crate::template::Template;
 use crate::{Quantity, TableFault, TableFaults, Unit, Wrong};
 use csv::StringRecord;
+use dlt645::Di;
 use dlt645::format::Format;
 use std::fmt;
+use std::sync::Arc;
 
-/// The columns in the order of the built-in tables; a table may have them in any order.
+/// The columns of all tables; a table may have its own in any order.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Column {
     Di,
@@ -28,9 +34,15 @@ enum Column {
     Access,
     Clause,
     Edition,
+    Layout,
+    Field,
+    Times,
+    Word,
+    Bits,
+    Value,
 }
 
-const COLUMNS: [(Column, &str); 15] = [
+const COLUMNS: [(Column, &str); 21] = [
     (Column::Di, "di"),
     (Column::Axes, "axes"),
     (Column::Name, "name"),
@@ -46,6 +58,31 @@ const COLUMNS: [(Column, &str); 15] = [
     (Column::Access, "access"),
     (Column::Clause, "clause"),
     (Column::Edition, "edition"),
+    (Column::Layout, "layout"),
+    (Column::Field, "field"),
+    (Column::Times, "times"),
+    (Column::Word, "word"),
+    (Column::Bits, "bits"),
+    (Column::Value, "value"),
+];
+
+/// What a table of registers has; `layout` only if one of them is a record.
+const REGISTERS: [Column; 15] = [
+    Column::Di,
+    Column::Axes,
+    Column::Name,
+    Column::NameZh,
+    Column::Quantity,
+    Column::Unit,
+    Column::Obis,
+    Column::Format,
+    Column::Octets,
+    Column::Decimals,
+    Column::Sign,
+    Column::Blocks,
+    Column::Access,
+    Column::Clause,
+    Column::Edition,
 ];
 
 impl Column {
@@ -55,40 +92,76 @@ impl Column {
 }
 
 /// The rows of a table, in its order.
-pub(crate) fn rows(file: &str, text: &str) -> Result<Vec<Row>, TableFaults> {
-    let mut reader = csv::ReaderBuilder::new().flexible(true).from_reader(text.as_bytes());
-    let head = reader.headers().cloned().unwrap_or_default();
-    let mut line = Line { file, number: 1, head, fields: StringRecord::new(), faults: Vec::new() };
-    line.check_head();
+pub(crate) fn rows(tables: Tables<'_>) -> Result<Vec<Row>, TableFaults> {
+    let mut faults = Vec::new();
+    let mut layouts = tables.layouts.map(|text| parts::layouts(text, &mut faults)).unwrap_or_default();
+    let bits = tables.bits.map(|text| parts::bits(text, &mut faults)).unwrap_or_default();
+    let fields = parts::name_bits(&mut layouts, &bits);
+    let layouts: Vec<_> = layouts.into_iter().map(Arc::new).collect();
     let mut rows = Vec::new();
-    let mut records = if line.faults.is_empty() { Some(reader.into_records()) } else { None };
-    while let Some(record) = records.as_mut().and_then(Iterator::next) {
-        match record {
-            Ok(fields) => {
-                line.number = fields.position().map_or(line.number + 1, csv::Position::line);
-                line.fields = fields;
-                rows.extend(line.row());
-            }
-            Err(fault) => {
-                line.number = fault.position().map_or(line.number + 1, csv::Position::line);
-                line.fault(Column::Di, Wrong::NotCsv(fault.to_string()));
-            }
-        }
+    let mut line = Line::new(tables.registers, &REGISTERS, &[Column::Layout], faults);
+    while line.next() {
+        rows.extend(line.row(&layouts));
     }
     line.check_each_against_all(&rows);
-    if line.faults.is_empty() { Ok(rows) } else { Err(TableFaults(line.faults)) }
+    let mut faults = line.faults;
+    if let Some(text) = tables.bits {
+        parts::give_bits(text, &mut rows, &bits, &fields, &mut faults);
+    }
+    if faults.is_empty() { Ok(rows) } else { Err(TableFaults(faults)) }
 }
 
-/// One line of the table, and the faults of all lines so far.
+/// One line of a table, and the faults of all lines so far.
 struct Line<'a> {
     file: &'a str,
     number: u64,
     head: StringRecord,
     fields: StringRecord,
+    records: Option<csv::StringRecordsIntoIter<&'a [u8]>>,
     faults: Vec<TableFault>,
 }
 
-impl Line<'_> {
+impl<'a> Line<'a> {
+    /// Before the first line, its head checked.
+    fn new(text: Text<'a>, needed: &[Column], allowed: &[Column], faults: Vec<TableFault>) -> Self {
+        let mut reader = csv::ReaderBuilder::new().flexible(true).from_reader(text.text.as_bytes());
+        let head = reader.headers().cloned().unwrap_or_default();
+        let before = faults.len();
+        let fields = StringRecord::new();
+        let mut line = Self { file: text.file, number: 1, head, fields, records: None, faults };
+        line.check_head(needed, allowed);
+        line.records = (line.faults.len() == before).then(|| reader.into_records());
+        line
+    }
+
+    /// Goes to the next line that is CSV and has as many fields as the head; false behind the last.
+    fn next(&mut self) -> bool {
+        while let Some(record) = self.records.as_mut().and_then(Iterator::next) {
+            match record {
+                Ok(fields) => {
+                    self.number = fields.position().map_or(self.number + 1, csv::Position::line);
+                    let (found, expected) = (fields.len(), self.head.len());
+                    self.fields = fields;
+                    if found == expected {
+                        return true;
+                    }
+                    self.fault(self.first(), Wrong::Fields { found, expected });
+                }
+                Err(fault) => {
+                    self.number = fault.position().map_or(self.number + 1, csv::Position::line);
+                    self.fault(self.first(), Wrong::NotCsv(fault.to_string()));
+                }
+            }
+        }
+        false
+    }
+
+    /// The column that stands for the whole line in a fault.
+    fn first(&self) -> Column {
+        let first = COLUMNS.into_iter().find(|(_, text)| self.head.iter().any(|own| own == *text));
+        first.map_or(Column::Di, |(column, _)| column)
+    }
+
     fn fault(&mut self, column: Column, wrong: Wrong) {
         let (file, line) = (self.file.to_owned(), self.number);
         self.faults.push(TableFault { file, line, column: column.text(), wrong });
@@ -99,15 +172,15 @@ impl Line<'_> {
         result.map_err(|wrong| self.fault(column, wrong)).ok()
     }
 
-    fn check_head(&mut self) {
-        for (column, text) in COLUMNS {
-            if !self.head.iter().any(|own| own == text) {
-                self.fault(column, Wrong::ColumnMissing);
+    fn check_head(&mut self, needed: &[Column], allowed: &[Column]) {
+        for column in needed {
+            if !self.head.iter().any(|own| own == column.text()) {
+                self.fault(*column, Wrong::ColumnMissing);
             }
         }
-        let unknown = |own: &&str| !COLUMNS.iter().any(|(_, text)| text == own);
+        let unknown = |own: &&str| !needed.iter().chain(allowed).any(|column| column.text() == *own);
         for found in self.head.iter().filter(unknown).map(str::to_owned).collect::<Vec<_>>() {
-            self.fault(Column::Di, Wrong::ColumnUnknown { found });
+            self.fault(needed[0], Wrong::ColumnUnknown { found });
         }
     }
 
@@ -117,45 +190,39 @@ impl Line<'_> {
     }
 
     /// The row of this line, if nothing is wrong with it.
-    fn row(&mut self) -> Option<Row> {
-        let (found, expected) = (self.fields.len(), self.head.len());
-        if found != expected {
-            self.fault(Column::Di, Wrong::Fields { found, expected });
-            return None;
-        }
-        let cells = self.cells();
+    fn row(&mut self, layouts: &[Arc<Layout>]) -> Option<Row> {
+        let axes = self.axes();
+        let items = axes.as_ref().and_then(|axes| axes.1.clone());
+        let cells = axes.and_then(|(axes, _)| self.cells(axes));
         let stem = stem(self.text(Column::Name));
         let stem = self.kept(Column::Name, stem);
-        let zh = self.name_zh(cells.as_ref());
-        let obis = self.obis(cells.as_ref());
-        let quantity = word(self.text(Column::Quantity), Quantity::ALL.map(|q| (q.text(), q)));
-        let quantity = self.kept(Column::Quantity, quantity);
-        let unit = match self.text(Column::Unit) {
-            "" => Some(None),
-            text => {
-                let unit = word(text, Unit::ALL.map(|u| (u.text(), Some(u))));
-                self.kept(Column::Unit, unit)
-            }
-        };
-        let format = self.format();
+        let zh = self.name_zh(cells.as_ref(), items.as_ref());
+        let obis = self.obis(cells.as_ref(), items.as_ref());
+        let (quantity, unit) = (self.quantity(), self.unit());
+        let form = self.form(layouts);
         let blocks = self.blocks(cells.as_ref());
-        let access = word(self.text(Column::Access), [("r", Access::Read), ("rw", Access::ReadWrite)]);
+        let access = [("r", Access::Read), ("rw", Access::ReadWrite), ("w", Access::Write)];
+        let access = word(self.text(Column::Access), access);
         let access = self.kept(Column::Access, access);
-        let edition =
-            word(self.text(Column::Edition), [("std", Edition::Standard), ("sgcc", Edition::StateGrid)]);
-        let edition = self.kept(Column::Edition, edition);
+        let edition = self.edition();
         let clause = self.text(Column::Clause).into();
-        let (format, octets) = format?;
+        let Plain { form, format, octets, lengths } = form?;
+        let (blocks, tail) = blocks?;
         Some(Row {
             cells: cells?,
-            blocks: blocks?,
+            blocks,
+            tail,
+            items,
             stem: stem?.into(),
             zh: zh?,
             obis: obis?,
             quantity: quantity?,
             unit: unit?,
+            form,
             format,
             octets,
+            lengths,
+            bits: Box::default(),
             access: access?,
             clause,
             edition: edition?,
@@ -163,33 +230,61 @@ impl Line<'_> {
         })
     }
 
-    fn cells(&mut self) -> Option<[Cell; 4]> {
+    fn quantity(&mut self) -> Option<Quantity> {
+        let quantity = word(self.text(Column::Quantity), Quantity::ALL.map(|q| (q.text(), q)));
+        self.kept(Column::Quantity, quantity)
+    }
+
+    fn unit(&mut self) -> Option<Option<Unit>> {
+        match self.text(Column::Unit) {
+            "" => Some(None),
+            text => {
+                let unit = word(text, Unit::ALL.map(|u| (u.text(), Some(u))));
+                self.kept(Column::Unit, unit)
+            }
+        }
+    }
+
+    fn edition(&mut self) -> Option<Edition> {
+        let edition =
+            word(self.text(Column::Edition), [("std", Edition::Standard), ("sgcc", Edition::StateGrid)]);
+        self.kept(Column::Edition, edition)
+    }
+
+    /// The axes of the pattern, and the axis of the items of one reply, which is written with a plus.
+    fn axes(&mut self) -> Option<(Vec<(Axis, Values)>, Option<(Axis, Values)>)> {
         let faults = self.faults.len();
-        let mut axes = Vec::new();
+        let (mut axes, mut items) = (Vec::new(), None);
         for item in self.text(Column::Axes).to_owned().split_whitespace() {
-            let read = item
+            let (plus, own) = item.strip_prefix('+').map_or((false, item), |own| (true, own));
+            let read = own
                 .split_once('=')
                 .and_then(|(letters, values)| Some((Axis::from_letters(letters)?, Values::parse(values)?)));
             match read {
                 Some((Axis::Phase, values)) if !matches!(values.len(), 3 | 4) => {
                     self.fault(Column::Axes, Wrong::Phases(values.len()));
                 }
-                Some((axis, values)) if axes.iter().all(|(own, _)| *own != axis) => {
+                Some(read) if plus && items.is_none() => items = Some(read),
+                Some((axis, values)) if !plus && axes.iter().all(|(own, _)| *own != axis) => {
                     axes.push((axis, values));
                 }
                 Some(_) | None => self.fault(Column::Axes, Wrong::Axis { found: item.to_owned() }),
             }
         }
-        if self.faults.len() > faults {
-            return None;
-        }
+        (self.faults.len() == faults).then_some((axes, items))
+    }
+
+    fn cells(&mut self, mut axes: Vec<(Axis, Values)>) -> Option<[Cell; 4]> {
+        let faults = self.faults.len();
         let found = self.text(Column::Di).to_owned();
+        // A block is no row; a record or a command may have FF in its DI.
+        let ff_fits = matches!(self.text(Column::Format), "record" | "raw");
         let mut cells = [const { Cell::Fixed(0) }; 4];
         for (byte, cell) in cells.iter_mut().enumerate() {
             let start = 2 * (3 - byte);
             let pair = found.get(start..start + 2).filter(|_| found.len() == 8).unwrap_or("");
             match (hex(pair), Axis::from_letters(pair)) {
-                (Some(fixed), _) if fixed != 0xFF => *cell = Cell::Fixed(fixed),
+                (Some(fixed), _) if fixed != 0xFF || ff_fits => *cell = Cell::Fixed(fixed),
                 (None, Some(axis)) if found.matches(pair).count() == 1 => {
                     match axes.iter().position(|(own, _)| *own == axis) {
                         Some(place) => *cell = Cell::Over(axis, axes.swap_remove(place).1),
@@ -208,8 +303,13 @@ impl Line<'_> {
         (self.faults.len() == faults).then_some(cells)
     }
 
-    /// A text with places: one for each axis of the pattern but the settlement day, and no other.
-    fn template(&mut self, column: Column, cells: Option<&[Cell; 4]>) -> Option<Template> {
+    /// A text with places: one for each axis but the field and those that count backwards in time, and no other.
+    fn template(
+        &mut self,
+        column: Column,
+        cells: Option<&[Cell; 4]>,
+        items: Option<&(Axis, Values)>,
+    ) -> Option<Template> {
         let found = self.text(column).to_owned();
         let Some(template) = Template::parse(&found) else {
             self.fault(column, Wrong::Template { found });
@@ -217,8 +317,9 @@ impl Line<'_> {
         };
         let cells = cells?;
         let faults = self.faults.len();
-        for axis in [Axis::Harmonic, Axis::Phase, Axis::Tariff] {
-            match (length(cells, axis), template.has(axis)) {
+        for axis in [Axis::Harmonic, Axis::Number, Axis::Phase, Axis::Tariff] {
+            let of_items = items.filter(|(own, _)| *own == axis).map(|(_, values)| values.len());
+            match (of_items.or_else(|| length(cells, axis)), template.has(axis)) {
                 (Some(_), false) => self.fault(column, Wrong::PlaceMissing(axis.letters())),
                 (None, true) => self.fault(column, Wrong::PlaceUnused(axis.letters())),
                 (Some(_), true) | (None, false) => {}
@@ -232,19 +333,23 @@ impl Line<'_> {
         (self.faults.len() == faults).then_some(template)
     }
 
-    fn name_zh(&mut self, cells: Option<&[Cell; 4]>) -> Option<Template> {
+    fn name_zh(&mut self, cells: Option<&[Cell; 4]>, items: Option<&(Axis, Values)>) -> Option<Template> {
         if self.text(Column::NameZh).is_empty() {
             self.fault(Column::NameZh, Wrong::Empty { write: "write the Chinese name of the standard" });
             return None;
         }
-        self.template(Column::NameZh, cells)
+        self.template(Column::NameZh, cells, items)
     }
 
-    fn obis(&mut self, cells: Option<&[Cell; 4]>) -> Option<Option<Template>> {
+    fn obis(
+        &mut self,
+        cells: Option<&[Cell; 4]>,
+        items: Option<&(Axis, Values)>,
+    ) -> Option<Option<Template>> {
         if self.text(Column::Obis).is_empty() {
             return Some(None);
         }
-        let template = self.template(Column::Obis, cells)?;
+        let template = self.template(Column::Obis, cells, items)?;
         let last = |axis| {
             let cell = cells?.iter().find(|cell| matches!(cell, Cell::Over(own, _) if *own == axis))?;
             cell.number(cell.byte(usize::MAX))
@@ -258,41 +363,121 @@ impl Line<'_> {
         }
     }
 
-    fn format(&mut self) -> Option<(Format, usize)> {
+    /// What the octets of the row are: a value, or by a layout, or unknown.
+    fn form(&mut self, layouts: &[Arc<Layout>]) -> Option<Plain> {
+        let text = self.text(Column::Format).to_owned();
+        let names = self.text(Column::Layout).to_owned();
+        let composite = |form, octets| Plain { form, format: Format::Composite, octets, lengths: Vec::new() };
+        if !matches!(&*text, "record" | "field" | "load_record" | "raw") {
+            if !names.is_empty() {
+                self.fault(Column::Layout, Wrong::NotEmpty("a single value"));
+            }
+            let (format, octets, lengths) = self.format()?;
+            return Some(Plain { form: Form::Plain, format, octets, lengths });
+        }
+        self.check_empty([Column::Decimals, Column::Sign], "what is no number");
+        if text == "raw" {
+            return Some(composite(Form::Raw, 0));
+        }
+        let mut own = Vec::new();
+        for name in names.split_whitespace() {
+            match layouts.iter().find(|layout| *layout.name == *name) {
+                Some(layout) => own.push(Arc::clone(layout)),
+                None => self.fault(Column::Layout, Wrong::Layout { found: name.to_owned() }),
+            }
+        }
+        let Some(first) = own.first() else {
+            if names.is_empty() {
+                self.fault(Column::Layout, Wrong::Empty { write: "write the name of a layout" });
+            }
+            return None;
+        };
+        match &*text {
+            "record" => {
+                let found = first.octets();
+                if self.text(Column::Octets) != found.to_string() {
+                    self.fault(Column::Octets, Wrong::LayoutOctets { found });
+                }
+                Some(composite(Form::Record(own), found))
+            }
+            "field" => Some(composite(Form::FieldOf(Arc::clone(first)), 0)),
+            _ => Some(composite(Form::Load(own), 0)),
+        }
+    }
+
+    fn check_empty(&mut self, columns: impl IntoIterator<Item = Column>, whose: &'static str) {
+        for column in columns {
+            if !self.text(column).is_empty() {
+                self.fault(column, Wrong::NotEmpty(whose));
+            }
+        }
+    }
+
+    /// Format, octets, and other lengths that are documented.
+    fn format(&mut self) -> Option<(Format, usize, Vec<usize>)> {
         let number = Format::Number { decimals: 0, signed: false };
         let demand = Format::Demand { decimals: 0, signed: false };
         // With the least and the most octets that the format can have.
         let known = [
             ("number", (number, 1, 7)),
             ("demand", (demand, 6, 12)),
+            ("digits", (Format::Digits, 1, 6)),
+            ("text", (Format::Text, 1, 32)),
+            ("bits", (Format::Bits, 1, 12)),
+            ("hex", (Format::Hex, 1, 12)),
+            ("binary", (Format::Binary, 1, 7)),
             ("date", (Format::Date, 4, 4)),
             ("time", (Format::Time, 3, 3)),
             ("date_time", (Format::DateTime, 7, 7)),
-            ("digits", (Format::Digits, 1, 6)),
+            ("minute", (Format::Minute, 5, 5)),
+            ("second", (Format::Second, 6, 6)),
+            ("yearly_minute", (Format::YearlyMinute, 4, 4)),
+            ("yearly_day", (Format::YearlyDay, 2, 2)),
+            ("monthly_hour", (Format::MonthlyHour, 2, 2)),
+            ("daily_minute", (Format::DailyMinute, 2, 2)),
+            ("period", (Format::Period, 3, 3)),
+            ("zone", (Format::Zone, 3, 3)),
+            ("holiday", (Format::Holiday, 4, 4)),
         ];
         let format = word(self.text(Column::Format), known);
         let (format, least, most) = self.kept(Column::Format, format)?;
-        let octets = whole(self.text(Column::Octets), least, most);
+        let octets: Result<Vec<_>, _> =
+            self.text(Column::Octets).split('/').map(|text| whole(text, least, most)).collect();
         let octets = self.kept(Column::Octets, octets);
+        let first = octets.as_ref().map_or(most, |octets| octets[0]);
         let format = match format {
             Format::Number { .. } => {
-                let (decimals, signed) = self.scale(octets.unwrap_or(most))?;
+                let (decimals, signed) = self.scale(first)?;
                 Format::Number { decimals, signed }
             }
             Format::Demand { .. } => {
-                let (decimals, signed) = self.scale(octets.unwrap_or(most) - 5)?;
+                let (decimals, signed) = self.scale(first - 5)?;
                 Format::Demand { decimals, signed }
             }
-            Format::Date | Format::Time | Format::DateTime | Format::Digits => {
-                for column in [Column::Decimals, Column::Sign] {
-                    if !self.text(column).is_empty() {
-                        self.fault(column, Wrong::NotEmpty);
-                    }
-                }
+            Format::Date
+            | Format::Time
+            | Format::DateTime
+            | Format::Minute
+            | Format::Second
+            | Format::YearlyMinute
+            | Format::YearlyDay
+            | Format::MonthlyHour
+            | Format::DailyMinute
+            | Format::Period
+            | Format::Zone
+            | Format::Holiday
+            | Format::Digits
+            | Format::Text
+            | Format::Bits
+            | Format::Hex
+            | Format::Binary
+            | Format::Composite => {
+                self.check_empty([Column::Decimals, Column::Sign], "what is no number");
                 format
             }
         };
-        Some((format, octets?))
+        let lengths = octets?.split_off(1);
+        Some((format, first, lengths))
     }
 
     /// Decimals and sign of a number of so many octets.
@@ -304,13 +489,25 @@ impl Line<'_> {
         Some((decimals? as u8, signed?))
     }
 
-    fn blocks(&mut self, cells: Option<&[Cell; 4]>) -> Option<Vec<Axis>> {
+    /// The axes whose byte may be FF, and what may follow the last item: `nn+04000508:4`.
+    #[expect(clippy::type_complexity, reason = "said once")]
+    fn blocks(&mut self, cells: Option<&[Cell; 4]>) -> Option<(Vec<Axis>, Option<(Di, usize)>)> {
         let own = Axis::ALL.into_iter().filter(|&axis| cells.is_none_or(|c| length(c, axis).is_some()));
         let own: Vec<_> = own.map(|axis| (axis.letters(), axis)).collect();
-        let read: Vec<_> =
-            self.text(Column::Blocks).split_whitespace().map(|t| word(t, own.iter().copied())).collect();
-        let blocks: Vec<_> = read.into_iter().map(|result| self.kept(Column::Blocks, result)).collect();
-        blocks.into_iter().collect()
+        let (mut blocks, mut tail, faults) = (Vec::new(), None, self.faults.len());
+        for text in self.text(Column::Blocks).to_owned().split_whitespace() {
+            let (letters, behind) = text.split_once('+').map_or((text, None), |(l, b)| (l, Some(b)));
+            let axis = word(letters, own.iter().copied());
+            blocks.extend(self.kept(Column::Blocks, axis));
+            if let Some(behind) = behind {
+                let read = behind
+                    .split_once(':')
+                    .and_then(|(di, octets)| Some((di.parse::<Di>().ok()?, octets.parse().ok()?)));
+                let wrong = Wrong::Word { found: text.to_owned(), known: "nn+04000508:4".to_owned() };
+                tail = self.kept(Column::Blocks, read.ok_or(wrong));
+            }
+        }
+        (self.faults.len() == faults).then_some((blocks, tail))
     }
 
     /// No DI and no name of two rows; a row with several patterns would be a choice by chance.
@@ -330,6 +527,14 @@ impl Line<'_> {
     }
 }
 
+/// What a row says of its octets.
+struct Plain {
+    form: Form,
+    format: Format,
+    octets: usize,
+    lengths: Vec<usize>,
+}
+
 /// How many values the pattern has on an axis; None if it has no such axis.
 fn length(cells: &[Cell; 4], axis: Axis) -> Option<usize> {
     cells.iter().find(|cell| matches!(cell, Cell::Over(own, _) if *own == axis)).map(Cell::len)
@@ -338,8 +543,15 @@ fn length(cells: &[Cell; 4], axis: Axis) -> Option<usize> {
 /// Whether two rows have a number of this axis in common; a row without the axis has 0.
 fn share(one: &Row, other: &Row, axis: Axis) -> bool {
     let numbers = |row: &Row| -> Vec<u8> {
-        let Some((byte, values)) = row.axis(axis) else { return vec![0] };
-        (0..values.len()).filter_map(|n| row.cells[byte].number(values.byte(n))).collect()
+        match (row.axis(axis), &row.items) {
+            (Some((byte, values)), _) => {
+                (0..values.len()).filter_map(|n| row.cells[byte].number(values.byte(n))).collect()
+            }
+            (None, Some((own, values))) if *own == axis => {
+                (0..values.len()).map(|n| values.byte(n)).collect()
+            }
+            (None, _) => vec![0],
+        }
     };
     let theirs = numbers(other);
     numbers(one).iter().any(|n| theirs.contains(n))
@@ -358,8 +570,9 @@ fn stem(found: &str) -> Result<String, Wrong> {
     let good =
         |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit());
     let suffix = |part: &str| {
-        part.strip_prefix(['l', 't', 's'])
-            .is_some_and(|n| !n.is_empty() && n.bytes().all(|b| b.is_ascii_digit()))
+        let ends = [Axis::Phase, Axis::Tariff].into_iter().chain(Axis::BACK).map(Axis::word);
+        let mut counts = ends.filter_map(|word| part.strip_prefix(word));
+        counts.any(|n| !n.is_empty() && n.bytes().all(|b| b.is_ascii_digit()))
     };
     let starts = found.starts_with(|c: char| c.is_ascii_lowercase());
     if starts && found.split('_').all(|part| good(part) && !suffix(part)) {

@@ -24,6 +24,12 @@ pub enum Quantity {
     Instant,
     Nameplate,
     Prepayment,
+    Parameter,
+    Bits,
+    Counter,
+    Duration,
+    Charge,
+    Record,
 }
 
 /// Which transformers a quantity is seen through.
@@ -40,7 +46,7 @@ pub enum Transformed {
 }
 
 impl Quantity {
-    pub(crate) const ALL: [Self; 20] = [
+    pub(crate) const ALL: [Self; 26] = [
         Self::ActiveEnergy,
         Self::ReactiveEnergy,
         Self::ApparentEnergy,
@@ -61,6 +67,12 @@ impl Quantity {
         Self::Instant,
         Self::Nameplate,
         Self::Prepayment,
+        Self::Parameter,
+        Self::Bits,
+        Self::Counter,
+        Self::Duration,
+        Self::Charge,
+        Self::Record,
     ];
 
     /// As it stands in the tables: `active_energy`.
@@ -86,6 +98,12 @@ impl Quantity {
             Self::Instant => "instant",
             Self::Nameplate => "nameplate",
             Self::Prepayment => "prepayment",
+            Self::Parameter => "parameter",
+            Self::Bits => "bits",
+            Self::Counter => "counter",
+            Self::Duration => "duration",
+            Self::Charge => "charge",
+            Self::Record => "record",
         }
     }
 
@@ -101,7 +119,7 @@ impl Quantity {
             | Self::ReactivePower
             | Self::ApparentPower => Transformed::ByBoth,
             Self::Voltage => Transformed::ByVoltage,
-            Self::Current => Transformed::ByCurrent,
+            Self::Current | Self::Charge => Transformed::ByCurrent,
             Self::PowerFactor
             | Self::Angle
             | Self::Thd
@@ -111,7 +129,12 @@ impl Quantity {
             | Self::Battery
             | Self::Instant
             | Self::Nameplate
-            | Self::Prepayment => Transformed::Not,
+            | Self::Prepayment
+            | Self::Parameter
+            | Self::Bits
+            | Self::Counter
+            | Self::Duration
+            | Self::Record => Transformed::Not,
         }
     }
 }
@@ -135,10 +158,15 @@ pub enum Unit {
     Minute,
     Cny,
     CnyPerKWh,
+    Second,
+    Millisecond,
+    Ah,
+    ImpPerKWh,
+    ImpPerKvarh,
 }
 
 impl Unit {
-    pub(crate) const ALL: [Self; 15] = [
+    pub(crate) const ALL: [Self; 20] = [
         Self::KWh,
         Self::Kvarh,
         Self::KVAh,
@@ -154,6 +182,11 @@ impl Unit {
         Self::Minute,
         Self::Cny,
         Self::CnyPerKWh,
+        Self::Second,
+        Self::Millisecond,
+        Self::Ah,
+        Self::ImpPerKWh,
+        Self::ImpPerKvarh,
     ];
 
     /// As it stands in a payload: `kWh`, `°C`, `min`.
@@ -174,6 +207,11 @@ impl Unit {
             Self::Minute => "min",
             Self::Cny => "CNY",
             Self::CnyPerKWh => "CNY/kWh",
+            Self::Second => "s",
+            Self::Millisecond => "ms",
+            Self::Ah => "Ah",
+            Self::ImpPerKWh => "imp/kWh",
+            Self::ImpPerKvarh => "imp/kvarh",
         }
     }
 }
