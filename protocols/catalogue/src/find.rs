@@ -1,8 +1,10 @@
 //! Registers by what a person writes: a name, a pattern, an OBIS code, a DI.
 
 use crate::axes::Axis;
+use crate::row::Row;
 use crate::{Catalogue, Entry, Register};
 use dlt645::Di;
+use std::borrow::Cow;
 use std::fmt::Write as _;
 
 /// A text that names no register.
@@ -65,14 +67,16 @@ impl Catalogue {
         let mut found = Vec::new();
         let mut known = false;
         let mut own = String::new();
-        let rows =
-            self.rows.iter().filter(|row| row.stem.starts_with(start) || start.starts_with(&*row.stem));
+        let near = |row: &&Row| row.stem.starts_with(start) || start.starts_with(&*row.stem);
+        let rows = self.rows.iter().filter(near).filter(|row| asks.can_want(row));
         for register in rows.flat_map(|row| row.registers()) {
             if !asks.wants(&register) {
                 continue;
             }
             own.clear();
-            if write!(own, "{}", register.name()).is_err() || !matches(pattern, &own) {
+            if write!(own, "{}", register.name()).is_err()
+                || !matches(&asks.with_numbers(pattern, &register), &own)
+            {
                 continue;
             }
             known = true;
@@ -102,7 +106,11 @@ impl Catalogue {
         let cut = asked.split('_').rev().take_while(|part| is_tariff_or_settlement(part));
         let behind: usize = cut.map(|part| part.len() + 1).sum();
         let (base, suffixes) = asked.split_at(asked.len().saturating_sub(behind));
-        let plain = self.registers().filter(|r| r.tariff().is_none() && r.is_present());
+        let rows = self.rows.iter().filter(|row| row.has_present());
+        // Of a long list the first few stand for all.
+        let plain = rows
+            .flat_map(|row| row.registers())
+            .filter(|r| r.tariff().is_none() && r.is_present() && r.place().is_none_or(|place| place < 10));
         let names: Vec<String> = plain.map(|r| r.name().to_string()).collect();
         let near = names.iter().map(|name| (strsim::osa_distance(base, name), name));
         let (distance, near) = near.min_by_key(|(distance, _)| *distance)?;
@@ -138,6 +146,26 @@ impl Asks {
         let mut words = Axis::BACK.into_iter().map(Axis::word);
         let back = words.find(|word| pattern.contains('_') && counts(word));
         Self { tariff: part("t*"), phase: part("l*"), back }
+    }
+
+    fn can_want(&self, row: &Row) -> bool {
+        match self.back {
+            None => row.has_present(),
+            Some(word) => Axis::BACK.into_iter().any(|axis| axis.word() == word && row.counts(axis)),
+        }
+    }
+
+    /// The pattern with the register's own numbers for `_l*` and `_t*`: `voltage_l*` is no `voltage_loss…`.
+    fn with_numbers<'a>(&self, pattern: &'a str, register: &Register) -> Cow<'a, str> {
+        if !self.phase && !self.tariff {
+            return Cow::Borrowed(pattern);
+        }
+        let parts = pattern.split('_').map(|part| match part {
+            "l*" => Cow::Owned(format!("l{}", register.phase().unwrap_or(0))),
+            "t*" => Cow::Owned(format!("t{}", register.tariff().unwrap_or(0))),
+            other => Cow::Borrowed(other),
+        });
+        Cow::Owned(parts.collect::<Vec<_>>().join("_"))
     }
 
     fn wants(&self, register: &Register) -> bool {

@@ -158,7 +158,6 @@ impl Register {
     }
 
     /// The registers of a reply to its DI, where one reply has several.
-    #[expect(clippy::type_complexity, reason = "said once")]
     pub(crate) fn in_one_reply<'a>(
         &self,
         octets: &'a [u8],

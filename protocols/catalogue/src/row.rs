@@ -93,6 +93,11 @@ impl Row {
         items.or_else(|| self.axis(axis).map(|(_, values)| values))
     }
 
+    /// Whether it has a register that is of the present.
+    pub(crate) fn has_present(&self) -> bool {
+        Axis::BACK.into_iter().all(|axis| self.values(axis).is_none_or(|values| values.place(0).is_some()))
+    }
+
     pub(crate) fn counts(&self, axis: Axis) -> bool {
         self.values(axis).is_some()
     }

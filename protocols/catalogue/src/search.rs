@@ -27,9 +27,11 @@ impl Catalogue {
     }
 
     fn wanted(&'static self, word: &str) -> Wanted {
-        let di = word.parse().ok();
+        let di = word.parse::<Di>();
         // A name with its ends, or a code with its numbers, is not in the row's own text.
-        let register = self.find(word, 63).ok().filter(|_| di.is_none() && !word.contains('*'));
+        let register = self.find(word, 63).ok().filter(|_| di.is_err() && !word.contains('*'));
+        // Four digits are the beginning of an identifier as well.
+        let di = di.ok().filter(|di| di.edition() == dlt645::Edition::E2007);
         let register = register.and_then(|found| found.first().copied());
         Wanted { text: word.to_lowercase(), di, register }
     }

@@ -252,7 +252,7 @@ impl<'a> Line<'a> {
     }
 
     /// The axes of the pattern, and the axis of the items of one reply, which is written with a plus.
-    fn axes(&mut self) -> Option<(Vec<(Axis, Values)>, Option<(Axis, Values)>)> {
+    fn axes(&mut self) -> Option<(Vec<Counted>, Option<Counted>)> {
         let faults = self.faults.len();
         let (mut axes, mut items) = (Vec::new(), None);
         for item in self.text(Column::Axes).to_owned().split_whitespace() {
@@ -490,7 +490,6 @@ impl<'a> Line<'a> {
     }
 
     /// The axes whose byte may be FF, and what may follow the last item: `nn+04000508:4`.
-    #[expect(clippy::type_complexity, reason = "said once")]
     fn blocks(&mut self, cells: Option<&[Cell; 4]>) -> Option<(Vec<Axis>, Option<(Di, usize)>)> {
         let own = Axis::ALL.into_iter().filter(|&axis| cells.is_none_or(|c| length(c, axis).is_some()));
         let own: Vec<_> = own.map(|axis| (axis.letters(), axis)).collect();
@@ -526,6 +525,9 @@ impl<'a> Line<'a> {
         self.faults.sort_by_key(|fault| fault.line);
     }
 }
+
+/// An axis and its values.
+type Counted = (Axis, Values);
 
 /// What a row says of its octets.
 struct Plain {

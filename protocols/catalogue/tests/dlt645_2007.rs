@@ -95,7 +95,8 @@ fn every_class_of_the_standard_has_all_its_identifiers() {
         dis.extend(register.blocks().map(|block| block.di()));
         *registers += 1;
     }
-    let found: Vec<_> = classes.iter().map(|(class, (dis, registers))| (*class, dis.len(), *registers)).collect();
+    let found: Vec<_> =
+        classes.iter().map(|(class, (dis, registers))| (*class, dis.len(), *registers)).collect();
     assert_eq!(
         found,
         [

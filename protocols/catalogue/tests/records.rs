@@ -68,7 +68,10 @@ fn a_load_record_is_its_registers_at_its_own_time() {
     assert_eq!(lines(&read)[7], "active_power 0.8123");
     assert_eq!(lines(&read)[15], "power_factor 0.992");
     assert_eq!(lines(&read)[19], "active_energy_import 12345.67");
-    assert_eq!(lines(&read)[26..], ["reactive_energy_q4 3.00", "demand_active 0.8100", "demand_reactive 0.0900"]);
+    assert_eq!(
+        lines(&read)[26..],
+        ["reactive_energy_q4 3.00", "demand_active 0.8100", "demand_reactive 0.0900"]
+    );
     assert_eq!(read[0].obis.as_deref(), Some("1-0:32.7.0"));
     for one in &read {
         let (date, time) = one.at.unwrap();
@@ -114,7 +117,7 @@ fn a_wrong_sum_inside_a_load_record_is_a_doubt_and_a_broken_record_no_value() {
 fn an_event_record_has_its_times_and_registers_and_zero_times_are_unset() {
     let mut octets = vec![0; 131];
     octets[..6].copy_from_slice(&[0x15, 0x30, 0x08, 0x20, 0x11, 0x26]);
-    octets[22 + 6..][..4].copy_from_slice(&[0x34, 0x12, 0x00, 0x00]);
+    octets[28..32].copy_from_slice(&[0x34, 0x12, 0x00, 0x00]);
     let read = decode(0x0301_0201, &octets);
     assert_eq!(read.len(), 1);
     assert_eq!((read[0].name.as_deref(), read[0].value), (Some("voltage_loss_l2_record1"), None));
@@ -122,8 +125,11 @@ fn an_event_record_has_its_times_and_registers_and_zero_times_are_unset() {
     let own = fields(&read[0].fields);
     assert_eq!(own.len(), 2 + 4 + 3 * 9 + 4);
     // The event goes on: it has no end.
-    assert_eq!(own[..3], ["start 2026-11-20T08:30:15", "end: not set", "active_energy_import_increment 0.00"]);
-    assert_eq!(own[6], "active_energy_import_increment_l1 12.34".replace("12.34", "0.00"));
+    assert_eq!(
+        own[..3],
+        ["start 2026-11-20T08:30:15", "end: not set", "active_energy_import_increment 0.00"]
+    );
+    assert_eq!(own[6], "active_energy_import_increment_l1 12.34");
     assert_eq!(own[7], "active_energy_export_increment_l1 0.00");
     assert_eq!(own[36], "charge_l3 0.00");
 }
@@ -167,7 +173,8 @@ fn lengths_of_other_meters_are_read_where_they_are_documented_and_no_others() {
             let fits = register(di).fields(&vec![0; *length]).is_ok();
             assert_eq!(fits, !marked, "{di:08X} of {length}");
         }
-        for length in [0, lengths[0] - 1, 7, 194] {
+        let wrong = if di == 0x0330_0201 { 194 } else { 7 };
+        for length in [0, lengths[0] - 1, wrong] {
             let octets = vec![0x11; length];
             let fault = register(di).fields(&octets).err().unwrap_or_else(|| panic!("{di:08X} of {length}"));
             assert_eq!((fault.di, fault.got), (Di::new(di), length));
@@ -267,17 +274,19 @@ fn the_fields_of_a_record_are_together_as_long_as_the_record() {
     for class in 0x10u32..=0x20 {
         let phase = if matches!(class, 0x10..=0x13 | 0x18..=0x1C) { 1 } else { 0 };
         let whole = register(class << 24 | phase << 16 | 0xFF01);
-        let fields = (1..0x40).map_while(|n| match table().by_di(Di::new(class << 24 | phase << 16 | n << 8 | 1)) {
-            Some(Entry::Register(field)) if n != 0 => Some(field.octets()),
-            Some(_) | None => None,
-        });
+        let fields =
+            (1..0x40).map_while(|n| match table().by_di(Di::new(class << 24 | phase << 16 | n << 8 | 1)) {
+                Some(Entry::Register(field)) if n != 0 => Some(field.octets()),
+                Some(_) | None => None,
+            });
         assert_eq!(fields.sum::<usize>(), whole.octets(), "{whole:?}");
     }
 }
 
 #[test]
 fn tables_of_periods_zones_and_holidays_are_slots() {
-    let read = decode(0x0401_0002, &hex("04 00 00 02 00 08 03 30 11"));
+    let octets = hex("04 00 00 02 00 08 03 30 11");
+    let read = decode(0x0401_0002, &octets);
     assert_eq!(read[0].name.as_deref(), Some("day_table_set1_2"));
     assert_eq!(fields(&read[0].fields), ["period_1 00:00 4", "period_2 08:00 2", "period_3 11:30 3"]);
     assert_eq!(read[0].fields[2].name_zh().to_string(), "第3时段");
@@ -293,12 +302,16 @@ fn bits_have_the_names_of_their_word() {
     };
     assert_eq!(names(0x0400_0501, &[0x14, 0x00]), ["clock_battery_low", "active_power_reverse"]);
     assert_eq!(names(0x0400_0503, &[0x14, 0x00]), ["supply_battery", "relay_open"]);
-    assert_eq!(names(0x0400_0505, &[0x81, 0x81]), ["voltage_loss", "phase_failure", "current_interruption", "bit 15"]);
+    assert_eq!(
+        names(0x0400_0505, &[0x81, 0x81]),
+        ["voltage_loss", "phase_failure", "current_interruption", "bit 15"]
+    );
     assert_eq!(names(0x0400_0902, &[0xFF]).len(), 8);
     assert!(names(0x0400_0503, &[0x00, 0x00]).is_empty());
     assert_eq!(lines(&decode(0x0400_0503, &[0x10, 0x80])), ["status_word_3 8010"]);
     // In a record as well.
-    let read = decode(0x0330_0901, &hex("00 30 08 20 11 26 01 00 00 00 05"));
+    let octets = hex("00 30 08 20 11 26 01 00 00 00 05");
+    let read = decode(0x0330_0901, &octets);
     let word = read[0].fields[2].bits().map(|bit| bit.name.unwrap()).collect::<Vec<_>>();
     assert_eq!(word, ["add_import", "add_export"]);
 }
@@ -317,7 +330,10 @@ fn status_words_are_seven_and_some_meters_add_the_key_state() {
 #[test]
 fn a_block_is_its_registers_in_wire_order_and_an_unknown_identifier_its_octets() {
     let octets = hex("67 45 23 01 00 01 00 00");
-    assert_eq!(lines(&decode(0x0001_FF00, &octets)), ["active_energy_import 12345.67", "active_energy_import_t1 1.00"]);
+    assert_eq!(
+        lines(&decode(0x0001_FF00, &octets)),
+        ["active_energy_import 12345.67", "active_energy_import_t1 1.00"]
+    );
     assert_eq!(decode(0x0001_FF00, &octets)[0].obis.as_deref(), Some("1-0:1.8.0"));
     let read = decode(0x0001_FF00, &octets[..7]);
     assert!(matches!(read[..], [Decoded { name: None, value: Some(Err(_)), .. }]));
@@ -328,20 +344,27 @@ fn a_block_is_its_registers_in_wire_order_and_an_unknown_identifier_its_octets()
     assert_eq!(format!("{date}T{time}"), "2026-11-20T18:30");
     // Only its identifier is documented.
     let read = decode(0x0330_0F01, &octets);
-    assert_eq!((lines(&read), read[0].octets), (vec!["tariff_price_programming_record1".to_owned()], &octets[..]));
+    assert_eq!(
+        (lines(&read), read[0].octets),
+        (vec!["tariff_price_programming_record1".to_owned()], &octets[..])
+    );
     // Tariffs without a total.
     assert_eq!(lines(&decode(0x0405_01FF, &octets))[1], "tariff_price_set1_t2 0.0100");
 }
 
 #[test]
 fn a_search_gives_rows_by_identifier_name_code_or_word() {
-    let found = |text: &str| -> Vec<String> { table().search(text).map(|row| row.name().to_string()).collect() };
+    let found =
+        |text: &str| -> Vec<String> { table().search(text).map(|row| row.name().to_string()).collect() };
     assert_eq!(found("0001FF00"), ["active_energy_import[_tN][_sN]"]);
     assert_eq!(found("active_energy_import_t1_s2"), ["active_energy_import[_tN][_sN]"]);
     assert_eq!(found("1-0:1.8.1"), ["active_energy_import[_tN][_sN]"]);
     assert_eq!(found("零线"), ["current_n"]);
     assert!(found("020A").iter().all(|name| name == "voltage_harmonic_N[_lN]"));
-    assert_eq!(found("import fundamental"), ["active_energy_fundamental_import[_sN]", "active_energy_fundamental_import[_lN][_sN]"]);
+    assert_eq!(
+        found("import fundamental"),
+        ["active_energy_fundamental_import[_sN]", "active_energy_fundamental_import[_lN][_sN]"]
+    );
     assert_eq!(found("cover count"), ["meter_cover_open_count", "terminal_cover_open_count"]);
     assert!(found("hz").contains(&"frequency".to_owned()));
     assert!(found("no such thing").is_empty());
