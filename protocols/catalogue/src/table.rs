@@ -2,17 +2,17 @@
 //!
 //! Every table goes through here, the built-in ones too. It collects; it never stops at the first fault.
 
+mod form;
 mod parts;
 
 use crate::axes::{Axis, Cell, Values, hex};
 use crate::catalogue::{Tables, Text};
 use crate::layout::Layout;
-use crate::row::{Access, Edition, Form, Row};
+use crate::row::{Access, Edition, Row};
 use crate::template::Template;
 use crate::{Quantity, TableFault, TableFaults, Unit, Wrong};
 use csv::StringRecord;
 use dlt645::Di;
-use dlt645::format::Format;
 use std::fmt;
 use std::sync::Arc;
 
@@ -206,7 +206,7 @@ impl<'a> Line<'a> {
         let access = self.kept(Column::Access, access);
         let edition = self.edition();
         let clause = self.text(Column::Clause).into();
-        let Plain { form, format, octets, lengths } = form?;
+        let form::Octets { form, format, octets, lengths } = form?;
         let (blocks, tail) = blocks?;
         Some(Row {
             cells: cells?,
@@ -363,134 +363,8 @@ impl<'a> Line<'a> {
         }
     }
 
-    /// What the octets of the row are: a value, or by a layout, or unknown.
-    fn form(&mut self, layouts: &[Arc<Layout>]) -> Option<Plain> {
-        let text = self.text(Column::Format).to_owned();
-        let names = self.text(Column::Layout).to_owned();
-        let composite = |form, octets| Plain { form, format: Format::Composite, octets, lengths: Vec::new() };
-        if !matches!(&*text, "record" | "field" | "load_record" | "raw") {
-            if !names.is_empty() {
-                self.fault(Column::Layout, Wrong::NotEmpty("a single value"));
-            }
-            let (format, octets, lengths) = self.format()?;
-            return Some(Plain { form: Form::Plain, format, octets, lengths });
-        }
-        self.check_empty([Column::Decimals, Column::Sign], "what is no number");
-        if text == "raw" {
-            return Some(composite(Form::Raw, 0));
-        }
-        let mut own = Vec::new();
-        for name in names.split_whitespace() {
-            match layouts.iter().find(|layout| *layout.name == *name) {
-                Some(layout) => own.push(Arc::clone(layout)),
-                None => self.fault(Column::Layout, Wrong::Layout { found: name.to_owned() }),
-            }
-        }
-        let Some(first) = own.first() else {
-            if names.is_empty() {
-                self.fault(Column::Layout, Wrong::Empty { write: "write the name of a layout" });
-            }
-            return None;
-        };
-        match &*text {
-            "record" => {
-                let found = first.octets();
-                if self.text(Column::Octets) != found.to_string() {
-                    self.fault(Column::Octets, Wrong::LayoutOctets { found });
-                }
-                Some(composite(Form::Record(own), found))
-            }
-            "field" => Some(composite(Form::FieldOf(Arc::clone(first)), 0)),
-            _ => Some(composite(Form::Load(own), 0)),
-        }
-    }
-
-    fn check_empty(&mut self, columns: impl IntoIterator<Item = Column>, whose: &'static str) {
-        for column in columns {
-            if !self.text(column).is_empty() {
-                self.fault(column, Wrong::NotEmpty(whose));
-            }
-        }
-    }
-
-    /// Format, octets, and other lengths that are documented.
-    fn format(&mut self) -> Option<(Format, usize, Vec<usize>)> {
-        let number = Format::Number { decimals: 0, signed: false };
-        let demand = Format::Demand { decimals: 0, signed: false };
-        // With the least and the most octets that the format can have.
-        let known = [
-            ("number", (number, 1, 7)),
-            ("demand", (demand, 6, 12)),
-            ("digits", (Format::Digits, 1, 6)),
-            ("text", (Format::Text, 1, 32)),
-            ("bits", (Format::Bits, 1, 12)),
-            ("hex", (Format::Hex, 1, 12)),
-            ("binary", (Format::Binary, 1, 7)),
-            ("date", (Format::Date, 4, 4)),
-            ("time", (Format::Time, 3, 3)),
-            ("date_time", (Format::DateTime, 7, 7)),
-            ("minute", (Format::Minute, 5, 5)),
-            ("second", (Format::Second, 6, 6)),
-            ("yearly_minute", (Format::YearlyMinute, 4, 4)),
-            ("yearly_day", (Format::YearlyDay, 2, 2)),
-            ("monthly_hour", (Format::MonthlyHour, 2, 2)),
-            ("daily_minute", (Format::DailyMinute, 2, 2)),
-            ("period", (Format::Period, 3, 3)),
-            ("zone", (Format::Zone, 3, 3)),
-            ("holiday", (Format::Holiday, 4, 4)),
-        ];
-        let format = word(self.text(Column::Format), known);
-        let (format, least, most) = self.kept(Column::Format, format)?;
-        let octets: Result<Vec<_>, _> =
-            self.text(Column::Octets).split('/').map(|text| whole(text, least, most)).collect();
-        let octets = self.kept(Column::Octets, octets);
-        let first = octets.as_ref().map_or(most, |octets| octets[0]);
-        let format = match format {
-            Format::Number { .. } => {
-                let (decimals, signed) = self.scale(first)?;
-                Format::Number { decimals, signed }
-            }
-            Format::Demand { .. } => {
-                let (decimals, signed) = self.scale(first - 5)?;
-                Format::Demand { decimals, signed }
-            }
-            Format::Date
-            | Format::Time
-            | Format::DateTime
-            | Format::Minute
-            | Format::Second
-            | Format::YearlyMinute
-            | Format::YearlyDay
-            | Format::MonthlyHour
-            | Format::DailyMinute
-            | Format::Period
-            | Format::Zone
-            | Format::Holiday
-            | Format::Digits
-            | Format::Text
-            | Format::Bits
-            | Format::Hex
-            | Format::Binary
-            | Format::Composite => {
-                self.check_empty([Column::Decimals, Column::Sign], "what is no number");
-                format
-            }
-        };
-        let lengths = octets?.split_off(1);
-        Some((format, first, lengths))
-    }
-
-    /// Decimals and sign of a number of so many octets.
-    fn scale(&mut self, octets: usize) -> Option<(u8, bool)> {
-        let decimals = whole(self.text(Column::Decimals), 0, 2 * octets);
-        let decimals = self.kept(Column::Decimals, decimals);
-        let signed = word(self.text(Column::Sign), [("signed", true), ("unsigned", false)]);
-        let signed = self.kept(Column::Sign, signed);
-        Some((decimals? as u8, signed?))
-    }
-
     /// The axes whose byte may be FF, and what may follow the last item: `nn+04000508:4`.
-    fn blocks(&mut self, cells: Option<&[Cell; 4]>) -> Option<(Vec<Axis>, Option<(Di, usize)>)> {
+    fn blocks(&mut self, cells: Option<&[Cell; 4]>) -> Option<Blocks> {
         let own = Axis::ALL.into_iter().filter(|&axis| cells.is_none_or(|c| length(c, axis).is_some()));
         let own: Vec<_> = own.map(|axis| (axis.letters(), axis)).collect();
         let (mut blocks, mut tail, faults) = (Vec::new(), None, self.faults.len());
@@ -529,13 +403,8 @@ impl<'a> Line<'a> {
 /// An axis and its values.
 type Counted = (Axis, Values);
 
-/// What a row says of its octets.
-struct Plain {
-    form: Form,
-    format: Format,
-    octets: usize,
-    lengths: Vec<usize>,
-}
+/// Axes whose byte may be FF, and what may follow the last item.
+type Blocks = (Vec<Axis>, Option<(Di, usize)>);
 
 /// How many values the pattern has on an axis; None if it has no such axis.
 fn length(cells: &[Cell; 4], axis: Axis) -> Option<usize> {
