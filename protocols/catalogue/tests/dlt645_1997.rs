@@ -314,13 +314,28 @@ fn some(register: &Register, seed: &mut u64) -> Vec<u8> {
         let n = next(end) as u8;
         ((n / 10) << 4) | (n % 10)
     };
-    if register.format() == Format::Date {
+    match register.format() {
         // Weekday, day, month, year: the weekday is the one that belongs to the day, a Saturday.
-        vec![0x06, 0x21, 0x11, 0x26]
-    } else if register.format() == Format::Time {
-        vec![two(60), two(60), two(24)]
-    } else {
-        (0..register.octets()).map(|_| two(100)).collect()
+        Format::Date => vec![0x06, 0x21, 0x11, 0x26],
+        Format::Time => vec![two(60), two(60), two(24)],
+        Format::YearlyMinute => vec![two(60), two(24), 0x28, 0x02],
+        Format::MonthlyHour => vec![two(24), 0x28],
+        Format::Zone => vec![two(100), 0x28, 0x02],
+        Format::Period => vec![two(100), two(60), two(24)],
+        Format::Number { .. } | Format::Digits | Format::Bits => {
+            (0..register.octets()).map(|_| two(100)).collect()
+        }
+        Format::Demand { .. }
+        | Format::DateTime
+        | Format::Minute
+        | Format::Second
+        | Format::YearlyDay
+        | Format::DailyMinute
+        | Format::Holiday
+        | Format::Text
+        | Format::Hex
+        | Format::Binary
+        | Format::Composite => panic!("no register of this table has this format: {register:?}"),
     }
 }
 
@@ -368,7 +383,9 @@ fn each_quantity_has_the_units_that_belong_to_it() {
             | Quantity::Harmonic
             | Quantity::Frequency
             | Quantity::Temperature
-            | Quantity::Prepayment => false,
+            | Quantity::Prepayment
+            | Quantity::Charge
+            | Quantity::Record => false,
         };
         assert!(fits, "{register:?}: {unit:?}");
     }
