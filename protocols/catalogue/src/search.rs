@@ -30,7 +30,8 @@ impl Catalogue {
     fn wanted(&'static self, word: &str) -> Wanted {
         let di = word.parse::<Di>();
         // A name with its ends, or a code with its numbers, is not in the row's own text.
-        let register = self.find(word, 63).ok().filter(|_| di.is_err() && !word.contains('*'));
+        let pattern = word.contains('*') && !word.contains('.');
+        let register = self.find(word, 63).ok().filter(|_| di.is_err() && !pattern);
         // Four digits can be the beginning of a longer identifier as well: no row has one of another edition.
         let di = di.ok();
         let register = register.and_then(|found| found.first().copied());
