@@ -183,8 +183,12 @@ fn print_text(one: &One) {
             | Value::Date(_)
             | Value::Time(_)
             | Value::DateTime(..)
+            | Value::Recurring(_)
+            | Value::Slot(_)
             | Value::Digits(_)
-            | Value::Bits(_) => String::new(),
+            | Value::Text(_)
+            | Value::Bits(_)
+            | Value::Hex(_) => String::new(),
         };
         let line = format!(
             "  {:<34} {:>14} {unit:<6} {at}",

@@ -76,7 +76,7 @@ fn one(
         Err(no_value) => decoded.failures.push(Failure {
             register,
             reason: match no_value {
-                NoValue::Missing => Reason::Missing,
+                NoValue::Missing | NoValue::Unset => Reason::Missing,
                 NoValue::Implausible(_) => Reason::Implausible,
             },
             detail: no_value.to_string(),

@@ -159,9 +159,15 @@ impl Transformers {
         }
         let number = match value {
             Value::Number(n) | Value::Demand { value: n, .. } => *n,
-            Value::Date(_) | Value::Time(_) | Value::DateTime(..) | Value::Digits(_) | Value::Bits(_) => {
-                return None;
-            }
+            Value::Date(_)
+            | Value::Time(_)
+            | Value::DateTime(..)
+            | Value::Recurring(_)
+            | Value::Slot(_)
+            | Value::Digits(_)
+            | Value::Text(_)
+            | Value::Bits(_)
+            | Value::Hex(_) => return None,
         };
         let of = |r: Option<Ratio>| r.map_or(Decimal::ONE, Ratio::exact);
         let ratio = match quantity.transformed() {

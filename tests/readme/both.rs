@@ -107,6 +107,8 @@ fn numbers_of_the_page_are_those_of_the_program() {
     let registers = Catalogue::dlt645_2007().registers().count();
     let table = include_str!("../../protocols/dlt645/registers/2007.csv");
     let rows = table.lines().filter(|line| !line.starts_with(['#']) && !line.starts_with("di,")).count();
-    assert!(ENGLISH.contains(&format!("{registers} registers by {rows} rows of")));
-    assert!(CHINESE.contains(&format!("{rows} 行")) && CHINESE.contains(&format!("{registers} 个")));
+    let told = ENGLISH.contains(&format!("{registers} registers by {rows} rows of"))
+        && CHINESE.contains(&format!("{rows} 行"))
+        && CHINESE.contains(&format!("{registers} 个"));
+    assert!(told, "there are {registers} registers by {rows} rows");
 }

@@ -9,9 +9,11 @@ use std::fmt;
 /// What a byte of a DI counts, in the order of the suffixes of a name.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub(crate) enum Axis {
+    /// Field of a record (分项).
+    Field,
     /// Order of a harmonic (谐波次数).
     Harmonic,
-    /// Place in a list: the n-th zone, period or holiday (第 n 时区).
+    /// Place in a list: the n-th word, table, zone, holiday, price (第 n 时区).
     Number,
     /// Phase (相别); 0 is the total of all.
     Phase,
@@ -19,21 +21,80 @@ pub(crate) enum Axis {
     Tariff,
     /// Settlement days back (上 n 结算日); 0 is the present value.
     Settlement,
+    /// Months back (上 n 月); 0 is this month.
+    Month,
+    /// Daily freezes back (日冻结).
+    Day,
+    /// Hourly freezes back (整点冻结).
+    Hour,
+    /// Timed freezes back (定时冻结).
+    Timed,
+    /// Instant freezes back (瞬时冻结).
+    Instant,
+    /// Records back (上 n 次), 1 the newest.
+    Record,
 }
 
 impl Axis {
     /// In the order of the suffixes of a name.
-    pub(crate) const ALL: [Self; 5] =
-        [Self::Harmonic, Self::Number, Self::Phase, Self::Tariff, Self::Settlement];
+    pub(crate) const ALL: [Self; 12] = [
+        Self::Field,
+        Self::Harmonic,
+        Self::Number,
+        Self::Phase,
+        Self::Tariff,
+        Self::Settlement,
+        Self::Month,
+        Self::Day,
+        Self::Hour,
+        Self::Timed,
+        Self::Instant,
+        Self::Record,
+    ];
+
+    /// Those that count backwards in time; a register has one at most.
+    pub(crate) const BACK: [Self; 7] =
+        [Self::Settlement, Self::Month, Self::Day, Self::Hour, Self::Timed, Self::Instant, Self::Record];
 
     /// The two letters that stand for it in a pattern; in a pattern of 1997 it is one of them.
     pub(crate) const fn letters(self) -> &'static str {
         match self {
+            Self::Field => "fi",
             Self::Harmonic => "hh",
             Self::Number => "nn",
             Self::Phase => "pp",
             Self::Tariff => "tt",
             Self::Settlement => "ss",
+            Self::Month => "mo",
+            Self::Day => "dy",
+            Self::Hour => "hr",
+            Self::Timed => "tm",
+            Self::Instant => "in",
+            Self::Record => "rc",
+        }
+    }
+
+    /// What stands before its number at the end of a name.
+    pub(crate) const fn word(self) -> &'static str {
+        match self {
+            Self::Field | Self::Harmonic | Self::Number => "",
+            Self::Phase => "l",
+            Self::Tariff => "t",
+            Self::Settlement => "s",
+            Self::Month => "month",
+            Self::Day => "day",
+            Self::Hour => "hour",
+            Self::Timed => "timed",
+            Self::Instant => "instant",
+            Self::Record => "record",
+        }
+    }
+
+    /// Those that a table of this edition can have.
+    pub(crate) const fn of(edition: Edition) -> &'static [Self] {
+        match edition {
+            Edition::E1997 => &[Self::Harmonic, Self::Number, Self::Phase, Self::Tariff, Self::Settlement],
+            Edition::E2007 => &Self::ALL,
         }
     }
 
@@ -43,7 +104,7 @@ impl Axis {
     }
 
     pub(crate) fn from_letters(edition: Edition, letters: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|a| a.letters_of(edition) == letters)
+        Self::of(edition).iter().copied().find(|a| a.letters_of(edition) == letters)
     }
 }
 
@@ -135,6 +196,22 @@ impl Values {
     }
 }
 
+/// As it is written in a table.
+impl fmt::Display for Values {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let width = digits(self.edition);
+        match &*self.bytes {
+            [first, .., last] if usize::from(last - first) + 1 == self.bytes.len() => {
+                write!(f, "{first:0width$X}-{last:0width$X}")
+            }
+            all => all.iter().enumerate().try_for_each(|(n, byte)| {
+                let slash = if n > 0 { "/" } else { "" };
+                write!(f, "{slash}{byte:0width$X}")
+            }),
+        }
+    }
+}
+
 /// The hexadecimal digits of one place.
 pub(crate) fn hex(edition: Edition, text: &str) -> Option<u8> {
     let good = text.len() == digits(edition) && text.bytes().all(|b| b.is_ascii_hexdigit());
@@ -183,9 +260,20 @@ impl Cell {
             Self::Over(Axis::Settlement, values) if values.edition == Edition::E1997 => {
                 values.place(byte).map(|_| byte >> 2)
             }
-            Self::Over(Axis::Harmonic | Axis::Number | Axis::Tariff | Axis::Settlement, values) => {
-                values.place(byte).map(|_| byte)
-            }
+            Self::Over(
+                Axis::Field
+                | Axis::Harmonic
+                | Axis::Number
+                | Axis::Tariff
+                | Axis::Settlement
+                | Axis::Month
+                | Axis::Day
+                | Axis::Hour
+                | Axis::Timed
+                | Axis::Instant
+                | Axis::Record,
+                values,
+            ) => values.place(byte).map(|_| byte),
         }
     }
 

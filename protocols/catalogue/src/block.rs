@@ -35,15 +35,15 @@ pub struct Item<'a> {
     pub octets: &'a [u8],
 }
 
-/// Octets whose number fits no layout of the block.
+/// Octets whose number fits no layout of a block or a record.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
-#[error("{got} octets do not fit the block {di}, whose first item has {each}")]
+#[error("{got} octets do not fit {di}: its first item, or the record, has {each}")]
 pub struct LayoutFault {
-    /// The block.
+    /// The block or the record.
     pub di: Di,
     /// Octets of the reply.
     pub got: usize,
-    /// Octets of the first item.
+    /// Octets of the first item, or of the record as the standard has it.
     pub each: usize,
 }
 
@@ -53,9 +53,9 @@ impl Block {
         self.di
     }
 
-    /// True if no register of it is of a past settlement day: what a meter refuses of it, it does not have.
+    /// True if no register of it is of the past: what a meter refuses of it, it does not have.
     pub fn is_present(&self) -> bool {
-        self.registers(0).all(|register| register.settlement() == 0)
+        self.registers(0).all(|register| register.is_present())
     }
 
     /// Octets of the first item on the wire; all have as many, except where a block of 1997 joins unlike registers.
@@ -68,12 +68,9 @@ impl Block {
     /// neighbours.
     pub fn registers(&self, tariffs: u8) -> impl Iterator<Item = Register> + use<> {
         let block = *self;
-        let most = match block.layout {
-            Layout::Along(_, Axis::Tariff) => usize::from(tariffs) + 1,
-            Layout::Along(_, Axis::Harmonic | Axis::Number | Axis::Phase | Axis::Settlement)
-            | Layout::Joined => usize::MAX,
-        };
-        (0..block.len().min(most)).filter_map(move |n| block.register(n))
+        let by_tariff = matches!(block.layout, Layout::Along(_, Axis::Tariff));
+        let all = (0..block.len()).filter_map(move |n| block.register(n));
+        all.filter(move |r| !by_tariff || r.tariff().is_none_or(|tariff| tariff <= tariffs))
     }
 
     /// Cuts the reply's octets (after DI) into registers in wire order; the number of items follows from the length.
@@ -90,7 +87,7 @@ impl Block {
     ) -> Result<impl Iterator<Item = Item<'a>> + use<'a>, LayoutFault> {
         let fault = LayoutFault { di: self.di, got: octets.len(), each: self.item_octets() };
         let mut items = Vec::new();
-        let mut rest = octets;
+        let mut rest = self.tail(octets).map_or(octets, |(_, tail)| &octets[..octets.len() - tail.len()]);
         while let Some(&first) = rest.first() {
             let register = self.register(items.len());
             if first == CLOSED
@@ -108,6 +105,16 @@ impl Block {
         if self.can_have(items.len()) { Ok(items.into_iter()) } else { Err(fault) }
     }
 
+    /// What some meters send behind the last item.
+    pub(crate) fn tail<'a>(&self, octets: &'a [u8]) -> Option<(Di, &'a [u8])> {
+        let (di, length) = match self.layout {
+            Layout::Along(row, _) => row.tail?,
+            Layout::Joined => return None,
+        };
+        let items = self.len() * self.item_octets();
+        octets.split_at_checked(items).filter(|(_, tail)| tail.len() == length).map(|(_, tail)| (di, tail))
+    }
+
     fn can_have(&self, items: usize) -> bool {
         let phases = |items, all| match all {
             3 => matches!(items, 1 | 3),
@@ -115,9 +122,24 @@ impl Block {
         };
         match (self.layout, self.len()) {
             (Layout::Along(_, Axis::Phase), all) => phases(items, all),
-            (Layout::Along(_, Axis::Harmonic | Axis::Number | Axis::Tariff | Axis::Settlement), most) => {
-                (1..=most).contains(&items)
-            }
+            (Layout::Along(row, Axis::Number), most) if row.standard == Edition::E2007 => items == most,
+            (
+                Layout::Along(
+                    _,
+                    Axis::Field
+                    | Axis::Harmonic
+                    | Axis::Number
+                    | Axis::Tariff
+                    | Axis::Settlement
+                    | Axis::Month
+                    | Axis::Day
+                    | Axis::Hour
+                    | Axis::Timed
+                    | Axis::Instant
+                    | Axis::Record,
+                ),
+                most,
+            ) => (1..=most).contains(&items),
             // Registers of phases come before their neighbours.
             (Layout::Joined, most) => {
                 let of_phases = |n: usize| Some(self.register(n)?.row.axis(Axis::Phase)?.1.len());
@@ -140,7 +162,7 @@ impl Block {
             Layout::Along(row, axis) => {
                 let (place, values) = row.axis(axis)?;
                 let value = (n < values.len()).then(|| values.byte(n))?;
-                Some(Register { row, di: with_place(self.di, place, value), table: self.table })
+                Some(Register { row, di: with_place(self.di, place, value), item: 0, table: self.table })
             }
             Layout::Joined => self.table.joined(self.di, n),
         }

@@ -17,6 +17,26 @@ pub struct Catalogue {
     joined: Vec<(Di, Di, usize)>,
 }
 
+/// A table's file name, for faults, and its text.
+#[derive(Clone, Copy, Debug)]
+pub struct Text<'a> {
+    /// As it is printed in faults.
+    pub file: &'a str,
+    /// CSV.
+    pub text: &'a str,
+}
+
+/// All that a catalogue is read from.
+#[derive(Clone, Copy, Debug)]
+pub struct Tables<'a> {
+    /// The registers.
+    pub registers: Text<'a>,
+    /// The fields of the records among them.
+    pub layouts: Option<Text<'a>>,
+    /// The names of the bits of the words among them.
+    pub bits: Option<Text<'a>>,
+}
+
 /// What a data identifier stands for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Entry {
@@ -31,7 +51,12 @@ impl Catalogue {
     pub fn dlt645_2007() -> &'static Self {
         static TABLE: LazyLock<Catalogue> = LazyLock::new(|| {
             // A test reads the built-in table, so this cannot fail in a build that passed it.
-            match Catalogue::read("2007.csv", dlt645::tables::REGISTERS_2007) {
+            let tables = Tables {
+                registers: Text { file: "2007.csv", text: dlt645::tables::REGISTERS_2007 },
+                layouts: Some(Text { file: "layouts-2007.csv", text: dlt645::tables::LAYOUTS_2007 }),
+                bits: Some(Text { file: "bits-2007.csv", text: dlt645::tables::BITS_2007 }),
+            };
+            match Catalogue::read_tables(tables) {
                 Ok(catalogue) => catalogue,
                 Err(faults) => panic!("the built-in table of registers is faulty: {faults}"),
             }
@@ -66,7 +91,15 @@ impl Catalogue {
     /// # Errors
     /// [`TableFaults`] with all that is wrong, by line and column.
     pub fn read(file: &str, text: &str) -> Result<Self, TableFaults> {
-        let rows = table::rows(file, text)?;
+        Self::read_tables(Tables { registers: Text { file, text }, layouts: None, bits: None })
+    }
+
+    /// Reads a table together with the layouts of its records and the names of its bits.
+    ///
+    /// # Errors
+    /// As [`Catalogue::read`], of all three.
+    pub fn read_tables(tables: Tables<'_>) -> Result<Self, TableFaults> {
+        let rows = table::rows(tables)?;
         let mut heads = Vec::new();
         let mut joined = Vec::new();
         for (number, row) in rows.iter().enumerate() {
@@ -103,6 +136,6 @@ impl Catalogue {
     pub(crate) fn joined(&'static self, block: Di, n: usize) -> Option<Register> {
         let first = self.joined.partition_point(|&(own, ..)| own < block);
         let &(own, di, row) = self.joined.get(first + n)?;
-        Some(Register { row: self.rows.get(row).filter(|_| own == block)?, di, table: self })
+        Some(Register { row: self.rows.get(row).filter(|_| own == block)?, di, item: 0, table: self })
     }
 }

@@ -67,7 +67,7 @@ pub enum Wrong {
     },
     /// Not a pattern of a DI.
     #[error(
-        "{found:?} is no pattern; write 8 hexadecimal digits, with tt, pp, hh, nn or ss (each once) for an axis, or 4 of 1997 with t, p, n or s"
+        "{found:?} is no pattern; write 8 hexadecimal digits, with tt, pp, ss, … (each once) for an axis, FF only of a record; or 4 of 1997 with t, p, h, n or s"
     )]
     Pattern {
         /// What stands there.
@@ -115,8 +115,8 @@ pub enum Wrong {
         most: usize,
     },
     /// Something where nothing may be.
-    #[error("leave it empty: only number and demand have it")]
-    NotEmpty,
+    #[error("leave it empty: {0} has none")]
+    NotEmpty(&'static str),
     /// Nothing where something must be.
     #[error("it is empty; {write}")]
     Empty {
@@ -156,6 +156,27 @@ pub enum Wrong {
     SameDi {
         /// The other row.
         line: u64,
+    },
+    /// A layout that no table has.
+    #[error("there is no layout {found:?}; write its fields into the table of layouts")]
+    Layout {
+        /// What stands there.
+        found: String,
+    },
+    /// The fields of a record do not have the octets that the row says.
+    #[error("the fields of the layout have {found} octets; write {found} or correct the layout")]
+    LayoutOctets {
+        /// Octets of the layout.
+        found: usize,
+    },
+    /// A layout whose repeated fields cannot be told from the length.
+    #[error("either one field is repeated or several by tariffs, and those of one layout stand together")]
+    Times,
+    /// A word that no row has.
+    #[error("no register and no field is called {found:?}")]
+    NoWord {
+        /// What stands there.
+        found: String,
     },
     /// Two rows for one name.
     #[error("the row shares a name with the row of line {line}")]

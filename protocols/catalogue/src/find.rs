@@ -1,7 +1,10 @@
 //! Registers by what a person writes: a name, a pattern, an OBIS code, a DI.
 
+use crate::axes::Axis;
+use crate::row::Row;
 use crate::{Access, Catalogue, Entry, Register};
 use dlt645::Di;
+use std::borrow::Cow;
 use std::fmt::Write as _;
 
 /// A text that names no register.
@@ -20,8 +23,9 @@ impl Catalogue {
     /// - a name, `active_energy_import_t1_s2`; `_a _b _c` are understood as `_l1 _l2 _l3`;
     /// - a pattern with `*` for any text: `voltage_l*`, `*_import`. The part `_t*` means tariffs 1 to `tariffs`, not the
     ///   total; `_l*` the phases, not the total. A pattern never reaches tariffs above `tariffs`, and reaches
-    ///   settlement days only with a last part `_s1` or `_s*`, and never what cannot be read. It may select nothing:
-    ///   `_t*` with no tariffs;
+    ///   settlement days only with a last part `_s1` or `_s*`, frozen values and records with `_day*`, `_hour*`,
+    ///   `_timed*`, `_instant*`, `_month*`, `_record*`, and never what cannot be read. It may select nothing: `_t*` with
+    ///   no tariffs;
     /// - an OBIS code, `1-0:1.8.0`, short `1.8.0`, with the settlement day `1-0:1.8.0*101`;
     /// - a DI, `02030000` or in 1997 `B630`; that of a block gives its registers for `tariffs`.
     ///
@@ -48,7 +52,7 @@ impl Catalogue {
         found.ok_or_else(|| Unknown { asked: asked.to_owned(), nearest: self.nearest(asked) })
     }
 
-    fn by_name(&'static self, name: &str) -> Option<Register> {
+    pub(crate) fn by_name(&'static self, name: &str) -> Option<Register> {
         let mut own = String::new();
         let rows = self.rows.iter().filter(|row| name.starts_with(&*row.stem));
         rows.flat_map(|row| row.registers(self)).find(|register| {
@@ -64,14 +68,16 @@ impl Catalogue {
         let mut found = Vec::new();
         let mut known = false;
         let mut own = String::new();
-        let rows =
-            self.rows.iter().filter(|row| row.stem.starts_with(start) || start.starts_with(&*row.stem));
+        let near = |row: &&Row| row.stem.starts_with(start) || start.starts_with(&*row.stem);
+        let rows = self.rows.iter().filter(near).filter(|row| asks.can_want(row));
         for register in rows.flat_map(|row| row.registers(self)) {
             if !asks.wants(&register) || register.access() == Access::Write {
                 continue;
             }
             own.clear();
-            if write!(own, "{}", register.name()).is_err() || !matches(pattern, &own) {
+            if write!(own, "{}", register.name()).is_err()
+                || !matches(&asks.with_numbers(pattern, &register), &own)
+            {
                 continue;
             }
             known = true;
@@ -86,7 +92,8 @@ impl Catalogue {
         // Group F 255 is the present value, as no F is.
         let code = code.strip_suffix("*255").unwrap_or(code);
         let mut own = String::new();
-        self.registers().find(|register| {
+        let rows = self.rows.iter().filter(|row| row.obis.is_some());
+        rows.flat_map(|row| row.registers(self)).find(|register| {
             own.clear();
             let written = register.obis().is_some_and(|obis| write!(own, "{obis}").is_ok());
             written && (own == code || own.split_once(':').is_some_and(|(_, short)| short == code))
@@ -100,7 +107,11 @@ impl Catalogue {
         let cut = asked.split('_').rev().take_while(|part| is_tariff_or_settlement(part));
         let behind: usize = cut.map(|part| part.len() + 1).sum();
         let (base, suffixes) = asked.split_at(asked.len().saturating_sub(behind));
-        let plain = self.registers().filter(|r| r.tariff().is_none() && r.settlement() == 0);
+        let rows = self.rows.iter().filter(|row| row.has_present());
+        // Of a long list the first few stand for all.
+        let plain = rows
+            .flat_map(|row| row.registers(self))
+            .filter(|r| r.tariff().is_none() && r.is_present() && r.place().is_none_or(|place| place < 10));
         let names: Vec<String> = plain.map(|r| r.name().to_string()).collect();
         let near = names.iter().map(|name| (strsim::osa_distance(base, name), name));
         let (distance, near) = near.min_by_key(|(distance, _)| *distance)?;
@@ -122,21 +133,46 @@ impl Catalogue {
 struct Asks {
     tariff: bool,
     phase: bool,
-    settlement: bool,
+    back: Option<&'static str>,
 }
 
 impl Asks {
     fn of(pattern: &str) -> Self {
         let part = |wanted: &str| pattern.split('_').skip(1).any(|part| part == wanted);
         let last = pattern.rsplit('_').next().unwrap_or("");
-        let settlement = pattern.contains('_') && last.starts_with('s') && is_tariff_or_settlement(last);
-        Self { tariff: part("t*"), phase: part("l*"), settlement }
+        let counts = |word: &str| {
+            last.strip_prefix(word)
+                .is_some_and(|n| !n.is_empty() && n.bytes().all(|b| b.is_ascii_digit() || b == b'*'))
+        };
+        let mut words = Axis::BACK.into_iter().map(Axis::word);
+        let back = words.find(|word| pattern.contains('_') && counts(word));
+        Self { tariff: part("t*"), phase: part("l*"), back }
+    }
+
+    fn can_want(&self, row: &Row) -> bool {
+        match self.back {
+            None => row.has_present(),
+            Some(word) => Axis::BACK.into_iter().any(|axis| axis.word() == word && row.counts(axis)),
+        }
+    }
+
+    /// The pattern with the register's own numbers for `_l*` and `_t*`: `voltage_l*` is no `voltage_loss…`.
+    fn with_numbers<'a>(&self, pattern: &'a str, register: &Register) -> Cow<'a, str> {
+        if !self.phase && !self.tariff {
+            return Cow::Borrowed(pattern);
+        }
+        let parts = pattern.split('_').map(|part| match part {
+            "l*" => Cow::Owned(format!("l{}", register.phase().unwrap_or(0))),
+            "t*" => Cow::Owned(format!("t{}", register.tariff().unwrap_or(0))),
+            other => Cow::Borrowed(other),
+        });
+        Cow::Owned(parts.collect::<Vec<_>>().join("_"))
     }
 
     fn wants(&self, register: &Register) -> bool {
         (!self.tariff || register.tariff().is_some())
             && (!self.phase || register.phase().is_some())
-            && self.settlement == (register.settlement() != 0)
+            && self.back == register.back().map(|(axis, _)| axis.word())
     }
 }
 

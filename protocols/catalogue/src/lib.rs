@@ -4,7 +4,9 @@
 //! how is it decoded, which registers does that block hold, in which order. It never talks to a meter.
 //!
 //! - [`Catalogue`]: one table; look-up by DI, by name, by OBIS code, by pattern.
-//! - [`Register`]: one value of a meter (示数). [`Block`]: one DI for several (数据块).
+//! - [`Register`]: one value of a meter (示数), or a record of several [`Field`]s. [`Block`]: one DI for several
+//!   registers (数据块).
+//! - [`Decoded`]: one register of a whole reply, for people. [`Summary`]: a row of the table, for those who search.
 //! - [`TableFaults`]: all that is wrong with a table, by line and column.
 //!
 //! `protocols/README.md` explains the columns of a table and how to add a register.
@@ -12,20 +14,29 @@
 #![forbid(unsafe_code)]
 
 mod axes;
+mod bits;
 mod block;
 mod catalogue;
+mod decode;
 mod fault;
+mod field;
 mod find;
+mod layout;
 mod register;
 mod row;
+mod search;
 mod table;
 mod template;
 mod unit;
 
+pub use bits::Bit;
 pub use block::{Block, Item, LayoutFault};
-pub use catalogue::{Catalogue, Entry};
+pub use catalogue::{Catalogue, Entry, Tables, Text};
+pub use decode::Decoded;
 pub use fault::{TableFault, TableFaults, Wrong};
+pub use field::Field;
 pub use find::Unknown;
 pub use register::Register;
 pub use row::{Access, Edition};
+pub use search::Summary;
 pub use unit::{Quantity, Transformed, Unit};

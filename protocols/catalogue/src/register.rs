@@ -2,10 +2,11 @@
 
 use crate::axes::{Axis, wild, with_place};
 use crate::block::Layout;
-use crate::row::Row;
-use crate::{Access, Block, Catalogue, Edition, Quantity, Unit};
+use crate::layout::Spec;
+use crate::row::{Form, Row};
+use crate::{Access, Bit, Block, Catalogue, Edition, Item, LayoutFault, Quantity, Unit, bits};
 use dlt645::Di;
-use dlt645::format::{DoesNotFit, Format, NoValue, Value};
+use dlt645::format::{DoesNotFit, Format, NoValue, Value, Word};
 use std::fmt;
 
 /// A value that a meter holds (示数): a row of the table with its axes filled in. Cheap to copy.
@@ -13,6 +14,8 @@ use std::fmt;
 pub struct Register {
     pub(crate) row: &'static Row,
     pub(crate) di: Di,
+    /// Which of those that one reply to the DI holds.
+    pub(crate) item: u8,
     pub(crate) table: &'static Catalogue,
 }
 
@@ -39,22 +42,33 @@ impl Register {
 
     /// What it measures.
     pub fn quantity(&self) -> Quantity {
-        self.row.quantity
+        self.spec().map_or(self.row.quantity, |spec| spec.quantity)
     }
 
     /// Its unit.
     pub fn unit(&self) -> Option<Unit> {
-        self.row.unit
+        self.spec().map_or(self.row.unit, |spec| spec.unit)
     }
 
-    /// How its octets are read.
+    /// How its octets are read; [`Format::Composite`] of a record and of octets without a documented layout.
     pub fn format(&self) -> Format {
-        self.row.format
+        self.spec().map_or(self.row.format, |spec| spec.format)
     }
 
-    /// How many octets it has on the wire.
+    /// How many octets it has on the wire: of a record those of the standard, 0 where no length is documented.
     pub fn octets(&self) -> usize {
-        self.row.octets
+        self.spec().map_or(self.row.octets, |spec| spec.octets)
+    }
+
+    /// The field of a record that it is.
+    fn spec(&self) -> Option<&'static Spec> {
+        match &self.row.form {
+            Form::FieldOf(layout) => {
+                let number = self.number(Axis::Field)?;
+                layout.specs.get(usize::from(number).checked_sub(1)?)
+            }
+            Form::Plain | Form::Record(_) | Form::Load(_) | Form::Raw => None,
+        }
     }
 
     /// Phase 1 to 3, where it is of one phase.
@@ -77,6 +91,31 @@ impl Register {
         self.number(Axis::Settlement).unwrap_or(0)
     }
 
+    /// Place in a list, where it is of one: the n-th holiday, table, price.
+    pub fn place(&self) -> Option<u8> {
+        self.number(Axis::Number)
+    }
+
+    /// Whether it is the present value, not one of the past: of a settlement day, a frozen state, a record.
+    pub fn is_present(&self) -> bool {
+        self.back().is_none()
+    }
+
+    /// What counts it backwards in time, and how far; none for what is present.
+    pub(crate) fn back(&self) -> Option<(Axis, u8)> {
+        Axis::BACK.into_iter().find_map(|axis| Some((axis, self.number(axis).filter(|&n| n != 0)?)))
+    }
+
+    /// Which record of an event it is, 1 the newest.
+    pub fn record_back(&self) -> Option<u8> {
+        self.number(Axis::Record)
+    }
+
+    /// What a value of it says, where it is a bit word.
+    pub fn bits(&self, word: Word) -> impl Iterator<Item = Bit> + use<> {
+        bits::said(&self.row.bits, self.number(Axis::Number), word)
+    }
+
     /// What the standard allows with it.
     pub fn access(&self) -> Access {
         self.row.access
@@ -92,27 +131,54 @@ impl Register {
         &self.row.clause
     }
 
-    /// Decodes its octets (after -33H), by the register's format.
+    /// Decodes the octets of a reply to its DI (after -33H), by the register's format. Of a reply with several
+    /// registers, as a frozen energy with its tariffs, it takes its own.
     ///
-    /// The length must be the register's. Meters with currents of 2 or 4 octets are told of, but none is documented:
-    /// a guess at the place of the point would be a wrong value that looks right.
+    /// The length must be the register's, or another that is documented of some meters. Meters with currents of 2 or 4
+    /// octets are told of, but none is documented: a guess at the place of the point would be a wrong value that looks
+    /// right.
     ///
     /// # Errors
-    /// As [`Format::decode`]; a length that is not the register's is [`NoValue::Implausible`].
+    /// As [`Format::decode`]; a length that is not the register's is [`NoValue::Implausible`], and so is any octet of a
+    /// record, which has [fields](Register::fields).
     pub fn decode(&self, octets: &[u8]) -> Result<Value, NoValue> {
-        if octets.len() != self.octets() {
-            return Err(NoValue::Implausible("a length that does not fit the register"));
-        }
-        if self.is_filled(octets) {
-            return Err(NoValue::Missing);
-        }
-        self.format().decode(octets)
+        const LENGTH: NoValue = NoValue::Implausible("a length that does not fit the register");
+        let own = match &self.row.items {
+            None if octets.len() == self.octets() || self.row.lengths.contains(&octets.len()) => octets,
+            None => return Err(LENGTH),
+            Some((_, values)) => {
+                let each = self.octets();
+                if !octets.len().is_multiple_of(each) || !(1..=values.len()).contains(&(octets.len() / each))
+                {
+                    return Err(LENGTH);
+                }
+                let fewer = NoValue::Implausible("the meter sent fewer tariffs than this one's number");
+                octets.chunks_exact(each).nth(usize::from(self.item)).ok_or(fewer)?
+            }
+        };
+        self.decode_own(own)
     }
 
-    /// Appends its octets (before +33H), as a meter would send them.
+    /// The registers of a reply to its DI, where one reply has several.
+    pub(crate) fn in_one_reply<'a>(
+        &self,
+        octets: &'a [u8],
+    ) -> Option<Result<impl Iterator<Item = Item<'a>> + use<'a>, LayoutFault>> {
+        let (_, values) = self.row.items.as_ref()?;
+        let each = self.octets();
+        let count = octets.len() / each;
+        if !octets.len().is_multiple_of(each) || !(1..=values.len()).contains(&count) {
+            return Some(Err(LayoutFault { di: self.di, got: octets.len(), each }));
+        }
+        let first = *self;
+        let item = move |(n, octets)| Item { register: Self { item: n as u8, ..first }, octets };
+        Some(Ok(octets.chunks_exact(each).enumerate().map(item)))
+    }
+
+    /// Appends its octets (before +33H), as a meter would send them: of several registers in one reply, its own.
     ///
     /// # Errors
-    /// As [`Format::encode`]; `out` is then as it was.
+    /// As [`Format::encode`]; `out` is then as it was. A record has no value that could be encoded.
     pub fn encode(&self, value: Value, out: &mut Vec<u8>) -> Result<(), DoesNotFit> {
         let start = out.len();
         out.resize(start + self.octets(), 0);
@@ -120,11 +186,11 @@ impl Register {
     }
 
     /// The blocks that hold it, nearest first: with its neighbours, the tariffs of its settlement day, the phases, the
-    /// harmonics of its phase, its list, then the settlement days of its tariff.
+    /// harmonics of its phase, its list, then the settlement days of its tariff, the records of its event.
     pub fn blocks(&self) -> impl Iterator<Item = Block> + use<> {
-        const NEAREST: [Axis; 5] =
-            [Axis::Tariff, Axis::Phase, Axis::Harmonic, Axis::Number, Axis::Settlement];
-        let Self { row, di, table } = *self;
+        const NEAREST: [Axis; 6] =
+            [Axis::Tariff, Axis::Phase, Axis::Harmonic, Axis::Number, Axis::Settlement, Axis::Record];
+        let Self { row, di, table, .. } = *self;
         let at = move |n| with_place(di, n, wild(row.standard));
         let joined = row.joined.then(|| Block { layout: Layout::Joined, di: at(0), table });
         let along = NEAREST.into_iter().filter(|axis| row.blocks.contains(axis)).filter_map(move |axis| {
@@ -132,6 +198,14 @@ impl Register {
             Some(Block { layout: Layout::Along(row, axis), di: at(n), table })
         });
         joined.into_iter().chain(along)
+    }
+
+    /// Decodes the octets of this register alone.
+    pub(crate) fn decode_own(&self, octets: &[u8]) -> Result<Value, NoValue> {
+        if self.is_filled(octets) {
+            return Err(NoValue::Missing);
+        }
+        self.format().decode(octets)
     }
 
     /// Meters of 1997 write BB over what they do not have.
@@ -147,19 +221,31 @@ impl Register {
             | Format::Date
             | Format::Time
             | Format::DateTime
+            | Format::Minute
+            | Format::Second
+            | Format::YearlyMinute
+            | Format::YearlyDay
+            | Format::MonthlyHour
+            | Format::DailyMinute
+            | Format::Period
+            | Format::Zone
+            | Format::Holiday
             | Format::Digits => true,
-            Format::Bits => false,
+            Format::Text | Format::Bits | Format::Hex | Format::Binary | Format::Composite => false,
         }
     }
 
     pub(crate) fn number(&self, axis: Axis) -> Option<u8> {
-        self.row.number(axis, self.di)
+        match &self.row.items {
+            Some((own, values)) if *own == axis => Some(values.byte(self.item.into())),
+            Some(_) | None => self.row.number(axis, self.di),
+        }
     }
 }
 
 impl PartialEq for Register {
     fn eq(&self, other: &Self) -> bool {
-        self.di == other.di
+        self.di == other.di && self.item == other.item
     }
 }
 impl Eq for Register {}
@@ -177,10 +263,21 @@ impl fmt::Display for Name {
         for axis in Axis::ALL {
             match (axis, self.0.number(axis).unwrap_or(0)) {
                 (_, 0) => {}
-                (Axis::Harmonic | Axis::Number, n) => write!(f, "_{n}")?,
-                (Axis::Phase, n) => write!(f, "_l{n}")?,
-                (Axis::Tariff, n) => write!(f, "_t{n}")?,
-                (Axis::Settlement, n) => write!(f, "_s{n}")?,
+                (Axis::Field, _) => write!(f, "_{}", self.0.spec().map_or("", |spec| &spec.name))?,
+                (
+                    Axis::Harmonic
+                    | Axis::Number
+                    | Axis::Phase
+                    | Axis::Tariff
+                    | Axis::Settlement
+                    | Axis::Month
+                    | Axis::Day
+                    | Axis::Hour
+                    | Axis::Timed
+                    | Axis::Instant
+                    | Axis::Record,
+                    n,
+                ) => write!(f, "_{}{n}", axis.word())?,
             }
         }
         Ok(())
@@ -191,11 +288,15 @@ struct NameZh(Register);
 
 impl fmt::Display for NameZh {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.0.settlement() {
-            0 => {}
-            n => write!(f, "上{n}结算日")?,
+        match self.0.back() {
+            Some((Axis::Settlement, n)) => write!(f, "上{n}结算日")?,
+            Some((Axis::Month, n)) => write!(f, "上{n}月")?,
+            Some((_, n)) => write!(f, "上{n}次")?,
+            None if self.0.row.counts(Axis::Month) => f.write_str("本月")?,
+            None => {}
         }
-        self.0.row.zh.chinese(f, |axis| self.0.number(axis))
+        self.0.row.zh.chinese(f, |axis| self.0.number(axis))?;
+        self.0.spec().map_or(Ok(()), |spec| f.write_str(&spec.zh))
     }
 }
 

@@ -3,11 +3,14 @@
 //! A row is checked when it is read; nothing here can fail.
 
 use crate::axes::{Axis, Cell, Values, place, wild, with_place, zero};
-use crate::block::Layout;
+use crate::bits::BitSpec;
+use crate::block;
+use crate::layout::Layout;
 use crate::template::Template;
 use crate::{Block, Catalogue, Entry, Quantity, Register, Unit};
 use dlt645::Di;
 use dlt645::format::Format;
+use std::sync::Arc;
 
 /// Who defined a register.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -18,6 +21,21 @@ pub enum Edition {
     StateGrid,
 }
 
+/// What a row's octets are.
+#[derive(Debug)]
+pub(crate) enum Form {
+    /// One value in the row's format.
+    Plain,
+    /// Fields; the first layout is the standard's, the others are documented of some meters and told by length.
+    Record(Vec<Arc<Layout>>),
+    /// One field of a record: `fi` counts them from 1.
+    FieldOf(Arc<Layout>),
+    /// Load records of six groups.
+    Load(Vec<Arc<Layout>>),
+    /// Octets whose layout is not documented.
+    Raw,
+}
+
 /// What the standard allows with a register. Nothing in this crate writes.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Access {
@@ -25,7 +43,7 @@ pub enum Access {
     Read,
     /// A meter can be told another value.
     ReadWrite,
-    /// A meter can be told a value and never tells it: a password.
+    /// A meter can be told, and does not tell: passwords, commands of the security module.
     Write,
 }
 
@@ -40,14 +58,24 @@ pub(crate) struct Row {
     pub(crate) blocks: Vec<Axis>,
     /// Whether the block of its last place holds the registers of other rows too, in the order of their DIs.
     pub(crate) joined: bool,
+    /// What some meters send behind the last item of a block, and its octets.
+    pub(crate) tail: Option<(Di, usize)>,
+    /// What one reply has several of, one after the other, without a byte of the DI for it.
+    pub(crate) items: Option<(Axis, Values)>,
     /// The name without the suffixes of the axes.
     pub(crate) stem: Box<str>,
     pub(crate) zh: Template,
     pub(crate) obis: Option<Template>,
     pub(crate) quantity: Quantity,
     pub(crate) unit: Option<Unit>,
+    pub(crate) form: Form,
+    /// `Composite` where the form is not plain.
     pub(crate) format: Format,
+    /// Of one value, or of the standard's record; 0 where the length is open.
     pub(crate) octets: usize,
+    /// Other lengths that are documented of some meters.
+    pub(crate) lengths: Vec<usize>,
+    pub(crate) bits: Box<[BitSpec]>,
     pub(crate) access: Access,
     pub(crate) clause: Box<str>,
     pub(crate) edition: Edition,
@@ -64,6 +92,33 @@ impl Row {
         })
     }
 
+    /// The values on this axis, whether a byte of the DI counts it or the items of a reply.
+    pub(crate) fn values(&self, axis: Axis) -> Option<&Values> {
+        let items = self.items.as_ref().filter(|(own, _)| *own == axis).map(|(_, values)| values);
+        items.or_else(|| self.axis(axis).map(|(_, values)| values))
+    }
+
+    /// Whether it has a register that is of the present.
+    pub(crate) fn has_present(&self) -> bool {
+        Axis::BACK
+            .into_iter()
+            .all(|axis| self.numbers(axis).is_none_or(|mut numbers| numbers.any(|n| n == 0)))
+    }
+
+    /// All that it counts on this axis; None where it has no such axis.
+    pub(crate) fn numbers(&self, axis: Axis) -> Option<impl Iterator<Item = u8>> {
+        let values = self.values(axis)?;
+        let cell = self.axis(axis).map(|(n, _)| &self.cells[n]);
+        Some((0..values.len()).filter_map(move |n| {
+            let value = values.byte(n);
+            cell.map_or(Some(value), |cell| cell.number(value))
+        }))
+    }
+
+    pub(crate) fn counts(&self, axis: Axis) -> bool {
+        self.values(axis).is_some()
+    }
+
     /// What the DI has on this axis; None where the row has no such axis.
     pub(crate) fn number(&self, axis: Axis, di: Di) -> Option<u8> {
         let (n, _) = self.axis(axis)?;
@@ -75,23 +130,23 @@ impl Row {
         if di.edition() != self.standard {
             return None;
         }
-        let mut block = None;
+        let mut asked = None;
         for (n, cell) in self.cells.iter().enumerate() {
             let own = place(di, n);
             if cell.holds(own) {
                 continue;
             }
-            let asks = own == wild(self.standard) && block.is_none();
+            let asks = own == wild(self.standard) && asked.is_none();
             match cell {
-                _ if asks && n == 0 && self.joined => block = Some(Layout::Joined),
+                _ if asks && n == 0 && self.joined => asked = Some(block::Layout::Joined),
                 Cell::Over(axis, _) if asks && self.blocks.contains(axis) => {
-                    block = Some(Layout::Along(self, *axis));
+                    asked = Some(block::Layout::Along(self, *axis));
                 }
                 Cell::Over(..) | Cell::Fixed(_) => return None,
             }
         }
-        Some(match block {
-            None => Entry::Register(Register { row: self, di, table }),
+        Some(match asked {
+            None => Entry::Register(Register { row: self, di, item: 0, table }),
             Some(layout) => Entry::Block(Block { layout, di, table }),
         })
     }
@@ -101,7 +156,9 @@ impl Row {
         &'static self,
         table: &'static Catalogue,
     ) -> impl Iterator<Item = Register> + use<> {
-        self.dis().map(move |di| Register { row: self, di, table })
+        let items = self.items.as_ref().map_or(1, |(_, values)| values.len());
+        let own = move |di| (0..items).map(move |item| Register { row: self, di, item: item as u8, table });
+        self.dis().flat_map(own)
     }
 
     /// Every identifier of the row, ascending.

@@ -2,19 +2,24 @@
 //!
 //! Every table goes through here, the built-in ones too. It collects; it never stops at the first fault.
 
+mod form;
+mod parts;
+
 use crate::axes::{Axis, Cell, Values, digits, hex, wild};
+use crate::catalogue::{Tables, Text};
+use crate::layout::Layout;
 use crate::row::{Access, Edition, Row};
 use crate::template::Template;
 use crate::{Quantity, TableFault, TableFaults, Unit, Wrong};
 use csv::StringRecord;
-use dlt645::Edition as Standard;
-use dlt645::format::Format;
+use dlt645::{Di, Edition as Standard};
 use std::fmt;
+use std::sync::Arc;
 
 /// In the column of blocks: the block of the last place holds the registers of other rows too.
 const JOINED: &str = "F";
 
-/// The columns in the order of the built-in tables; a table may have them in any order.
+/// The columns of all tables; a table may have its own in any order.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Column {
     Di,
@@ -32,9 +37,15 @@ enum Column {
     Access,
     Clause,
     Edition,
+    Layout,
+    Field,
+    Times,
+    Word,
+    Bits,
+    Value,
 }
 
-const COLUMNS: [(Column, &str); 15] = [
+const COLUMNS: [(Column, &str); 21] = [
     (Column::Di, "di"),
     (Column::Axes, "axes"),
     (Column::Name, "name"),
@@ -50,6 +61,31 @@ const COLUMNS: [(Column, &str); 15] = [
     (Column::Access, "access"),
     (Column::Clause, "clause"),
     (Column::Edition, "edition"),
+    (Column::Layout, "layout"),
+    (Column::Field, "field"),
+    (Column::Times, "times"),
+    (Column::Word, "word"),
+    (Column::Bits, "bits"),
+    (Column::Value, "value"),
+];
+
+/// What a table of registers has; `layout` only if one of them is a record.
+const REGISTERS: [Column; 15] = [
+    Column::Di,
+    Column::Axes,
+    Column::Name,
+    Column::NameZh,
+    Column::Quantity,
+    Column::Unit,
+    Column::Obis,
+    Column::Format,
+    Column::Octets,
+    Column::Decimals,
+    Column::Sign,
+    Column::Blocks,
+    Column::Access,
+    Column::Clause,
+    Column::Edition,
 ];
 
 impl Column {
@@ -59,40 +95,76 @@ impl Column {
 }
 
 /// The rows of a table, in its order.
-pub(crate) fn rows(file: &str, text: &str) -> Result<Vec<Row>, TableFaults> {
-    let mut reader = csv::ReaderBuilder::new().flexible(true).from_reader(text.as_bytes());
-    let head = reader.headers().cloned().unwrap_or_default();
-    let mut line = Line { file, number: 1, head, fields: StringRecord::new(), faults: Vec::new() };
-    line.check_head();
+pub(crate) fn rows(tables: Tables<'_>) -> Result<Vec<Row>, TableFaults> {
+    let mut faults = Vec::new();
+    let mut layouts = tables.layouts.map(|text| parts::layouts(text, &mut faults)).unwrap_or_default();
+    let bits = tables.bits.map(|text| parts::bits(text, &mut faults)).unwrap_or_default();
+    let fields = parts::name_bits(&mut layouts, &bits);
+    let layouts: Vec<_> = layouts.into_iter().map(Arc::new).collect();
     let mut rows = Vec::new();
-    let mut records = if line.faults.is_empty() { Some(reader.into_records()) } else { None };
-    while let Some(record) = records.as_mut().and_then(Iterator::next) {
-        match record {
-            Ok(fields) => {
-                line.number = fields.position().map_or(line.number + 1, csv::Position::line);
-                line.fields = fields;
-                rows.extend(line.row());
-            }
-            Err(fault) => {
-                line.number = fault.position().map_or(line.number + 1, csv::Position::line);
-                line.fault(Column::Di, Wrong::NotCsv(fault.to_string()));
-            }
-        }
+    let mut line = Line::new(tables.registers, &REGISTERS, &[Column::Layout], faults);
+    while line.next() {
+        rows.extend(line.row(&layouts));
     }
     line.check_each_against_all(&rows);
-    if line.faults.is_empty() { Ok(rows) } else { Err(TableFaults(line.faults)) }
+    let mut faults = line.faults;
+    if let Some(text) = tables.bits {
+        parts::give_bits(text, &mut rows, &bits, &fields, &mut faults);
+    }
+    if faults.is_empty() { Ok(rows) } else { Err(TableFaults(faults)) }
 }
 
-/// One line of the table, and the faults of all lines so far.
+/// One line of a table, and the faults of all lines so far.
 struct Line<'a> {
     file: &'a str,
     number: u64,
     head: StringRecord,
     fields: StringRecord,
+    records: Option<csv::StringRecordsIntoIter<&'a [u8]>>,
     faults: Vec<TableFault>,
 }
 
-impl Line<'_> {
+impl<'a> Line<'a> {
+    /// Before the first line, its head checked.
+    fn new(text: Text<'a>, needed: &[Column], allowed: &[Column], faults: Vec<TableFault>) -> Self {
+        let mut reader = csv::ReaderBuilder::new().flexible(true).from_reader(text.text.as_bytes());
+        let head = reader.headers().cloned().unwrap_or_default();
+        let before = faults.len();
+        let fields = StringRecord::new();
+        let mut line = Self { file: text.file, number: 1, head, fields, records: None, faults };
+        line.check_head(needed, allowed);
+        line.records = (line.faults.len() == before).then(|| reader.into_records());
+        line
+    }
+
+    /// Goes to the next line that is CSV and has as many fields as the head; false behind the last.
+    fn next(&mut self) -> bool {
+        while let Some(record) = self.records.as_mut().and_then(Iterator::next) {
+            match record {
+                Ok(fields) => {
+                    self.number = fields.position().map_or(self.number + 1, csv::Position::line);
+                    let (found, expected) = (fields.len(), self.head.len());
+                    self.fields = fields;
+                    if found == expected {
+                        return true;
+                    }
+                    self.fault(self.first(), Wrong::Fields { found, expected });
+                }
+                Err(fault) => {
+                    self.number = fault.position().map_or(self.number + 1, csv::Position::line);
+                    self.fault(self.first(), Wrong::NotCsv(fault.to_string()));
+                }
+            }
+        }
+        false
+    }
+
+    /// The column that stands for the whole line in a fault.
+    fn first(&self) -> Column {
+        let first = COLUMNS.into_iter().find(|(_, text)| self.head.iter().any(|own| own == *text));
+        first.map_or(Column::Di, |(column, _)| column)
+    }
+
     fn fault(&mut self, column: Column, wrong: Wrong) {
         let (file, line) = (self.file.to_owned(), self.number);
         self.faults.push(TableFault { file, line, column: column.text(), wrong });
@@ -103,15 +175,15 @@ impl Line<'_> {
         result.map_err(|wrong| self.fault(column, wrong)).ok()
     }
 
-    fn check_head(&mut self) {
-        for (column, text) in COLUMNS {
-            if !self.head.iter().any(|own| own == text) {
-                self.fault(column, Wrong::ColumnMissing);
+    fn check_head(&mut self, needed: &[Column], allowed: &[Column]) {
+        for column in needed {
+            if !self.head.iter().any(|own| own == column.text()) {
+                self.fault(*column, Wrong::ColumnMissing);
             }
         }
-        let unknown = |own: &&str| !COLUMNS.iter().any(|(_, text)| text == own);
+        let unknown = |own: &&str| !needed.iter().chain(allowed).any(|column| column.text() == *own);
         for found in self.head.iter().filter(unknown).map(str::to_owned).collect::<Vec<_>>() {
-            self.fault(Column::Di, Wrong::ColumnUnknown { found });
+            self.fault(needed[0], Wrong::ColumnUnknown { found });
         }
     }
 
@@ -121,52 +193,43 @@ impl Line<'_> {
     }
 
     /// The row of this line, if nothing is wrong with it.
-    fn row(&mut self) -> Option<Row> {
-        let (found, expected) = (self.fields.len(), self.head.len());
-        if found != expected {
-            self.fault(Column::Di, Wrong::Fields { found, expected });
-            return None;
-        }
+    fn row(&mut self, layouts: &[Arc<Layout>]) -> Option<Row> {
         let standard = self.standard();
-        let cells = self.cells(standard);
+        let axes = self.axes(standard);
+        let items = axes.as_ref().and_then(|axes| axes.1.clone());
+        let cells = axes.and_then(|(axes, _)| self.cells(standard, axes));
         let stem = stem(self.text(Column::Name));
         let stem = self.kept(Column::Name, stem);
-        let zh = self.name_zh(cells.as_ref());
-        let obis = self.obis(cells.as_ref());
-        let quantity = word(self.text(Column::Quantity), Quantity::ALL.map(|q| (q.text(), q)));
-        let quantity = self.kept(Column::Quantity, quantity);
-        let unit = match self.text(Column::Unit) {
-            "" => Some(None),
-            text => {
-                let unit = word(text, Unit::ALL.map(|u| (u.text(), Some(u))));
-                self.kept(Column::Unit, unit)
-            }
-        };
-        let format = self.format();
+        let zh = self.name_zh(cells.as_ref(), items.as_ref());
+        let obis = self.obis(cells.as_ref(), items.as_ref());
+        let (quantity, unit) = (self.quantity(), self.unit());
+        let form = self.form(layouts);
         let joined = standard == Standard::E1997 && self.text(Column::Blocks) == JOINED;
-        let blocks = if joined { Some(Vec::new()) } else { self.blocks(cells.as_ref()) };
-        let access = word(
-            self.text(Column::Access),
-            [("r", Access::Read), ("rw", Access::ReadWrite), ("w", Access::Write)],
-        );
+        let blocks = if joined { Some((Vec::new(), None)) } else { self.blocks(standard, cells.as_ref()) };
+        let access = [("r", Access::Read), ("rw", Access::ReadWrite), ("w", Access::Write)];
+        let access = word(self.text(Column::Access), access);
         let access = self.kept(Column::Access, access);
-        let edition =
-            word(self.text(Column::Edition), [("std", Edition::Standard), ("sgcc", Edition::StateGrid)]);
-        let edition = self.kept(Column::Edition, edition);
+        let edition = self.edition();
         let clause = self.text(Column::Clause).into();
-        let (format, octets) = format?;
+        let form::Octets { form, format, octets, lengths } = form?;
+        let (blocks, tail) = blocks?;
         Some(Row {
             standard,
             cells: cells?,
-            blocks: blocks?,
+            blocks,
             joined,
+            tail,
+            items,
             stem: stem?.into(),
             zh: zh?,
             obis: obis?,
             quantity: quantity?,
             unit: unit?,
+            form,
             format,
             octets,
+            lengths,
+            bits: Box::default(),
             access: access?,
             clause,
             edition: edition?,
@@ -179,34 +242,62 @@ impl Line<'_> {
         if self.text(Column::Di).len() == 4 { Standard::E1997 } else { Standard::E2007 }
     }
 
-    fn cells(&mut self, standard: Standard) -> Option<[Cell; 4]> {
+    fn quantity(&mut self) -> Option<Quantity> {
+        let quantity = word(self.text(Column::Quantity), Quantity::ALL.map(|q| (q.text(), q)));
+        self.kept(Column::Quantity, quantity)
+    }
+
+    fn unit(&mut self) -> Option<Option<Unit>> {
+        match self.text(Column::Unit) {
+            "" => Some(None),
+            text => {
+                let unit = word(text, Unit::ALL.map(|u| (u.text(), Some(u))));
+                self.kept(Column::Unit, unit)
+            }
+        }
+    }
+
+    fn edition(&mut self) -> Option<Edition> {
+        let edition =
+            word(self.text(Column::Edition), [("std", Edition::Standard), ("sgcc", Edition::StateGrid)]);
+        self.kept(Column::Edition, edition)
+    }
+
+    /// The axes of the pattern, and the axis of the items of one reply, which is written with a plus.
+    fn axes(&mut self, standard: Standard) -> Option<(Vec<Counted>, Option<Counted>)> {
         let faults = self.faults.len();
-        let mut axes = Vec::new();
+        let (mut axes, mut items) = (Vec::new(), None);
         for item in self.text(Column::Axes).to_owned().split_whitespace() {
-            let read = item.split_once('=').and_then(|(letters, values)| {
+            let (plus, own) = item.strip_prefix('+').map_or((false, item), |own| (true, own));
+            let read = own.split_once('=').and_then(|(letters, values)| {
                 Some((Axis::from_letters(standard, letters)?, Values::parse(standard, values)?))
             });
             match read {
                 Some((Axis::Phase, values)) if !matches!(values.len(), 3 | 4) => {
                     self.fault(Column::Axes, Wrong::Phases(values.len()));
                 }
-                Some((axis, values)) if axes.iter().all(|(own, _)| *own != axis) => {
+                Some(read) if plus && items.is_none() => items = Some(read),
+                Some((axis, values)) if !plus && axes.iter().all(|(own, _)| *own != axis) => {
                     axes.push((axis, values));
                 }
                 Some(_) | None => self.fault(Column::Axes, Wrong::Axis { found: item.to_owned() }),
             }
         }
-        if self.faults.len() > faults {
-            return None;
-        }
+        (self.faults.len() == faults).then_some((axes, items))
+    }
+
+    fn cells(&mut self, standard: Standard, mut axes: Vec<Counted>) -> Option<[Cell; 4]> {
+        let faults = self.faults.len();
         let found = self.text(Column::Di).to_owned();
+        // A block is no row; a record or a command may have FF in its DI.
+        let ff_fits = matches!(self.text(Column::Format), "record" | "raw");
         let mut cells = [const { Cell::Fixed(0) }; 4];
         let width = digits(standard);
         for (n, cell) in cells.iter_mut().enumerate() {
             let start = width * (3 - n);
             let part = found.get(start..start + width).filter(|_| found.len() == 4 * width).unwrap_or("");
             // Of a 1997 identifier only the last place asks for a block; F in another is a class or a vendor's.
-            let fits = |fixed| fixed != wild(standard) || (standard == Standard::E1997 && n != 0);
+            let fits = |fixed| fixed != wild(standard) || ff_fits || (standard == Standard::E1997 && n != 0);
             match (hex(standard, part), Axis::from_letters(standard, part)) {
                 (Some(fixed), _) if fits(fixed) => *cell = Cell::Fixed(fixed),
                 (None, Some(axis)) if found.matches(part).count() == 1 => {
@@ -227,8 +318,13 @@ impl Line<'_> {
         (self.faults.len() == faults).then_some(cells)
     }
 
-    /// A text with places: one for each axis of the pattern but the settlement day, and no other.
-    fn template(&mut self, column: Column, cells: Option<&[Cell; 4]>) -> Option<Template> {
+    /// A text with places: one for each axis but the field and those that count backwards in time, and no other.
+    fn template(
+        &mut self,
+        column: Column,
+        cells: Option<&[Cell; 4]>,
+        items: Option<&(Axis, Values)>,
+    ) -> Option<Template> {
         let found = self.text(column).to_owned();
         let Some(template) = Template::parse(&found) else {
             self.fault(column, Wrong::Template { found });
@@ -237,7 +333,8 @@ impl Line<'_> {
         let cells = cells?;
         let faults = self.faults.len();
         for axis in [Axis::Harmonic, Axis::Number, Axis::Phase, Axis::Tariff] {
-            match (length(cells, axis), template.has(axis)) {
+            let of_items = items.filter(|(own, _)| *own == axis).map(|(_, values)| values.len());
+            match (of_items.or_else(|| length(cells, axis)), template.has(axis)) {
                 (Some(_), false) => self.fault(column, Wrong::PlaceMissing(axis.letters())),
                 (None, true) => self.fault(column, Wrong::PlaceUnused(axis.letters())),
                 (Some(_), true) | (None, false) => {}
@@ -251,19 +348,23 @@ impl Line<'_> {
         (self.faults.len() == faults).then_some(template)
     }
 
-    fn name_zh(&mut self, cells: Option<&[Cell; 4]>) -> Option<Template> {
+    fn name_zh(&mut self, cells: Option<&[Cell; 4]>, items: Option<&(Axis, Values)>) -> Option<Template> {
         if self.text(Column::NameZh).is_empty() {
             self.fault(Column::NameZh, Wrong::Empty { write: "write the Chinese name of the standard" });
             return None;
         }
-        self.template(Column::NameZh, cells)
+        self.template(Column::NameZh, cells, items)
     }
 
-    fn obis(&mut self, cells: Option<&[Cell; 4]>) -> Option<Option<Template>> {
+    fn obis(
+        &mut self,
+        cells: Option<&[Cell; 4]>,
+        items: Option<&(Axis, Values)>,
+    ) -> Option<Option<Template>> {
         if self.text(Column::Obis).is_empty() {
             return Some(None);
         }
-        let template = self.template(Column::Obis, cells)?;
+        let template = self.template(Column::Obis, cells, items)?;
         let last = |axis| {
             let cell = cells?.iter().find(|cell| matches!(cell, Cell::Over(own, _) if *own == axis))?;
             cell.number(cell.byte(usize::MAX))
@@ -277,61 +378,27 @@ impl Line<'_> {
         }
     }
 
-    fn format(&mut self) -> Option<(Format, usize)> {
-        let number = Format::Number { decimals: 0, signed: false };
-        let demand = Format::Demand { decimals: 0, signed: false };
-        // With the least and the most octets that the format can have.
-        let known = [
-            ("number", (number, 1, 7)),
-            ("demand", (demand, 6, 12)),
-            ("date", (Format::Date, 4, 4)),
-            ("time", (Format::Time, 3, 3)),
-            ("date_time", (Format::DateTime, 7, 7)),
-            ("digits", (Format::Digits, 1, 6)),
-            ("bits", (Format::Bits, 1, 12)),
-        ];
-        let format = word(self.text(Column::Format), known);
-        let (format, least, most) = self.kept(Column::Format, format)?;
-        let octets = whole(self.text(Column::Octets), least, most);
-        let octets = self.kept(Column::Octets, octets);
-        let format = match format {
-            Format::Number { .. } => {
-                let (decimals, signed) = self.scale(octets.unwrap_or(most))?;
-                Format::Number { decimals, signed }
-            }
-            Format::Demand { .. } => {
-                let (decimals, signed) = self.scale(octets.unwrap_or(most) - 5)?;
-                Format::Demand { decimals, signed }
-            }
-            Format::Date | Format::Time | Format::DateTime | Format::Digits | Format::Bits => {
-                for column in [Column::Decimals, Column::Sign] {
-                    if !self.text(column).is_empty() {
-                        self.fault(column, Wrong::NotEmpty);
-                    }
-                }
-                format
-            }
-        };
-        Some((format, octets?))
-    }
-
-    /// Decimals and sign of a number of so many octets.
-    fn scale(&mut self, octets: usize) -> Option<(u8, bool)> {
-        let decimals = whole(self.text(Column::Decimals), 0, 2 * octets);
-        let decimals = self.kept(Column::Decimals, decimals);
-        let signed = word(self.text(Column::Sign), [("signed", true), ("unsigned", false)]);
-        let signed = self.kept(Column::Sign, signed);
-        Some((decimals? as u8, signed?))
-    }
-
-    fn blocks(&mut self, cells: Option<&[Cell; 4]>) -> Option<Vec<Axis>> {
-        let own = Axis::ALL.into_iter().filter(|&axis| cells.is_none_or(|c| length(c, axis).is_some()));
-        let standard = self.standard();
+    /// The axes whose byte may be FF, and what may follow the last item: `nn+04000508:4`.
+    fn blocks(&mut self, standard: Standard, cells: Option<&[Cell; 4]>) -> Option<Blocks> {
+        let own = Axis::of(standard)
+            .iter()
+            .copied()
+            .filter(|&axis| cells.is_none_or(|c| length(c, axis).is_some()));
         let own: Vec<_> = own.map(|axis| (axis.letters_of(standard), axis)).collect();
-        let read: Vec<_> =
-            self.text(Column::Blocks).split_whitespace().map(|t| word(t, own.iter().copied())).collect();
-        let blocks: Vec<_> = read.into_iter().map(|result| self.kept(Column::Blocks, result)).collect();
-        blocks.into_iter().collect()
+        let (mut blocks, mut tail, faults) = (Vec::new(), None, self.faults.len());
+        for text in self.text(Column::Blocks).to_owned().split_whitespace() {
+            let (letters, behind) = text.split_once('+').map_or((text, None), |(l, b)| (l, Some(b)));
+            let axis = word(letters, own.iter().copied());
+            blocks.extend(self.kept(Column::Blocks, axis));
+            if let Some(behind) = behind {
+                let read = behind
+                    .split_once(':')
+                    .and_then(|(di, octets)| Some((di.parse::<Di>().ok()?, octets.parse().ok()?)));
+                let wrong = Wrong::Word { found: text.to_owned(), known: "nn+04000508:4".to_owned() };
+                tail = self.kept(Column::Blocks, read.ok_or(wrong));
+            }
+        }
+        (self.faults.len() == faults).then_some((blocks, tail))
     }
 
     /// No DI and no name of two rows; a row with several patterns would be a choice by chance.
@@ -352,6 +419,12 @@ impl Line<'_> {
     }
 }
 
+/// An axis and its values.
+type Counted = (Axis, Values);
+
+/// Axes whose byte may be FF, and what may follow the last item.
+type Blocks = (Vec<Axis>, Option<(Di, usize)>);
+
 /// How many values the pattern has on an axis; None if it has no such axis.
 fn length(cells: &[Cell; 4], axis: Axis) -> Option<usize> {
     cells.iter().find(|cell| matches!(cell, Cell::Over(own, _) if *own == axis)).map(Cell::len)
@@ -359,10 +432,7 @@ fn length(cells: &[Cell; 4], axis: Axis) -> Option<usize> {
 
 /// Whether two rows have a number of this axis in common; a row without the axis has 0.
 fn share(one: &Row, other: &Row, axis: Axis) -> bool {
-    let numbers = |row: &Row| -> Vec<u8> {
-        let Some((at, values)) = row.axis(axis) else { return vec![0] };
-        (0..values.len()).filter_map(|n| row.cells[at].number(values.byte(n))).collect()
-    };
+    let numbers = |row: &Row| -> Vec<u8> { row.numbers(axis).map_or_else(|| vec![0], Iterator::collect) };
     let theirs = numbers(other);
     numbers(one).iter().any(|n| theirs.contains(n))
 }
@@ -380,8 +450,9 @@ fn stem(found: &str) -> Result<String, Wrong> {
     let good =
         |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit());
     let suffix = |part: &str| {
-        part.strip_prefix(['l', 't', 's'])
-            .is_some_and(|n| !n.is_empty() && n.bytes().all(|b| b.is_ascii_digit()))
+        let ends = [Axis::Phase, Axis::Tariff].into_iter().chain(Axis::BACK).map(Axis::word);
+        let mut counts = ends.filter_map(|word| part.strip_prefix(word));
+        counts.any(|n| !n.is_empty() && n.bytes().all(|b| b.is_ascii_digit()))
     };
     let starts = found.starts_with(|c: char| c.is_ascii_lowercase());
     if starts && found.split('_').all(|part| good(part) && !suffix(part)) {

@@ -76,7 +76,19 @@ impl Template {
             (Axis::Phase, 2) => f.write_str("B相"),
             (Axis::Phase, _) => f.write_str("C相"),
             (Axis::Tariff, n) => write!(f, "费率{n}"),
-            (Axis::Harmonic | Axis::Number | Axis::Settlement, n) => write!(f, "{n}"),
+            (
+                Axis::Field
+                | Axis::Harmonic
+                | Axis::Number
+                | Axis::Settlement
+                | Axis::Month
+                | Axis::Day
+                | Axis::Hour
+                | Axis::Timed
+                | Axis::Instant
+                | Axis::Record,
+                n,
+            ) => write!(f, "{n}"),
         })
     }
 
@@ -104,6 +116,18 @@ impl Template {
                 let place = phase.saturating_sub(usize::from(texts.len() == 3));
                 texts.get(place).map_or(Ok(()), |text| f.write_str(text))
             }
+        })
+    }
+}
+
+/// As it is written in a table.
+impl fmt::Display for Template {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|piece| match piece {
+            Piece::Text(text) => f.write_str(text),
+            // The first of the letters: {t}, {p}, {h}, {n}.
+            Piece::Of(axis) => write!(f, "{{{}}}", &axis.letters()[..1]),
+            Piece::ByPhase(texts) => write!(f, "{{{}}}", texts.join("/")),
         })
     }
 }

@@ -24,10 +24,12 @@ pub enum Quantity {
     Instant,
     Nameplate,
     Prepayment,
-    Counter,
-    Duration,
     Parameter,
     Bits,
+    Counter,
+    Duration,
+    Charge,
+    Record,
 }
 
 /// Which transformers a quantity is seen through.
@@ -44,7 +46,7 @@ pub enum Transformed {
 }
 
 impl Quantity {
-    pub(crate) const ALL: [Self; 24] = [
+    pub(crate) const ALL: [Self; 26] = [
         Self::ActiveEnergy,
         Self::ReactiveEnergy,
         Self::ApparentEnergy,
@@ -65,10 +67,12 @@ impl Quantity {
         Self::Instant,
         Self::Nameplate,
         Self::Prepayment,
-        Self::Counter,
-        Self::Duration,
         Self::Parameter,
         Self::Bits,
+        Self::Counter,
+        Self::Duration,
+        Self::Charge,
+        Self::Record,
     ];
 
     /// As it stands in the tables: `active_energy`.
@@ -94,10 +98,12 @@ impl Quantity {
             Self::Instant => "instant",
             Self::Nameplate => "nameplate",
             Self::Prepayment => "prepayment",
-            Self::Counter => "counter",
-            Self::Duration => "duration",
             Self::Parameter => "parameter",
             Self::Bits => "bits",
+            Self::Counter => "counter",
+            Self::Duration => "duration",
+            Self::Charge => "charge",
+            Self::Record => "record",
         }
     }
 
@@ -113,7 +119,7 @@ impl Quantity {
             | Self::ReactivePower
             | Self::ApparentPower => Transformed::ByBoth,
             Self::Voltage => Transformed::ByVoltage,
-            Self::Current => Transformed::ByCurrent,
+            Self::Current | Self::Charge => Transformed::ByCurrent,
             Self::PowerFactor
             | Self::Angle
             | Self::Thd
@@ -124,10 +130,11 @@ impl Quantity {
             | Self::Instant
             | Self::Nameplate
             | Self::Prepayment
+            | Self::Parameter
+            | Self::Bits
             | Self::Counter
             | Self::Duration
-            | Self::Parameter
-            | Self::Bits => Transformed::Not,
+            | Self::Record => Transformed::Not,
         }
     }
 }
@@ -153,12 +160,13 @@ pub enum Unit {
     CnyPerKWh,
     Second,
     Millisecond,
+    Ah,
     ImpPerKWh,
     ImpPerKvarh,
 }
 
 impl Unit {
-    pub(crate) const ALL: [Self; 19] = [
+    pub(crate) const ALL: [Self; 20] = [
         Self::KWh,
         Self::Kvarh,
         Self::KVAh,
@@ -176,6 +184,7 @@ impl Unit {
         Self::CnyPerKWh,
         Self::Second,
         Self::Millisecond,
+        Self::Ah,
         Self::ImpPerKWh,
         Self::ImpPerKvarh,
     ];
@@ -200,6 +209,7 @@ impl Unit {
             Self::CnyPerKWh => "CNY/kWh",
             Self::Second => "s",
             Self::Millisecond => "ms",
+            Self::Ah => "Ah",
             Self::ImpPerKWh => "imp/kWh",
             Self::ImpPerKvarh => "imp/kvarh",
         }

@@ -314,13 +314,28 @@ fn some(register: &Register, seed: &mut u64) -> Vec<u8> {
         let n = next(end) as u8;
         ((n / 10) << 4) | (n % 10)
     };
-    if register.format() == Format::Date {
+    match register.format() {
         // Weekday, day, month, year: the weekday is the one that belongs to the day, a Saturday.
-        vec![0x06, 0x21, 0x11, 0x26]
-    } else if register.format() == Format::Time {
-        vec![two(60), two(60), two(24)]
-    } else {
-        (0..register.octets()).map(|_| two(100)).collect()
+        Format::Date => vec![0x06, 0x21, 0x11, 0x26],
+        Format::Time => vec![two(60), two(60), two(24)],
+        Format::YearlyMinute => vec![two(60), two(24), 0x28, 0x02],
+        Format::MonthlyHour => vec![two(24), 0x28],
+        Format::Zone => vec![two(100), 0x28, 0x02],
+        Format::Period => vec![two(100), two(60), two(24)],
+        Format::Number { .. } | Format::Digits | Format::Bits => {
+            (0..register.octets()).map(|_| two(100)).collect()
+        }
+        Format::Demand { .. }
+        | Format::DateTime
+        | Format::Minute
+        | Format::Second
+        | Format::YearlyDay
+        | Format::DailyMinute
+        | Format::Holiday
+        | Format::Text
+        | Format::Hex
+        | Format::Binary
+        | Format::Composite => panic!("no register of this table has this format: {register:?}"),
     }
 }
 
@@ -368,7 +383,9 @@ fn each_quantity_has_the_units_that_belong_to_it() {
             | Quantity::Harmonic
             | Quantity::Frequency
             | Quantity::Temperature
-            | Quantity::Prepayment => false,
+            | Quantity::Prepayment
+            | Quantity::Charge
+            | Quantity::Record => false,
         };
         assert!(fits, "{register:?}: {unit:?}");
     }
@@ -433,4 +450,55 @@ fn frames_of_the_world_give_the_values_of_their_sources() {
 #[test]
 fn a_full_counter_is_not_a_negative_one() {
     assert_eq!(register(0x9110).decode(&[0x99; 4]), Ok(Value::Number(Decimal::new(99_999_999, 2))));
+}
+
+#[test]
+fn a_row_is_found_by_words_and_shown_as_the_table_has_it() {
+    let shown = |text| -> Vec<String> {
+        let all = table().search(text);
+        all.map(|row| format!("{} {} {}", row.di(), row.axes(), row.name())).collect()
+    };
+    let energy = "9s1t s=0/4/8 t=0-E active_energy_import[_tN][_sN]";
+    for text in ["9010", "901F", "941", "active_energy_import_t3_s2", "1-0:1.8.3*101", "active import kwh"] {
+        assert_eq!(shown(text), [energy], "{text}");
+    }
+    assert_eq!(shown("C33"), ["C33n n=1-E day_table_1_period_N"]);
+    assert_eq!(shown("00010000"), [""; 0]);
+    let row = table().search("C33").next().unwrap();
+    assert_eq!(row.registers().map(|register| register.di()).last(), Some(Di::new_1997(0xC33E)));
+}
+
+#[test]
+fn a_whole_reply_says_which_items_the_meter_has() {
+    let decode = |di, octets| {
+        let all = table().decode(Di::new_1997(di), octets);
+        let lines = all.iter().map(|one| match one.value.unwrap() {
+            Ok(value) => format!("{} {value}", one.name.as_deref().unwrap()),
+            Err(why) => format!("{} {why}", one.name.as_deref().unwrap()),
+        });
+        lines.collect::<Vec<_>>()
+    };
+    assert_eq!(
+        decode(0x901F, &[0x34, 0x12, 0, 0, 0x78, 0x56, 0, 0, 0xAA]),
+        ["active_energy_import 12.34", "active_energy_import_t1 56.78"]
+    );
+    assert_eq!(
+        decode(0xB61F, &[0x20, 0x02, 0xBB, 0xBB, 0xFF, 0xFF]),
+        [
+            "voltage_l1 220",
+            "voltage_l2 FF fill: the meter has no value",
+            "voltage_l3 FF fill: the meter has no value"
+        ]
+    );
+    assert_eq!(
+        decode(0xB01F, &[0x30, 0x18, 0x20, 0x11, 0, 0, 0, 0, 0xAA]),
+        ["max_demand_active_import_time --11-20T18:30", "max_demand_active_import_time_t1 not set"]
+    );
+    assert_eq!(decode(0xC331, &[0x02, 0x00, 0x08]), ["day_table_1_period_1 08:00 2"]);
+}
+
+#[test]
+fn a_slip_in_a_name_of_this_edition_only_is_put_right() {
+    let unknown = table().find("reactive_energy_forwrad_t2", 4).unwrap_err();
+    assert_eq!(unknown.nearest.as_deref(), Some("reactive_energy_forward_t2"));
 }

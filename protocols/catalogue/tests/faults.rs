@@ -1,6 +1,6 @@
 //! Promises of the loader: all faults at once, each with its place and what to write.
 
-use catalogue::{Catalogue, Wrong};
+use catalogue::{Catalogue, Tables, Text, Wrong};
 
 const HEAD: &str =
     "di,axes,name,name_zh,quantity,unit,obis,format,octets,decimals,sign,blocks,access,clause,edition";
@@ -56,6 +56,9 @@ fn a_fault_is_reported_in_its_column() {
         ("number", "bcd", "format"),
         ("number,2,", "number,8,", "octets"),
         ("number,2,", "number,,", "octets"),
+        ("number,2,", "number,2/x,", "octets"),
+        ("pp=01-03", "pp=01-03 +tt=00-3F +ss=00-01", "axes"),
+        (",pp,r", ",pp+04000508,r", "blocks"),
         (",1,unsigned", ",5,unsigned", "decimals"),
         ("unsigned", "", "sign"),
         ("number,2,1,unsigned", "time,3,1,", "decimals"),
@@ -113,4 +116,49 @@ fn a_column_that_is_missing_or_unknown_is_named() {
 fn columns_may_stand_in_any_order() {
     let turn = |line: &str| line.split(',').rev().collect::<Vec<_>>().join(",");
     assert!(Catalogue::read("t.csv", &format!("{}\n{}\n", turn(HEAD), turn(GOOD))).is_ok());
+}
+
+const LAYOUT_HEAD: &str = "layout,field,name_zh,quantity,unit,format,octets,decimals,sign,times";
+const FIELDS: &str =
+    "e,start,发生时刻,instant,,second,6,,,\ne,voltage,电压,voltage,V,number,2,1,unsigned,10\n";
+const BITS_HEAD: &str = "word,bits,value,name,name_zh,edition";
+const EVENT: &str = "03000001,,event,事件,record,,,record,26,,,,r,A.4,std,e";
+const WORD: &str = "04000501,,word,字,bits,,,bits,2,,,,r,A.5,std,";
+
+/// File, line and column of the faults of three tables.
+fn places(rows: &str, fields: &str, bits: &str) -> Vec<String> {
+    let registers = format!("{HEAD},layout\n{rows}\n");
+    let (fields, bits) = (format!("{LAYOUT_HEAD}\n{fields}"), format!("{BITS_HEAD}\n{bits}"));
+    let tables = Tables {
+        registers: Text { file: "r", text: &registers },
+        layouts: Some(Text { file: "l", text: &fields }),
+        bits: Some(Text { file: "b", text: &bits }),
+    };
+    let faults = Catalogue::read_tables(tables).err();
+    let faults = faults.iter().flat_map(|faults| faults.faults());
+    faults.map(|fault| format!("{} {} {}", fault.file, fault.line, fault.column)).collect()
+}
+
+#[test]
+fn faults_of_layouts_and_bits_are_told_with_their_table() {
+    let rows = format!("{EVENT}\n{WORD}");
+    assert!(places(&rows, FIELDS, "word,0,1,low,低,std\n").is_empty());
+    assert!(places(&rows, FIELDS, "word,1-2,2,low,低,sgcc\n").is_empty());
+    for (rows, fields, bits, wanted) in [
+        (&*rows.replace(",std,e", ",std,f"), FIELDS, "", "r 2 layout"),
+        (&rows.replace(",std,e", ",std,"), FIELDS, "", "r 2 layout"),
+        (&rows.replace(",record,26", ",record,25"), FIELDS, "", "r 2 octets"),
+        (&rows.replace("A.5,std,", "A.5,std,e"), FIELDS, "", "r 3 layout"),
+        (&rows, &FIELDS.replace(",second,", ",seconds,"), "", "l 2 format"),
+        (&rows, &FIELDS.replace("发生时刻", ""), "", "l 2 name_zh"),
+        (&rows, &FIELDS.replace(",10\n", ",1\n"), "", "l 3 times"),
+        (&rows, &FIELDS.replace("6,,,\n", "6,,,tariffs\n"), "", "l 3 times"),
+        (&rows, FIELDS, "wort,0,1,low,低,std\n", "b 2 word"),
+        (&rows, FIELDS, "word,96,1,low,低,std\n", "b 2 bits"),
+        (&rows, FIELDS, "word,0,x,low,低,std\n", "b 2 value"),
+        (&rows, FIELDS, "word,0,1,low\n", "b 2 name"),
+    ] {
+        let found = places(rows, fields, bits);
+        assert!(found.contains(&wanted.to_owned()), "{wanted}: {found:?}");
+    }
 }

@@ -3,7 +3,18 @@
 //! Octets are those of the data field after -33H, low byte first. Nothing here allocates. A nibble
 //! above 9 is never a number: all FF is [`NoValue::Missing`], anything else [`NoValue::Implausible`].
 
+mod inline;
+mod instant;
+pub mod load;
+mod number;
+#[cfg(test)]
+mod tests;
+
+pub use inline::{Digits, Text, Word};
+pub use instant::{Date, Recurring, Slot, Start, Time};
+
 use core::fmt;
+use instant::{date, is_unset, minute_wire, monthly, time, weekday, yearly};
 use rust_decimal::Decimal;
 
 /// How the octets of a register are to be read. Its length is a matter of the register's row.
@@ -29,93 +40,37 @@ pub enum Format {
     Time,
     /// ss mm hh WW DD MM YY (0400010C: YYMMDDWWhhmmss as printed).
     DateTime,
+    /// mm hh DD MM YY (YYMMDDhhmm).
+    Minute,
+    /// ss mm hh DD MM YY (YYMMDDhhmmss).
+    Second,
+    /// mm hh DD MM (MMDDhhmm).
+    YearlyMinute,
+    /// DD MM (MMDD).
+    YearlyDay,
+    /// hh DD (DDhh).
+    MonthlyHour,
+    /// mm hh (hhmm).
+    DailyMinute,
+    /// NN mm hh (hhmmNN): from when on which tariff.
+    Period,
+    /// NN DD MM (MMDDNN): from when on which day table.
+    Zone,
+    /// NN DD MM YY (YYMMDDNN): which day has which day table.
+    Holiday,
     /// Decimal digits that are no quantity: addresses, numbers on plates. Twelve at most.
     Digits,
-    /// A bit word, low byte first, at most 12 octets. FF fill is all bits set, not a missing value.
+    /// Printable ASCII, reversed and padded. 32 octets at most.
+    Text,
+    /// A bit word, low byte first, at most 12 octets. FF fill is all bits set, not a missing value: a mode word that
+    /// selects all has it.
     Bits,
-}
-
-/// A day of the meter's calendar; the year is of the century that begins in 2000.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
-pub struct Date {
-    /// 0 to 99.
-    pub year: u8,
-    /// 1 to 12.
-    pub month: u8,
-    /// 1 to 31.
-    pub day: u8,
-}
-
-/// A time of day on the meter's clock.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
-pub struct Time {
-    /// 0 to 23.
-    pub hour: u8,
-    /// 0 to 59.
-    pub minute: u8,
-    /// 0 to 59; `None` where the format has no seconds.
-    pub second: Option<u8>,
-}
-
-/// Up to twelve decimal digits, kept as digits: leading zeros count.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub struct Digits {
-    octets: [u8; 6],
-    len: u8,
-}
-
-impl Digits {
-    /// Takes BCD octets, low byte first. None if there are more than six or one is not BCD.
-    pub fn from_wire(octets: &[u8]) -> Option<Self> {
-        if octets.len() > 6 || !octets.iter().all(|&o| is_bcd(o)) {
-            return None;
-        }
-        let mut own = [0; 6];
-        own[..octets.len()].copy_from_slice(octets);
-        Some(Self { octets: own, len: octets.len() as u8 })
-    }
-
-    /// The octets, low byte first.
-    pub fn to_wire(&self) -> &[u8] {
-        &self.octets[..usize::from(self.len)]
-    }
-}
-
-/// Up to twelve octets whose bits are meant.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub struct Word {
-    octets: [u8; 12],
-    len: u8,
-}
-
-impl Word {
-    /// Takes octets, low byte first. None if there are none or more than twelve.
-    pub fn from_wire(octets: &[u8]) -> Option<Self> {
-        if octets.is_empty() || octets.len() > 12 {
-            return None;
-        }
-        let mut own = [0; 12];
-        own[..octets.len()].copy_from_slice(octets);
-        Some(Self { octets: own, len: octets.len() as u8 })
-    }
-
-    /// The octets, low byte first.
-    pub fn to_wire(&self) -> &[u8] {
-        &self.octets[..usize::from(self.len)]
-    }
-}
-
-/// Two hexadecimal digits an octet, the high byte first, as words are printed.
-impl fmt::Display for Word {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.to_wire().iter().rev().try_for_each(|o| write!(f, "{o:02X}"))
-    }
-}
-
-impl fmt::Display for Digits {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.to_wire().iter().rev().try_for_each(|o| write!(f, "{o:02X}"))
-    }
+    /// Hexadecimal digits that are no quantity: identifiers, codes of operators. Twelve octets at most.
+    Hex,
+    /// A binary number, low byte first, at most 7 octets.
+    Binary,
+    /// Several values, or none whose layout is known: no value of its own. Whoever knows the layout reads the fields.
+    Composite,
 }
 
 /// What a register holds, with the digits that the meter sent.
@@ -136,25 +91,18 @@ pub enum Value {
     Time(Time),
     /// Both.
     DateTime(Date, Time),
+    /// What comes again every year or month.
+    Recurring(Recurring),
+    /// From when on which number is in force.
+    Slot(Slot),
     /// Digits that are no quantity.
     Digits(Digits),
+    /// Characters.
+    Text(Text),
     /// Bits.
     Bits(Word),
-}
-
-/// `20YY-MM-DD`.
-impl fmt::Display for Date {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "20{:02}-{:02}-{:02}", self.year, self.month, self.day)
-    }
-}
-
-/// `hh:mm:ss`, or `hh:mm` where the format has no seconds.
-impl fmt::Display for Time {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:02}:{:02}", self.hour, self.minute)?;
-        self.second.map_or(Ok(()), |s| write!(f, ":{s:02}"))
-    }
+    /// An identifier or a code.
+    Hex(Word),
 }
 
 /// The value alone: a demand without its instant, `2026-11-20T18:30:00` for both.
@@ -165,8 +113,11 @@ impl fmt::Display for Value {
             Self::Date(date) => date.fmt(f),
             Self::Time(time) => time.fmt(f),
             Self::DateTime(date, time) => write!(f, "{date}T{time}"),
+            Self::Recurring(recurring) => recurring.fmt(f),
+            Self::Slot(slot) => slot.fmt(f),
             Self::Digits(digits) => digits.fmt(f),
-            Self::Bits(word) => word.fmt(f),
+            Self::Text(text) => text.fmt(f),
+            Self::Bits(word) | Self::Hex(word) => word.fmt(f),
         }
     }
 }
@@ -177,6 +128,9 @@ pub enum NoValue {
     /// Every octet is FF: the meter has no value.
     #[error("FF fill: the meter has no value")]
     Missing,
+    /// All nines, all zeros or only padding, where that is no day, time or text: nothing is set, it never happened.
+    #[error("not set")]
+    Unset,
     /// Octets that no meter in order sends; the text says what is wrong.
     #[error("{0}")]
     Implausible(&'static str),
@@ -189,59 +143,105 @@ pub struct DoesNotFit;
 
 const NOT_BCD: NoValue = NoValue::Implausible("a nibble above 9");
 const BAD_LENGTH: NoValue = NoValue::Implausible("a length that does not fit the format");
-const NO_DATE: NoValue = NoValue::Implausible("no date of the calendar");
-const NO_TIME: NoValue = NoValue::Implausible("no time of the day");
-
-/// The longest BCD number: 7 octets, 14 digits, fit an i64 with room.
-const MAX_NUMBER: usize = 7;
+const COMPOSITE: NoValue = NoValue::Implausible("several values or an unknown layout: no value of its own");
 
 impl Format {
     /// Reads the octets of one register, low byte first, after -33H.
     ///
     /// # Errors
-    /// [`NoValue::Missing`] for FF fill, [`NoValue::Implausible`] for octets that are no value.
+    /// [`NoValue::Missing`] for FF fill, [`NoValue::Unset`] for a date, time or text that is not set,
+    /// [`NoValue::Implausible`] for octets that are no value.
     pub fn decode(self, octets: &[u8]) -> Result<Value, NoValue> {
         if octets.is_empty() {
             return Err(BAD_LENGTH);
         }
-        if !matches!(self, Self::Bits) && octets.iter().all(|&o| o == 0xFF) {
+        let ff_is_a_value = matches!(self, Self::Bits | Self::Binary | Self::Composite);
+        if !ff_is_a_value && octets.iter().all(|&o| o == 0xFF) {
             return Err(NoValue::Missing);
         }
         match self {
-            Self::Number { decimals, signed } => number(octets, decimals, signed).map(Value::Number),
-            Self::Demand { decimals, signed } => {
-                let (value, instant) =
-                    octets.split_at_checked(octets.len().saturating_sub(5)).ok_or(BAD_LENGTH)?;
-                if value.is_empty() || instant.len() != 5 {
-                    return Err(BAD_LENGTH);
-                }
-                if value.iter().all(|&o| o == 0xFF) {
-                    return Err(NoValue::Missing);
-                }
-                let value = number(value, decimals, signed)?;
-                let at = if instant.iter().all(|&o| o == 0) || instant.iter().all(|&o| o == 0xFF) {
-                    None
-                } else {
-                    Some((date(instant[4], instant[3], instant[2])?, time(instant[1], instant[0], None)?))
-                };
-                Ok(Value::Demand { value, at })
-            }
-            Self::Date => match *octets {
-                [_, day, month, year] => date(year, month, day).map(Value::Date),
-                _ => Err(BAD_LENGTH),
-            },
-            Self::Time => match *octets {
-                [second, minute, hour] => time(hour, minute, Some(second)).map(Value::Time),
-                _ => Err(BAD_LENGTH),
-            },
-            Self::DateTime => match *octets {
-                [second, minute, hour, _, day, month, year] => {
-                    Ok(Value::DateTime(date(year, month, day)?, time(hour, minute, Some(second))?))
-                }
-                _ => Err(BAD_LENGTH),
-            },
-            Self::Digits => Digits::from_wire(octets).map(Value::Digits).ok_or(NOT_BCD),
             Self::Bits => Word::from_wire(octets).map(Value::Bits).ok_or(BAD_LENGTH),
+            Self::Binary => number::decode_binary(octets).map(Value::Number),
+            Self::Composite => Err(COMPOSITE),
+            Self::Number { decimals, signed } => number::decode(octets, decimals, signed).map(Value::Number),
+            Self::Demand { decimals, signed } => demand(octets, decimals, signed),
+            Self::Digits => inline::digits(octets).map(Value::Digits),
+            Self::Text => Text::from_wire(octets).map(Value::Text),
+            Self::Hex => Word::from_wire(octets).map(Value::Hex).ok_or(BAD_LENGTH),
+            Self::Date
+            | Self::Time
+            | Self::DateTime
+            | Self::Minute
+            | Self::Second
+            | Self::YearlyMinute
+            | Self::YearlyDay
+            | Self::MonthlyHour
+            | Self::DailyMinute
+            | Self::Period
+            | Self::Zone
+            | Self::Holiday => self.instant(octets),
+        }
+    }
+
+    /// How many octets the format has, where it has only one length.
+    pub const fn fixed_octets(self) -> Option<usize> {
+        match self {
+            Self::YearlyDay | Self::MonthlyHour | Self::DailyMinute => Some(2),
+            Self::Time | Self::Period | Self::Zone => Some(3),
+            Self::Date | Self::YearlyMinute | Self::Holiday => Some(4),
+            Self::Minute => Some(5),
+            Self::Second => Some(6),
+            Self::DateTime => Some(7),
+            Self::Number { .. }
+            | Self::Demand { .. }
+            | Self::Digits
+            | Self::Text
+            | Self::Bits
+            | Self::Hex
+            | Self::Binary
+            | Self::Composite => None,
+        }
+    }
+
+    fn instant(self, octets: &[u8]) -> Result<Value, NoValue> {
+        if self.fixed_octets() != Some(octets.len()) {
+            return Err(BAD_LENGTH);
+        }
+        let zeros_are_midnight = matches!(self, Self::Time | Self::DailyMinute);
+        if is_unset(octets, !zeros_are_midnight) {
+            return Err(NoValue::Unset);
+        }
+        let slot = |start, number| Ok(Value::Slot(Slot { start, number: instant::digits2(number)? }));
+        match (self, octets) {
+            (Self::Date, &[_, day, month, year]) => date(year, month, day).map(Value::Date),
+            (Self::Time, &[second, minute, hour]) => time(hour, minute, Some(second)).map(Value::Time),
+            (Self::DateTime, &[second, minute, hour, _, day, month, year])
+            | (Self::Second, &[second, minute, hour, day, month, year]) => {
+                Ok(Value::DateTime(date(year, month, day)?, time(hour, minute, Some(second))?))
+            }
+            (Self::Minute, &[minute, hour, day, month, year]) => {
+                Ok(Value::DateTime(date(year, month, day)?, time(hour, minute, None)?))
+            }
+            (Self::YearlyMinute, &[minute, hour, day, month]) => {
+                let (month, day) = yearly(month, day)?;
+                let time = Some(time(hour, minute, None)?);
+                Ok(Value::Recurring(Recurring { month: Some(month), day, time }))
+            }
+            (Self::YearlyDay, &[day, month]) => {
+                let (month, day) = yearly(month, day)?;
+                Ok(Value::Recurring(Recurring { month: Some(month), day, time: None }))
+            }
+            (Self::MonthlyHour, &[hour, day]) => monthly(day, hour).map(Value::Recurring),
+            (Self::DailyMinute, &[minute, hour]) => time(hour, minute, None).map(Value::Time),
+            (Self::Period, &[number, minute, hour]) => slot(Start::Time(time(hour, minute, None)?), number),
+            (Self::Zone, &[number, day, month]) => {
+                let (month, day) = yearly(month, day)?;
+                slot(Start::Day { month, day }, number)
+            }
+            (Self::Holiday, &[number, day, month, year]) => {
+                slot(Start::Date(date(year, month, day)?), number)
+            }
+            (_, _) => Err(BAD_LENGTH),
         }
     }
 
@@ -252,14 +252,13 @@ impl Format {
     pub fn encode(self, value: Value, octets: &mut [u8]) -> Result<(), DoesNotFit> {
         match (self, value) {
             (Self::Number { decimals, signed }, Value::Number(value)) => {
-                put_number(value, decimals, signed, octets)
+                number::encode(value, decimals, signed, octets)
             }
             (Self::Demand { decimals, signed }, Value::Demand { value, at }) => {
                 let split = octets.len().checked_sub(5).ok_or(DoesNotFit)?;
                 let (number, instant) = octets.split_at_mut(split);
-                put_number(value, decimals, signed, number)?;
-                let wire = at.map_or([0; 5], |(d, t)| [t.minute, t.hour, d.day, d.month, d.year].map(bcd));
-                instant.copy_from_slice(&wire);
+                number::encode(value, decimals, signed, number)?;
+                instant.copy_from_slice(&at.map_or([0; 5], |(d, t)| minute_wire(d, t)));
                 Ok(())
             }
             (Self::Date, Value::Date(d)) => put(octets, &[weekday(d), d.day, d.month, d.year].map(bcd)),
@@ -268,20 +267,54 @@ impl Format {
                 octets,
                 &[t.second.unwrap_or(0), t.minute, t.hour, weekday(d), d.day, d.month, d.year].map(bcd),
             ),
+            (Self::Minute, Value::DateTime(d, t)) => put(octets, &minute_wire(d, t)),
+            (Self::Second, Value::DateTime(d, t)) => {
+                put(octets, &[t.second.unwrap_or(0), t.minute, t.hour, d.day, d.month, d.year].map(bcd))
+            }
+            (Self::YearlyMinute, Value::Recurring(Recurring { month: Some(month), day, time: Some(t) })) => {
+                put(octets, &[t.minute, t.hour, day, month].map(bcd))
+            }
+            (Self::YearlyDay, Value::Recurring(Recurring { month: Some(month), day, time: None })) => {
+                put(octets, &[day, month].map(bcd))
+            }
+            (Self::MonthlyHour, Value::Recurring(Recurring { month: None, day, time: Some(t) })) => {
+                put(octets, &[t.hour, day].map(bcd))
+            }
+            (Self::DailyMinute, Value::Time(t)) => put(octets, &[t.minute, t.hour].map(bcd)),
+            (Self::Period, Value::Slot(Slot { start: Start::Time(t), number })) if number < 100 => {
+                put(octets, &[number, t.minute, t.hour].map(bcd))
+            }
+            (Self::Zone, Value::Slot(Slot { start: Start::Day { month, day }, number })) if number < 100 => {
+                put(octets, &[number, day, month].map(bcd))
+            }
+            (Self::Holiday, Value::Slot(Slot { start: Start::Date(d), number })) if number < 100 => {
+                put(octets, &[number, d.day, d.month, d.year].map(bcd))
+            }
             (Self::Digits, Value::Digits(digits)) => put(octets, digits.to_wire()),
-            (Self::Bits, Value::Bits(word)) => put(octets, word.to_wire()),
-            (
-                Self::Number { .. }
-                | Self::Demand { .. }
-                | Self::Date
-                | Self::Time
-                | Self::DateTime
-                | Self::Digits
-                | Self::Bits,
-                _,
-            ) => Err(DoesNotFit),
+            (Self::Text, Value::Text(text)) => text.put(octets).ok_or(DoesNotFit),
+            (Self::Bits, Value::Bits(word)) | (Self::Hex, Value::Hex(word)) => put(octets, word.to_wire()),
+            (Self::Binary, Value::Number(number)) => number::encode_binary(number, octets),
+            (_, _) => Err(DoesNotFit),
         }
     }
+}
+
+fn demand(octets: &[u8], decimals: u8, signed: bool) -> Result<Value, NoValue> {
+    let (value, instant) = octets.split_at_checked(octets.len().saturating_sub(5)).ok_or(BAD_LENGTH)?;
+    let &[minute, hour, day, month, year] = instant else { return Err(BAD_LENGTH) };
+    if value.is_empty() {
+        return Err(BAD_LENGTH);
+    }
+    if value.iter().all(|&o| o == 0xFF) {
+        return Err(NoValue::Missing);
+    }
+    let value = number::decode(value, decimals, signed)?;
+    let at = if is_unset(instant, true) || instant.iter().all(|&o| o == 0xFF) {
+        None
+    } else {
+        Some((date(year, month, day)?, time(hour, minute, None)?))
+    };
+    Ok(Value::Demand { value, at })
 }
 
 fn put(octets: &mut [u8], wire: &[u8]) -> Result<(), DoesNotFit> {
@@ -292,175 +325,11 @@ fn put(octets: &mut [u8], wire: &[u8]) -> Result<(), DoesNotFit> {
     Ok(())
 }
 
-fn number(octets: &[u8], decimals: u8, signed: bool) -> Result<Decimal, NoValue> {
-    if octets.len() > MAX_NUMBER {
-        return Err(BAD_LENGTH);
-    }
-    let mut magnitude = 0i64;
-    let mut negative = false;
-    for (place, &octet) in octets.iter().rev().enumerate() {
-        let mut octet = octet;
-        if place == 0 && signed {
-            negative = octet & 0x80 != 0;
-            octet &= 0x7F;
-        }
-        if !is_bcd(octet) {
-            return Err(NOT_BCD);
-        }
-        magnitude = magnitude * 100 + i64::from(octet >> 4) * 10 + i64::from(octet & 0x0F);
-    }
-    // Zero has no sign: -0 would be another text for the same value.
-    Ok(Decimal::new(if negative { -magnitude } else { magnitude }, u32::from(decimals)))
-}
-
-fn put_number(value: Decimal, decimals: u8, signed: bool, octets: &mut [u8]) -> Result<(), DoesNotFit> {
-    let mut scaled = value;
-    scaled.rescale(u32::from(decimals));
-    if scaled != value || octets.is_empty() || octets.len() > MAX_NUMBER {
-        return Err(DoesNotFit);
-    }
-    let mut rest = scaled.mantissa().unsigned_abs();
-    for octet in octets.iter_mut() {
-        *octet = bcd((rest % 100) as u8);
-        rest /= 100;
-    }
-    let last = octets.last_mut().ok_or(DoesNotFit)?;
-    if rest != 0
-        || (signed && *last & 0x80 != 0)
-        || (scaled.is_sign_negative() && !scaled.is_zero() && !signed)
-    {
-        return Err(DoesNotFit);
-    }
-    if signed && scaled.is_sign_negative() && !scaled.is_zero() {
-        *last |= 0x80;
-    }
-    Ok(())
-}
-
-fn date(year: u8, month: u8, day: u8) -> Result<Date, NoValue> {
-    let date = Date { year: digits2(year)?, month: digits2(month)?, day: digits2(day)? };
-    if (1..=12).contains(&date.month) && (1..=days_in(date.month, date.year)).contains(&date.day) {
-        Ok(date)
-    } else {
-        Err(NO_DATE)
-    }
-}
-
-fn time(hour: u8, minute: u8, second: Option<u8>) -> Result<Time, NoValue> {
-    let time =
-        Time { hour: digits2(hour)?, minute: digits2(minute)?, second: second.map(digits2).transpose()? };
-    if time.hour < 24 && time.minute < 60 && time.second.unwrap_or(0) < 60 { Ok(time) } else { Err(NO_TIME) }
-}
-
-fn days_in(month: u8, year: u8) -> u8 {
-    match month {
-        4 | 6 | 9 | 11 => 30,
-        // 2000 to 2099: every fourth year is a leap year.
-        2 if year.is_multiple_of(4) => 29,
-        2 => 28,
-        _ => 31,
-    }
-}
-
-/// 0 = Sunday, as WW counts (Annex A.4, 04000101).
-fn weekday(date: Date) -> u8 {
-    // Sakamoto's method, for years from 2000.
-    const SHIFT: [u32; 12] = [0, 3, 2, 5, 0, 3, 5, 1, 4, 6, 2, 4];
-    let year = 2000 + u32::from(date.year) - u32::from(date.month < 3);
-    let shift = SHIFT[usize::from(date.month.clamp(1, 12)) - 1];
-    ((year + year / 4 - year / 100 + year / 400 + shift + u32::from(date.day)) % 7) as u8
-}
-
 const fn is_bcd(octet: u8) -> bool {
     octet >> 4 <= 9 && octet & 0x0F <= 9
-}
-
-fn digits2(octet: u8) -> Result<u8, NoValue> {
-    if is_bcd(octet) { Ok((octet >> 4) * 10 + (octet & 0x0F)) } else { Err(NOT_BCD) }
 }
 
 /// Two digits as one octet; callers hold the number below 100.
 const fn bcd(number: u8) -> u8 {
     (number / 10) << 4 | (number % 10)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use alloc::string::ToString;
-
-    const ENERGY: Format = Format::Number { decimals: 2, signed: false };
-    const POWER: Format = Format::Number { decimals: 4, signed: true };
-    const DEMAND: Format = Format::Demand { decimals: 4, signed: false };
-
-    fn text(format: Format, octets: &[u8]) -> alloc::string::String {
-        format.decode(octets).map_or_else(|e| e.to_string(), |v| v.to_string())
-    }
-
-    #[test]
-    fn unsigned_energy_of_999999_99_stays_999999_99() {
-        assert_eq!(text(ENERGY, &[0x99, 0x99, 0x99, 0x99]), "999999.99");
-    }
-
-    #[test]
-    fn top_bit_of_a_signed_register_is_a_minus_and_digits_stay() {
-        assert_eq!(text(POWER, &[0x56, 0x34, 0x92]), "-12.3456");
-        assert_eq!(text(POWER, &[0x00, 0x00, 0x01]), "1.0000");
-        assert_eq!(text(POWER, &[0x00, 0x00, 0x80]), "0.0000");
-        assert_eq!(text(Format::Number { decimals: 1, signed: false }, &[0x00, 0x22]), "220.0");
-    }
-
-    #[test]
-    fn ff_fill_is_missing_and_any_other_nibble_above_9_is_implausible() {
-        assert_eq!(ENERGY.decode(&[0xFF; 4]), Err(NoValue::Missing));
-        assert_eq!(ENERGY.decode(&[0xFF, 0xFF, 0xFF, 0x00]), Err(NOT_BCD));
-        assert_eq!(POWER.decode(&[0x00, 0x00, 0xA0]), Ok(Value::Number(Decimal::new(-200_000, 4))));
-        assert_eq!(POWER.decode(&[0x0A, 0x00, 0x00]), Err(NOT_BCD));
-        assert_eq!(DEMAND.decode(&[0xFF, 0xFF, 0xFF, 0, 0, 0, 0, 0]), Err(NoValue::Missing));
-    }
-
-    #[test]
-    fn demand_has_its_instant_and_zeros_are_none() {
-        let octets = [0x56, 0x34, 0x12, 0x30, 0x18, 0x20, 0x11, 0x26];
-        let Ok(Value::Demand { value, at: Some((date, time)) }) = DEMAND.decode(&octets) else { panic!() };
-        assert_eq!(value.to_string(), "12.3456");
-        assert_eq!(alloc::format!("{date}T{time}"), "2026-11-20T18:30");
-        assert!(matches!(DEMAND.decode(&[0, 0, 0, 0, 0, 0, 0, 0]), Ok(Value::Demand { at: None, .. })));
-        assert_eq!(DEMAND.decode(&[0, 0, 0, 0x60, 0x18, 0x20, 0x11, 0x26]), Err(NO_TIME));
-    }
-
-    #[test]
-    fn dates_and_times_are_of_the_calendar_or_implausible() {
-        assert_eq!(text(Format::Date, &[0x06, 0x21, 0x11, 0x26]), "2026-11-21");
-        assert_eq!(Format::Date.decode(&[0x00, 0x29, 0x02, 0x26]), Err(NO_DATE));
-        assert_eq!(text(Format::Date, &[0x04, 0x29, 0x02, 0x24]), "2024-02-29");
-        assert_eq!(text(Format::Time, &[0x15, 0x30, 0x22]), "22:30:15");
-        assert_eq!(Format::Time.decode(&[0x15, 0x30, 0x24]), Err(NO_TIME));
-        assert_eq!(
-            text(Format::DateTime, &[0x15, 0x30, 0x22, 0x06, 0x21, 0x11, 0x26]),
-            "2026-11-21T22:30:15"
-        );
-    }
-
-    #[test]
-    fn a_length_that_fits_nothing_is_implausible() {
-        assert_eq!(ENERGY.decode(&[]), Err(BAD_LENGTH));
-        assert_eq!(ENERGY.decode(&[0; 8]), Err(BAD_LENGTH));
-        assert_eq!(Format::Date.decode(&[0x21, 0x11, 0x26]), Err(BAD_LENGTH));
-        assert_eq!(DEMAND.decode(&[0; 5]), Err(BAD_LENGTH));
-    }
-
-    #[test]
-    fn what_is_encoded_decodes_to_itself() {
-        let mut octets = [0; 3];
-        POWER.encode(Value::Number(Decimal::new(-123_456, 4)), &mut octets).unwrap();
-        assert_eq!(octets, [0x56, 0x34, 0x92]);
-        let mut octets = [0; 4];
-        let day = Date { year: 26, month: 11, day: 21 };
-        Format::Date.encode(Value::Date(day), &mut octets).unwrap();
-        assert_eq!(octets, [0x06, 0x21, 0x11, 0x26]);
-        assert_eq!(ENERGY.encode(Value::Number(Decimal::new(-1, 2)), &mut octets), Err(DoesNotFit));
-        assert_eq!(ENERGY.encode(Value::Number(Decimal::new(100_000_000, 2)), &mut octets), Err(DoesNotFit));
-        assert_eq!(ENERGY.encode(Value::Number(Decimal::new(1, 3)), &mut octets), Err(DoesNotFit));
-    }
 }

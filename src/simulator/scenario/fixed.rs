@@ -7,7 +7,7 @@ use super::super::calendar;
 use super::super::meter::Fixed;
 use super::table::{self, Reader, Section, Span};
 use catalogue::{Catalogue, Entry, Register};
-use dlt645::format::{Digits, Format, Value, Word};
+use dlt645::format::{Digits, Format, Text, Value, Word};
 use dlt645::{Di, Edition};
 use jiff::civil;
 use rust_decimal::Decimal;
@@ -174,11 +174,26 @@ fn parse(format: Format, octets: usize, text: &str) -> Option<Value> {
             octets.reverse();
             Value::Digits(Digits::from_wire(&octets)?)
         }
-        Format::Bits => {
-            let mut read = hex(text).filter(|read| read.len() == octets)?;
-            read.reverse();
-            Value::Bits(Word::from_wire(&read)?)
+        Format::Minute | Format::Second => {
+            let at: civil::DateTime = text.parse().ok()?;
+            Value::DateTime(calendar::date(at), calendar::time(at, format == Format::Second))
         }
+        Format::DailyMinute => {
+            let time: civil::Time = text.parse().ok()?;
+            Value::Time(calendar::time(civil::Date::ZERO.to_datetime(time), false))
+        }
+        Format::Text => Value::Text(Text::new(text)?),
+        Format::Bits => Value::Bits(word(text, octets)?),
+        Format::Hex => Value::Hex(word(text, octets)?),
+        Format::Binary => Value::Number(number(text)?),
+        // Given as octets.
+        Format::YearlyMinute
+        | Format::YearlyDay
+        | Format::MonthlyHour
+        | Format::Period
+        | Format::Zone
+        | Format::Holiday
+        | Format::Composite => return None,
     })
 }
 
@@ -195,8 +210,27 @@ fn wanted(format: Format, octets: usize) -> String {
         Format::Time => "a time, e.g. \"22:30:15\"".to_owned(),
         Format::DateTime => "day and time, e.g. \"2026-11-21T22:30:15\"".to_owned(),
         Format::Digits => format!("at most {} decimal digits", octets * 2),
-        Format::Bits => format!("{} hexadecimal digits", octets * 2),
+        Format::Minute => "day and time, e.g. \"2026-11-21T22:30\"".to_owned(),
+        Format::Second => "day and time, e.g. \"2026-11-21T22:30:15\"".to_owned(),
+        Format::DailyMinute => "a time, e.g. \"22:30\"".to_owned(),
+        Format::Text => format!("at most {octets} printable ASCII characters"),
+        Format::Bits | Format::Hex => format!("{} hexadecimal digits", octets * 2),
+        Format::Binary => "a whole number".to_owned(),
+        Format::YearlyMinute
+        | Format::YearlyDay
+        | Format::MonthlyHour
+        | Format::Period
+        | Format::Zone
+        | Format::Holiday
+        | Format::Composite => format!("no text: give its {octets} octets"),
     }
+}
+
+/// A word as it is printed, the high byte first.
+fn word(text: &str, octets: usize) -> Option<Word> {
+    let mut read = hex(text).filter(|read| read.len() == octets)?;
+    read.reverse();
+    Word::from_wire(&read)
 }
 
 /// Octets from pairs of hexadecimal digits, with or without spaces between the pairs.
