@@ -1,7 +1,9 @@
 //! The command line: one file a subcommand. It prints; it never decides about readings.
 
 mod check;
+mod decode;
 mod read;
+mod registers;
 mod run;
 mod simulate;
 mod trace;
@@ -33,6 +35,10 @@ enum Command {
     Check(check::CheckArgs),
     /// Read registers of meters once, without a configuration 抄读
     Read(read::ReadArgs),
+    /// Explain frames in hexadecimal text 报文解析
+    Decode(decode::DecodeArgs),
+    /// Search the registers by DI, name, OBIS code or words 数据项查询
+    Registers(registers::RegistersArgs),
     /// Play meters on a virtual line 模拟电能表
     Simulate(simulate::SimulateArgs),
     /// Show it all here: virtual meters, a broker, the daemon 演示
@@ -55,7 +61,12 @@ pub fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let level = arguments.log.as_deref().unwrap_or(match arguments.command {
         Command::Run(_) => "info",
-        Command::Check(_) | Command::Read(_) | Command::Simulate(_) | Command::Watch(_) => "warn",
+        Command::Check(_)
+        | Command::Read(_)
+        | Command::Decode(_)
+        | Command::Registers(_)
+        | Command::Simulate(_)
+        | Command::Watch(_) => "warn",
         // The demo's broker calls every closed connection an error.
         #[cfg(feature = "demo")]
         Command::Demo(_) => "warn,rumqttd=off",
@@ -72,6 +83,8 @@ pub fn main() -> ExitCode {
             Command::Run(args) => run::run(args).await,
             Command::Check(args) => check::run(&args),
             Command::Read(args) => read::run(args).await,
+            Command::Decode(args) => decode::run(&args),
+            Command::Registers(args) => registers::run(&args),
             Command::Simulate(args) => simulate::run(args).await,
             #[cfg(feature = "demo")]
             Command::Demo(args) => demo::run(args).await,

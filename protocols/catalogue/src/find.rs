@@ -4,6 +4,7 @@ use crate::axes::Axis;
 use crate::row::Row;
 use crate::{Access, Catalogue, Entry, Register};
 use dlt645::Di;
+use dlt645::format::Format;
 use std::borrow::Cow;
 use std::fmt::Write as _;
 
@@ -24,8 +25,8 @@ impl Catalogue {
     /// - a pattern with `*` for any text: `voltage_l*`, `*_import`. The part `_t*` means tariffs 1 to `tariffs`, not the
     ///   total; `_l*` the phases, not the total. A pattern never reaches tariffs above `tariffs`, and reaches
     ///   settlement days only with a last part `_s1` or `_s*`, frozen values and records with `_day*`, `_hour*`,
-    ///   `_timed*`, `_instant*`, `_month*`, `_record*`, and never what cannot be read. It may select nothing: `_t*` with
-    ///   no tariffs;
+    ///   `_timed*`, `_instant*`, `_month*`, `_record*`. It reaches only what has a value of its own that can be read: a
+    ///   record or a password has to be named. It may select nothing: `_t*` with no tariffs;
     /// - an OBIS code, `1-0:1.8.0`, short `1.8.0`, with the settlement day `1-0:1.8.0*101`;
     /// - a DI, `02030000` or in 1997 `B630`; that of a block gives its registers for `tariffs`.
     ///
@@ -172,6 +173,8 @@ impl Asks {
     fn wants(&self, register: &Register) -> bool {
         (!self.tariff || register.tariff().is_some())
             && (!self.phase || register.phase().is_some())
+            && register.format() != Format::Composite
+            && register.access() != Access::Write
             && self.back == register.back().map(|(axis, _)| axis.word())
     }
 }

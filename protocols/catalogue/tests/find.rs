@@ -132,3 +132,18 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_pattern_reaches_the_past_only_by_name_and_never_what_has_no_value_of_its_own() {
+    assert_eq!(find("active_energy_import_day*", 4).len(), 62);
+    assert_eq!(
+        find("active_energy_*_t*_day2", 1),
+        ["active_energy_import_t1_day2", "active_energy_export_t1_day2"]
+    );
+    assert_eq!(find("status_word_*", 4).len(), 7);
+    let table = Catalogue::dlt645_2007();
+    assert!(table.find("*", 4).is_ok_and(|all| all.iter().all(catalogue::Register::is_present)));
+    assert!(table.find("meter_cover_open_record*", 4).is_err(), "a record is no value");
+    assert!(!find("*", 4).iter().any(|name| name.starts_with("password") || name.ends_with("_totals")));
+    assert_eq!(find("voltage_loss_totals", 4), ["voltage_loss_totals"]);
+}

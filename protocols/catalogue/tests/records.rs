@@ -38,7 +38,8 @@ fn fields(fields: &[Field<'_>]) -> Vec<String> {
 }
 
 fn hex(text: &str) -> Vec<u8> {
-    text.split_whitespace().map(|pair| u8::from_str_radix(pair, 16).unwrap()).collect()
+    let pairs = text.split_whitespace().map(|pair| u8::from_str_radix(pair, 16));
+    pairs.collect::<Result<_, _>>().unwrap_or_else(|_| panic!("{text}"))
 }
 
 /// All six groups, the current of phase C negative.

@@ -1,0 +1,348 @@
+//! What a stream of octets holds, as the objects of `meterd decode --json`; their form is a public contract.
+
+use catalogue::{Bit, Catalogue, Decoded, Field};
+use dlt645::format::{NoValue, Value};
+use dlt645::frame::Frame;
+use dlt645::pdu::Reply;
+use dlt645::scanner::{Damage, Found, Scanner};
+use dlt645::{Address, Di, Edition, ErrorWord};
+use serde::Serialize;
+use serde_json::value::RawValue;
+
+/// One thing that the stream holds.
+#[derive(Debug, Serialize)]
+#[serde(untagged)]
+pub(super) enum Object {
+    /// A sound frame.
+    Frame(Box<FrameObject>),
+    /// Octets that are none.
+    Damaged(DamagedObject),
+}
+
+/// A sound frame.
+#[derive(Debug, Serialize)]
+pub(super) struct FrameObject {
+    pub(super) protocol: &'static str,
+    pub(super) direction: &'static str,
+    pub(super) address: String,
+    pub(super) control: String,
+    pub(super) function: Option<&'static str>,
+    pub(super) more: bool,
+    pub(super) error: Option<ErrorObject>,
+    pub(super) di: Option<String>,
+    pub(super) offset: u64,
+    pub(super) frame: String,
+    pub(super) registers: Vec<RegisterObject>,
+    /// The frame in one line, for a person.
+    #[serde(skip)]
+    pub(super) line: String,
+}
+
+/// An abnormal answer's error word.
+#[derive(Debug, Serialize)]
+pub(super) struct ErrorObject {
+    pub(super) code: String,
+    pub(super) meaning: Vec<&'static str>,
+}
+
+/// Octets that are no frame.
+#[derive(Debug, Serialize)]
+pub(super) struct DamagedObject {
+    pub(super) damaged: String,
+    pub(super) offset: u64,
+    pub(super) octets: String,
+}
+
+/// A register, or a field of one.
+#[derive(Debug, Serialize)]
+pub(super) struct RegisterObject {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) register: Option<String>,
+    #[serde(skip)]
+    pub(super) name_zh: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) obis: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) di: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) value: Option<Box<RawValue>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) unit: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) at: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) bits: Option<Vec<String>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) reason: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) detail: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) raw: Option<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(super) fields: Vec<RegisterObject>,
+}
+
+/// Everything that the octets hold, in their order. FE before frames are not told.
+pub(super) fn objects(octets: &[u8]) -> Vec<Object> {
+    let mut scanner = Scanner::default();
+    scanner.push(octets);
+    scanner.end();
+    let mut found = Vec::new();
+    let mut reading = Following::default();
+    // Octets before this one are told.
+    let mut told = 0usize;
+    let mut damage: Option<String> = None;
+    while let Some(next) = scanner.next() {
+        match next {
+            Found::Frame { frame, .. } => {
+                let len = frame.octets().len();
+                let object = reading.frame(&frame);
+                let begin = scanner.decided() as usize - len;
+                found.extend(damaged(octets, told, begin, damage.take()));
+                found.push(Object::Frame(Box::new(FrameObject { offset: begin as u64, ..object })));
+                told = begin + len;
+            }
+            Found::Damaged(why) => {
+                damage.get_or_insert_with(|| match why {
+                    Damage::Checksum { stated, computed } => {
+                        format!("checksum is {stated:02X}, computed {computed:02X}")
+                    }
+                    Damage::Octet => "the line damaged an octet".to_owned(),
+                });
+            }
+            Found::Noise(_) => {}
+        }
+    }
+    found.extend(damaged(octets, told, octets.len(), damage));
+    found
+}
+
+/// What lies between two frames, if it is more than FE octets.
+fn damaged(octets: &[u8], from: usize, to: usize, why: Option<String>) -> Option<Object> {
+    let between = octets.get(from..to)?;
+    let begin = between.iter().position(|octet| *octet != 0xFE)?;
+    let end = between.iter().rposition(|octet| *octet != 0xFE)? + 1;
+    let own = &between[begin..end];
+    let why = why.unwrap_or_else(|| match Frame::parse(own) {
+        Ok(_) => "no frame".to_owned(),
+        Err(dlt645::frame::NoFrame::Incomplete { missing }) => {
+            format!("the frame is cut short: at least {missing} more octets belong to it")
+        }
+        Err(no_frame @ dlt645::frame::NoFrame::Not(_)) => no_frame.to_string(),
+    });
+    Some(Object::Damaged(DamagedObject { damaged: why, offset: (from + begin) as u64, octets: hex(own) }))
+}
+
+/// A read whose reply goes over several frames.
+#[derive(Default)]
+struct Following {
+    begun: Option<(Address, Di, Vec<u8>)>,
+}
+
+impl Following {
+    fn frame(&mut self, frame: &Frame<'_>) -> FrameObject {
+        let control = frame.control();
+        let edition = frame.edition();
+        let reply = Reply::parse(frame).ok();
+        let (mut di, mut error, mut registers) = (None, None, Vec::new());
+        match &reply {
+            Some(Reply::Data { from, di: of, octets, more }) => {
+                di = Some(*of);
+                let octets: Vec<u8> = octets.clone().collect();
+                if *more {
+                    self.begun = Some((*from, *of, octets));
+                } else {
+                    registers = decode(*of, &octets);
+                }
+            }
+            Some(Reply::More { from, di: of, octets, more, .. }) => {
+                di = Some(*of);
+                match self.begun.take() {
+                    Some((begun_by, begun, mut joined)) if begun_by == *from && begun == *of => {
+                        joined.extend(octets.clone());
+                        if *more {
+                            self.begun = Some((begun_by, begun, joined));
+                        } else {
+                            registers = decode(*of, &joined);
+                        }
+                    }
+                    Some(_) | None => {}
+                }
+            }
+            Some(Reply::Repeated { di: of, octets, more: false, .. }) => {
+                di = Some(*of);
+                registers = decode(*of, &octets.clone().collect::<Vec<u8>>());
+            }
+            Some(Reply::Repeated { di: of, .. } | Reply::Security { di: of, .. }) => di = Some(*of),
+            Some(Reply::Address { address, .. }) => registers.push(address_object(*address)),
+            Some(Reply::Refused { word, .. }) => error = Some(error_object(*word)),
+            Some(Reply::Done { .. } | Reply::Rate { .. } | Reply::Password { .. } | Reply::Output { .. }) => {
+            }
+            None if !control.from_meter() && has_di(control.function()) => di = frame.data().take_di(edition),
+            None => {}
+        }
+        FrameObject {
+            protocol: match edition {
+                Edition::E1997 => "dlt645-1997",
+                Edition::E2007 => "dlt645-2007",
+            },
+            direction: if control.from_meter() { "reply" } else { "request" },
+            address: frame.address().to_string(),
+            control: control.to_string(),
+            function: frame.function_name(),
+            more: control.more(),
+            error,
+            di: di.map(|di| di.to_string()),
+            offset: 0,
+            frame: hex(frame.octets()),
+            registers,
+            line: frame.to_string(),
+        }
+    }
+}
+
+/// Functions whose requests begin with a data identifier.
+fn has_di(function: u8) -> bool {
+    use dlt645::pdu::function::{
+        READ, READ_1997, READ_MORE, READ_MORE_1997, SET_PASSWORD, WRITE, WRITE_1997,
+    };
+    [READ, READ_MORE, WRITE, SET_PASSWORD, READ_1997, READ_MORE_1997, WRITE_1997].contains(&function)
+}
+
+fn decode(di: Di, octets: &[u8]) -> Vec<RegisterObject> {
+    Catalogue::of(di.edition()).decode(di, octets).iter().map(register).collect()
+}
+
+fn address_object(address: Address) -> RegisterObject {
+    let value = serde_json::value::to_raw_value(&address.to_string()).ok();
+    RegisterObject { register: Some("communication_address".to_owned()), value, ..empty() }
+}
+
+fn error_object(word: ErrorWord) -> ErrorObject {
+    let code = match word {
+        ErrorWord::Of1997(code) | ErrorWord::Of2007(code) => format!("{code:02X}"),
+        ErrorWord::Security(code) => format!("{code:04X}"),
+    };
+    ErrorObject { code, meaning: word.meanings().collect() }
+}
+
+fn empty() -> RegisterObject {
+    RegisterObject {
+        register: None,
+        name_zh: None,
+        obis: None,
+        di: None,
+        value: None,
+        unit: None,
+        at: None,
+        bits: None,
+        reason: None,
+        detail: None,
+        raw: None,
+        fields: Vec::new(),
+    }
+}
+
+fn register(decoded: &Decoded<'_>) -> RegisterObject {
+    let mut object = RegisterObject {
+        register: decoded.name.clone(),
+        name_zh: decoded.name_zh.clone(),
+        obis: decoded.obis.clone(),
+        di: Some(decoded.di.to_string()),
+        unit: decoded.unit.map(catalogue::Unit::text),
+        at: decoded.at.map(|(date, time)| format!("{date}T{time}")),
+        fields: decoded.fields.iter().map(field).collect(),
+        ..empty()
+    };
+    match &decoded.value {
+        Some(value) => put(&mut object, value, decoded.octets, decoded.bits.iter().copied()),
+        None if object.fields.is_empty() => object.raw = Some(hex(decoded.octets)),
+        None => {}
+    }
+    doubt(&mut object, decoded.doubt);
+    object
+}
+
+fn field(field: &Field<'_>) -> RegisterObject {
+    let mut object = RegisterObject {
+        register: Some(field.name().to_string()),
+        name_zh: Some(field.name_zh().to_string()),
+        unit: field.unit.map(catalogue::Unit::text),
+        at: field.at.map(|(date, time)| format!("{date}T{time}")),
+        ..empty()
+    };
+    put(&mut object, &field.value, field.octets, field.bits());
+    doubt(&mut object, field.doubt);
+    object
+}
+
+fn doubt(object: &mut RegisterObject, doubt: Option<&'static str>) {
+    if object.detail.is_none() {
+        object.detail = doubt.map(str::to_owned);
+    }
+}
+
+/// The value, or why there is none with the octets that were no value.
+fn put(
+    object: &mut RegisterObject,
+    value: &Result<Value, NoValue>,
+    octets: &[u8],
+    bits: impl Iterator<Item = Bit>,
+) {
+    match value {
+        Ok(value) => {
+            object.value = raw(value);
+            match value {
+                Value::Bits(_) => object.bits = Some(bits.map(bit).collect()),
+                Value::Demand { at: Some((date, time)), .. } => object.at = Some(format!("{date}T{time}")),
+                Value::Demand { at: None, .. }
+                | Value::Number(_)
+                | Value::Date(_)
+                | Value::Time(_)
+                | Value::DateTime(..)
+                | Value::Recurring(_)
+                | Value::Slot(_)
+                | Value::Digits(_)
+                | Value::Text(_)
+                | Value::Hex(_) => {}
+            }
+        }
+        Err(no_value) => {
+            object.unit = None;
+            object.reason = Some(match no_value {
+                NoValue::Missing | NoValue::Unset => "missing",
+                NoValue::Implausible(_) => "implausible",
+            });
+            object.detail = Some(no_value.to_string());
+            object.raw = Some(hex(octets));
+        }
+    }
+}
+
+/// A number with the digits that were sent, anything else as a string.
+fn raw(value: &Value) -> Option<Box<RawValue>> {
+    match value {
+        Value::Number(_) | Value::Demand { .. } => RawValue::from_string(value.to_string()).ok(),
+        Value::Date(_)
+        | Value::Time(_)
+        | Value::DateTime(..)
+        | Value::Recurring(_)
+        | Value::Slot(_)
+        | Value::Digits(_)
+        | Value::Text(_)
+        | Value::Bits(_)
+        | Value::Hex(_) => serde_json::value::to_raw_value(&value.to_string()).ok(),
+    }
+}
+
+fn bit(bit: Bit) -> String {
+    match bit.name {
+        Some(name) => name.to_owned(),
+        None => format!("bit {}", bit.first),
+    }
+}
+
+/// Unspaced, in the order of the wire.
+fn hex(octets: &[u8]) -> String {
+    octets.iter().map(|octet| format!("{octet:02X}")).collect()
+}
