@@ -67,7 +67,9 @@ fn stated<'a>(line: &'a str, register: &str) -> Option<&'a str> {
     let rest = &rest[..rest.find('}')?];
     match rest.find("\"value\":") {
         Some(at) => rest[at + 8..].split(',').next().map(|value| value.trim_matches('"')),
-        None => rest.contains("\"reason\":\"missing\"").then_some("missing"),
+        None => {
+            ["missing", "implausible"].into_iter().find(|why| rest.contains(&format!("\"reason\":\"{why}\"")))
+        }
     }
 }
 

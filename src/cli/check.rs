@@ -1,7 +1,5 @@
 //! `meterd check`: proves a configuration without hardware and prints the plan.
 
-#![expect(clippy::print_stdout, reason = "the command line speaks to a person")]
-
 use crate::config::{self, BusLoad, Plan, air_time, percent, tenths};
 use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
 use std::path::PathBuf;
@@ -28,15 +26,16 @@ pub(super) fn run(args: &CheckArgs) -> anyhow::Result<ExitCode> {
         Ok(loaded) => loaded,
         Err(faults) => return Ok(super::faulty(&faults, "the daemon would not start")),
     };
-    print!("{}", describe(&loaded.plan));
-    println!();
+    let mut text = format!("{}\n", describe(&loaded.plan));
     for warning in &loaded.warnings {
-        println!("warning: {warning}");
+        text.push_str(&format!("warning: {warning}\n"));
     }
-    match loaded.warnings.len() {
-        0 => println!("{} can run", args.config.display()),
-        count => println!("{} can run, with {count} to look at", args.config.display()),
-    }
+    let path = args.config.display();
+    text.push_str(&match loaded.warnings.len() {
+        0 => format!("{path} can run\n"),
+        count => format!("{path} can run, with {count} to look at\n"),
+    });
+    super::out(&text)?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -1,7 +1,5 @@
 //! `meterd decode`: frames out of any hexadecimal text, every layer explained.
 
-#![expect(clippy::print_stdout, reason = "the command line speaks to a person")]
-
 mod input;
 mod object;
 
@@ -53,9 +51,9 @@ pub(super) fn run(args: &DecodeArgs) -> anyhow::Result<ExitCode> {
     for object in &objects {
         sound |= matches!(object, Object::Frame(_));
         if args.json {
-            println!("{}", serde_json::to_string(object)?);
+            super::out(&format!("{}\n", serde_json::to_string(object)?))?;
         } else {
-            print!("{}", explain(object));
+            super::out(&explain(object))?;
         }
     }
     if objects.is_empty() {

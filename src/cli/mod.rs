@@ -112,6 +112,19 @@ fn fail(code: u8, why: &str) -> ExitCode {
     ExitCode::from(code)
 }
 
+/// Prints text as it is. Whoever stopped reading (head, less) wanted no more of it.
+///
+/// # Errors
+/// Standard output cannot be written for another reason, such as a full disk.
+fn out(text: &str) -> anyhow::Result<()> {
+    use std::io::Write;
+    let mut stdout = std::io::stdout().lock();
+    match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
+        Err(e) if e.kind() != std::io::ErrorKind::BrokenPipe => Err(e.into()),
+        Ok(()) | Err(_) => Ok(()),
+    }
+}
+
 /// Ends when the user or the supervisor says so: SIGINT or SIGTERM.
 async fn interrupted() -> std::io::Result<()> {
     use tokio::signal::unix::{SignalKind, signal};

@@ -1,7 +1,7 @@
 //! `meterd read`: registers of meters once, without a configuration, through the same planner and
 //! exchanges as the daemon.
 
-#![expect(clippy::print_stdout, clippy::print_stderr, reason = "the command line speaks to a person")]
+#![expect(clippy::print_stderr, reason = "the command line speaks to a person")]
 
 use super::USAGE;
 use super::trace::Trace;
@@ -112,11 +112,7 @@ pub(super) async fn run(args: ReadArgs) -> anyhow::Result<ExitCode> {
         }
         complete &= one.decoded.failures.is_empty();
         never_a_frame |= one.never_a_frame;
-        if args.json {
-            print_json(&one, &zone);
-        } else {
-            print_text(&one);
-        }
+        super::out(&if args.json { json_lines(&one, &zone) } else { text_lines(&one) })?;
     }
     if never_a_frame {
         eprintln!(
@@ -162,18 +158,15 @@ async fn read(
     One { address, decoded: round.finish(), never_a_frame }
 }
 
-fn print_json(one: &One, zone: &TimeZone) {
+fn json_lines(one: &One, zone: &TimeZone) -> String {
     let address = one.address.to_string();
-    for reading in &one.decoded.readings {
-        println!("{}", payload::reading_line(&address, reading, zone));
-    }
-    for failure in &one.decoded.failures {
-        println!("{}", payload::failure_line(&address, failure));
-    }
+    let readings = one.decoded.readings.iter().map(|reading| payload::reading_line(&address, reading, zone));
+    let failures = one.decoded.failures.iter().map(|failure| payload::failure_line(&address, failure));
+    readings.chain(failures).map(|line| format!("{line}\n")).collect()
 }
 
-fn print_text(one: &One) {
-    println!("{}", one.address);
+fn text_lines(one: &One) -> String {
+    let mut text = format!("{}\n", one.address);
     for reading in &one.decoded.readings {
         let unit = reading.register.unit().map_or("", catalogue::Unit::text);
         let at = match reading.value {
@@ -195,11 +188,10 @@ fn print_text(one: &One) {
             reading.register.name().to_string(),
             reading.value.to_string()
         );
-        println!("{}", line.trim_end());
+        text.push_str(&format!("{}\n", line.trim_end()));
     }
-    for line in failure_lines(&one.decoded) {
-        println!("{line}");
-    }
+    text.extend(failure_lines(&one.decoded).into_iter().map(|line| format!("{line}\n")));
+    text
 }
 
 /// A register a line; once for all of them where one reason kept the meter from saying anything.

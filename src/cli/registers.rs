@@ -1,7 +1,5 @@
 //! `meterd registers`: what can be asked for, by DI, name, OBIS code, English or Chinese words.
 
-#![expect(clippy::print_stdout, reason = "the command line speaks to a person")]
-
 use catalogue::{Access, Catalogue, Summary, Unit};
 use dlt645::Edition;
 use serde::Serialize;
@@ -60,9 +58,9 @@ pub(super) fn run(args: &RegistersArgs) -> anyhow::Result<ExitCode> {
         for summary in Catalogue::of(edition).search(&query) {
             found += 1;
             if args.json {
-                println!("{}", serde_json::to_string(&row(edition, &summary))?);
+                super::out(&format!("{}\n", serde_json::to_string(&row(edition, &summary))?))?;
             } else {
-                println!("{}", line(&summary));
+                super::out(&format!("{}\n", line(&summary)))?;
             }
         }
     }
@@ -81,9 +79,16 @@ fn line(summary: &Summary) -> String {
         "{:<10} {:<36} {unit:<6} {}",
         summary.di().to_string(),
         summary.name().to_string(),
-        summary.name_zh()
+        chinese(&summary.name_zh().to_string())
     );
     line.trim_end().to_owned()
+}
+
+/// The Chinese name with what stands for its places: 正向有功(费率N)电能.
+fn chinese(name: &str) -> String {
+    [("{t}", "(费率N)"), ("{p}", "(分相)"), ("{h}", "(n次)"), ("{n}", "n")]
+        .into_iter()
+        .fold(name.to_owned(), |name, (place, words)| name.replace(place, words))
 }
 
 fn row(edition: Edition, summary: &Summary) -> Row {
@@ -93,7 +98,7 @@ fn row(edition: Edition, summary: &Summary) -> Row {
             Edition::E2007 => "dlt645-2007",
         },
         register: summary.name().to_string(),
-        name_zh: summary.name_zh().to_string(),
+        name_zh: chinese(&summary.name_zh().to_string()),
         di: summary.di().to_string(),
         obis: summary.obis().map(|code| code.to_string()),
         unit: summary.unit().map(Unit::text),
