@@ -110,7 +110,13 @@ pub fn plan(wanted: &[Register], refused: &BTreeSet<Di>, costs: &Costs) -> Vec<A
         left.retain(|r| !ask.wanted.contains(r));
         asks.push(ask);
     }
-    asks.extend(left.into_iter().map(Ask::single));
+    for register in left {
+        // Frozen totals and tariffs are items of one reply, under one identifier.
+        match asks.iter_mut().find(|ask: &&mut Ask| ask.subject.di() == register.di()) {
+            Some(ask) => ask.wanted.push(register),
+            None => asks.push(Ask::single(register)),
+        }
+    }
     // As wanted: what a person wrote first is read first.
     asks.sort_by_key(|ask| order.iter().position(|r| ask.wanted.first() == Some(r)));
     asks
@@ -221,6 +227,14 @@ mod tests {
         let refused = BTreeSet::from(["0201FF00".parse().unwrap()]);
         let asks = plan(&registers(&["voltage_l*"]), &refused, &Costs::usual(Line::DEFAULT));
         assert_eq!(dis(&asks), ["02010100", "02010200", "02010300"]);
+    }
+
+    #[test]
+    fn registers_of_one_identifier_are_asked_for_once() {
+        let wanted = registers(&["active_energy_import_day1", "active_energy_import_t1_day1"]);
+        let asks = plan(&wanted, &BTreeSet::new(), &Costs::usual(Line::DEFAULT));
+        assert_eq!(dis(&asks), ["05060101"]);
+        assert_eq!(asks[0].wanted, wanted);
     }
 
     #[test]

@@ -33,7 +33,12 @@ pub fn decode(
 ) -> Result<Decoded, NotThisBlock> {
     let mut decoded = Decoded::default();
     match ask.subject {
-        Subject::Register(register) => one(&mut decoded, register, octets, taken_at, transformers),
+        // Several registers of one identifier each take their own octets of the reply.
+        Subject::Register(_) => {
+            for &register in &ask.wanted {
+                one(&mut decoded, register, octets, taken_at, transformers);
+            }
+        }
         Subject::Block(block) => {
             let items: Vec<_> = block.items(octets).map_err(|f| NotThisBlock(f.to_string()))?.collect();
             for &register in &ask.wanted {
