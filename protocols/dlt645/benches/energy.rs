@@ -12,15 +12,15 @@ use reply::{ENERGY, METER, REPLY, energy};
 use std::hint::black_box;
 
 fn main() {
+    let value = energy(&REPLY).expect("the reply is sound");
+    assert_eq!((value.mantissa(), value.scale()), (1_234_567, 2));
     let mut args = std::env::args().skip_while(|arg| arg != "repeat").skip(1);
     if let Some(times) = args.next() {
         for _ in 0..times.parse::<u64>().expect("repeat is followed by a number") {
-            assert!(black_box(energy(black_box(&REPLY))).is_some());
+            black_box(energy(black_box(&REPLY)));
         }
         return;
     }
-    let value = energy(&REPLY).expect("the reply is sound");
-    assert_eq!((value.mantissa(), value.scale()), (1_234_567, 2));
     assert_eq!(minimal_decode(&REPLY), Some(1_234_567));
     timing::compare(
         "energy reply to decimal",

@@ -6,6 +6,7 @@ use dlt645::frame::Frame;
 use dlt645::pdu::Reply;
 use dlt645::{Address, Di, Edition};
 use rust_decimal::Decimal;
+use std::hint::black_box;
 
 /// Whom was asked.
 pub const METER: Address = Address::from_wire([0x34, 0x12, 0, 0, 0, 0]);
@@ -22,15 +23,16 @@ pub const REPLY: [u8; 20] = [
 /// Checks frame and checksum, address, function, DI, length, and each nibble; `None` if one is wrong.
 #[inline(never)]
 pub fn energy(octets: &[u8]) -> Option<Decimal> {
+    // A reader knows these from its table, not when it is compiled.
+    let (edition, format) = black_box((Edition::E2007, FORMAT));
     let frame = Frame::parse(octets).ok()?;
-    let Reply::Data { from, di, octets, more: false } = Reply::parse_of(&frame, Some(Edition::E2007)).ok()?
-    else {
+    let Reply::Data { from, di, octets, more: false } = Reply::parse_of(&frame, Some(edition)).ok()? else {
         return None;
     };
-    if !METER.is_answered_by(from, Edition::E2007) || di != ENERGY || octets.len() != 4 {
+    if !METER.is_answered_by(from, edition) || di != ENERGY || octets.len() != 4 {
         return None;
     }
     let mut own = [0; 4];
     own.iter_mut().zip(octets).for_each(|(own, octet)| *own = octet);
-    if let Value::Number(value) = FORMAT.decode(&own).ok()? { Some(value) } else { None }
+    if let Value::Number(value) = format.decode(&own).ok()? { Some(value) } else { None }
 }
