@@ -44,8 +44,11 @@ const SIMULATE: &str = "meterd simulate --meters 8 --listen tcp://127.0.0.1:4001
 const TRACE: &str = "meterd read --port /tmp/bus1 --address 000012345678 --trace active_energy_import";
 const READ_JSON: &str = "meterd read --port /tmp/bus1 --address 000012345678 --json max_demand_active_import";
 
+const DECODE: &str = "meterd decode FE FE 68 78 56 34 12 00 00 68 91 08 33 33 34 33 78 5B 74 33 C4 16";
+const REGISTERS: &str = "meterd registers 正向有功 --protocol dlt645-1997";
+
 /// Commands of the page that a test here runs.
-const OURS: [&str; 12] = [
+const OURS: [&str; 14] = [
     DEMO,
     DEMO_LINES,
     READ_ADDRESS,
@@ -58,6 +61,8 @@ const OURS: [&str; 12] = [
     SIMULATE_SCENARIO,
     TRACE,
     READ_JSON,
+    DECODE,
+    REGISTERS,
 ];
 /// Commands of other programs: the build and the tests themselves, and what only an installer may do.
 const OTHERS: [&str; 7] = [
@@ -99,6 +104,8 @@ fn every_command_of_the_page_is_run_by_a_test_here() {
         "SIMULATE_SCENARIO",
         "TRACE",
         "READ_JSON",
+        "DECODE",
+        "REGISTERS",
     ] {
         assert!(source.contains(&format!("words({name}, ")), "{name} is not run");
     }
@@ -230,6 +237,16 @@ fn the_plan_is_printed_as_shown() {
     let ended = run(&words(CHECK, &[("/etc/meterd/meterd.toml", &path)]));
     assert!(ended.status.success(), "{}", ended.err);
     assert_eq!(ended.out.replace(&path, "/etc/meterd/meterd.toml"), transcript(CHECK));
+}
+
+#[test]
+fn a_frame_is_explained_as_shown_and_registers_are_found() {
+    let explained = run(&words(DECODE, &[]));
+    assert!(explained.status.success(), "{}", explained.err);
+    // The block ends with an empty line, which the page leaves out.
+    assert_eq!(explained.out.trim_end(), transcript(DECODE).trim_end());
+    let found = run(&words(REGISTERS, &[]));
+    assert!(found.status.success() && found.out.contains("active_energy_import"), "{}", found.out);
 }
 
 #[test]
