@@ -1,13 +1,14 @@
 //! Any octets as any register: no panic, and what is a value is written back as the same value.
 //!
-//! Input: which format, a DI of 2007, the octets.
+//! Input: which format (from 80H those of the catalogue), a DI of 2007, the octets.
 
 use super::Input;
 use catalogue::{Catalogue, Entry};
 use dlt645::format::{Format, NoValue, Value};
 use dlt645::{Di, Edition};
+use std::sync::LazyLock;
 
-/// Formats as they stand in tables. Those of the catalogue are tried besides, by their registers.
+/// Formats that the seeds name by number: add at the end.
 const FORMATS: &[Format] = &[
     Format::Number { decimals: 0, signed: false },
     Format::Number { decimals: 2, signed: false },
@@ -34,10 +35,27 @@ const FORMATS: &[Format] = &[
     Format::Composite,
 ];
 
+/// Every format that a register has.
+static OF_THE_CATALOGUE: LazyLock<Vec<Format>> = LazyLock::new(|| {
+    let mut all = Vec::new();
+    for edition in [Edition::E2007, Edition::E1997] {
+        for register in Catalogue::of(edition).registers() {
+            if !all.contains(&register.format()) {
+                all.push(register.format());
+            }
+        }
+    }
+    all
+});
+
 /// Fails if a promise is broken; how many values the octets hold.
 pub fn formats(data: &[u8]) -> usize {
     let mut input = Input(data);
-    let format = FORMATS[usize::from(input.octet()) % FORMATS.len()];
+    let which = usize::from(input.octet());
+    let format = match which.checked_sub(0x80) {
+        None => FORMATS[which % FORMATS.len()],
+        Some(which) => OF_THE_CATALOGUE[which % OF_THE_CATALOGUE.len()],
+    };
     let di = Di::new(u32::from_be_bytes(input.array()));
     usize::from(there_and_back(format, input.0)) + registers(Edition::E2007, di, input.0)
 }
@@ -98,14 +116,10 @@ fn there_and_back(format: Format, octets: &[u8]) -> bool {
             }
             true
         }
-        Err(NoValue::Missing) => {
+        Err(why) => {
             // The instant of a demand has no say in it.
-            assert!(octets.first().is_some_and(|&octet| octet == 0xFF));
-            false
-        }
-        Err(NoValue::Unset) => false,
-        Err(NoValue::Implausible(why)) => {
-            assert!(!why.is_empty());
+            assert!(why != NoValue::Missing || octets.first().is_some_and(|&octet| octet == 0xFF));
+            assert!(!why.to_string().is_empty());
             false
         }
     }
