@@ -1,7 +1,7 @@
 //! `meterd decode`: frames out of any hexadecimal text, every layer explained.
 
 mod input;
-mod object;
+pub(super) mod object;
 
 use super::USAGE;
 use anyhow::Context;
@@ -82,7 +82,7 @@ fn explain_frame(frame: &FrameObject) -> String {
     text
 }
 
-fn explain_register(register: &RegisterObject, indent: usize, text: &mut String) {
+pub(super) fn explain_register(register: &RegisterObject, indent: usize, text: &mut String) {
     let margin = " ".repeat(indent);
     let name = register.register.as_deref().unwrap_or("unknown");
     let value = match (&register.value, register.reason, &register.raw) {

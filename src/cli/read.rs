@@ -4,6 +4,7 @@
 #![expect(clippy::print_stderr, reason = "the command line speaks to a person")]
 
 use super::USAGE;
+use super::decode::object::{self, RegisterObject};
 use super::trace::Trace;
 use crate::bus::exchange::Tap;
 use crate::bus::port::Opener;
@@ -127,6 +128,8 @@ pub(super) async fn run(args: ReadArgs) -> anyhow::Result<ExitCode> {
 struct One {
     address: Address,
     decoded: Decoded,
+    /// Records with their octets: they have fields, not a value.
+    records: Vec<(Register, Vec<u8>)>,
     never_a_frame: bool,
 }
 
@@ -155,14 +158,24 @@ async fn read(
         }
         round.take(came);
     }
-    One { address, decoded: round.finish(), never_a_frame }
+    let mut decoded = round.finish();
+    let is_read = |failure: &mut Failure| failure.register.is_record() && failure.raw.is_some();
+    let records =
+        decoded.failures.extract_if(.., is_read).filter_map(|f| Some((f.register, f.raw?))).collect();
+    One { address, decoded, records, never_a_frame }
 }
 
 fn json_lines(one: &One, zone: &TimeZone) -> String {
     let address = one.address.to_string();
     let readings = one.decoded.readings.iter().map(|reading| payload::reading_line(&address, reading, zone));
     let failures = one.decoded.failures.iter().map(|failure| payload::failure_line(&address, failure));
-    readings.chain(failures).map(|line| format!("{line}\n")).collect()
+    let records = records(one).filter_map(|record| record.json_line(&address));
+    readings.chain(records).chain(failures).map(|line| format!("{line}\n")).collect()
+}
+
+/// The records with their fields.
+fn records(one: &One) -> impl Iterator<Item = RegisterObject> + '_ {
+    one.records.iter().flat_map(|(register, octets)| object::of_reply(register.di(), octets))
 }
 
 fn text_lines(one: &One) -> String {
@@ -189,6 +202,9 @@ fn text_lines(one: &One) -> String {
             reading.value.to_string()
         );
         text.push_str(&format!("{}\n", line.trim_end()));
+    }
+    for record in records(one) {
+        super::decode::explain_register(&record, 2, &mut text);
     }
     text.extend(failure_lines(&one.decoded).into_iter().map(|line| format!("{line}\n")));
     text

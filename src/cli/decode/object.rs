@@ -12,7 +12,7 @@ use serde_json::value::RawValue;
 /// One thing that the stream holds.
 #[derive(Debug, Serialize)]
 #[serde(untagged)]
-pub(super) enum Object {
+pub(in crate::cli) enum Object {
     /// A sound frame.
     Frame(Box<FrameObject>),
     /// Octets that are none.
@@ -21,69 +21,69 @@ pub(super) enum Object {
 
 /// A sound frame.
 #[derive(Debug, Serialize)]
-pub(super) struct FrameObject {
-    pub(super) protocol: &'static str,
-    pub(super) direction: &'static str,
-    pub(super) address: String,
-    pub(super) control: String,
-    pub(super) function: Option<&'static str>,
-    pub(super) more: bool,
-    pub(super) error: Option<ErrorObject>,
-    pub(super) di: Option<String>,
-    pub(super) offset: u64,
-    pub(super) frame: String,
-    pub(super) registers: Vec<RegisterObject>,
+pub(in crate::cli) struct FrameObject {
+    pub(in crate::cli) protocol: &'static str,
+    pub(in crate::cli) direction: &'static str,
+    pub(in crate::cli) address: String,
+    pub(in crate::cli) control: String,
+    pub(in crate::cli) function: Option<&'static str>,
+    pub(in crate::cli) more: bool,
+    pub(in crate::cli) error: Option<ErrorObject>,
+    pub(in crate::cli) di: Option<String>,
+    pub(in crate::cli) offset: u64,
+    pub(in crate::cli) frame: String,
+    pub(in crate::cli) registers: Vec<RegisterObject>,
     /// The frame in one line, for a person.
     #[serde(skip)]
-    pub(super) line: String,
+    pub(in crate::cli) line: String,
 }
 
 /// An abnormal answer's error word.
 #[derive(Debug, Serialize)]
-pub(super) struct ErrorObject {
-    pub(super) code: String,
-    pub(super) meaning: Vec<&'static str>,
+pub(in crate::cli) struct ErrorObject {
+    pub(in crate::cli) code: String,
+    pub(in crate::cli) meaning: Vec<&'static str>,
 }
 
 /// Octets that are no frame.
 #[derive(Debug, Serialize)]
-pub(super) struct DamagedObject {
-    pub(super) damaged: String,
-    pub(super) offset: u64,
-    pub(super) octets: String,
+pub(in crate::cli) struct DamagedObject {
+    pub(in crate::cli) damaged: String,
+    pub(in crate::cli) offset: u64,
+    pub(in crate::cli) octets: String,
 }
 
 /// A register, or a field of one.
 #[derive(Debug, Serialize)]
-pub(super) struct RegisterObject {
+pub(in crate::cli) struct RegisterObject {
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) register: Option<String>,
+    pub(in crate::cli) register: Option<String>,
     #[serde(skip)]
-    pub(super) name_zh: Option<String>,
+    pub(in crate::cli) name_zh: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) obis: Option<String>,
+    pub(in crate::cli) obis: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) di: Option<String>,
+    pub(in crate::cli) di: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) value: Option<Box<RawValue>>,
+    pub(in crate::cli) value: Option<Box<RawValue>>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) unit: Option<&'static str>,
+    pub(in crate::cli) unit: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) at: Option<String>,
+    pub(in crate::cli) at: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) bits: Option<Vec<String>>,
+    pub(in crate::cli) bits: Option<Vec<String>>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) reason: Option<&'static str>,
+    pub(in crate::cli) reason: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) detail: Option<String>,
+    pub(in crate::cli) detail: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) raw: Option<String>,
+    pub(in crate::cli) raw: Option<String>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub(super) fields: Vec<RegisterObject>,
+    pub(in crate::cli) fields: Vec<RegisterObject>,
 }
 
 /// Everything that the octets hold, in their order. FE before frames are not told.
-pub(super) fn objects(octets: &[u8]) -> Vec<Object> {
+pub(in crate::cli) fn objects(octets: &[u8]) -> Vec<Object> {
     let mut scanner = Scanner::default();
     scanner.push(octets);
     scanner.end();
@@ -152,7 +152,7 @@ impl Following {
                 if *more {
                     self.begun = Some((*from, *of, octets));
                 } else {
-                    registers = decode(*of, &octets);
+                    registers = of_reply(*of, &octets);
                 }
             }
             Some(Reply::More { from, di: of, octets, more, .. }) => {
@@ -163,7 +163,7 @@ impl Following {
                         if *more {
                             self.begun = Some((begun_by, begun, joined));
                         } else {
-                            registers = decode(*of, &joined);
+                            registers = of_reply(*of, &joined);
                         }
                     }
                     Some(_) | None => {}
@@ -171,7 +171,7 @@ impl Following {
             }
             Some(Reply::Repeated { di: of, octets, more: false, .. }) => {
                 di = Some(*of);
-                registers = decode(*of, &octets.clone().collect::<Vec<u8>>());
+                registers = of_reply(*of, &octets.clone().collect::<Vec<u8>>());
             }
             Some(Reply::Repeated { di: of, .. } | Reply::Security { di: of, .. }) => di = Some(*of),
             Some(Reply::Address { address, .. }) => registers.push(address_object(*address)),
@@ -209,7 +209,8 @@ fn has_di(function: u8) -> bool {
     [READ, READ_MORE, WRITE, SET_PASSWORD, READ_1997, READ_MORE_1997, WRITE_1997].contains(&function)
 }
 
-fn decode(di: Di, octets: &[u8]) -> Vec<RegisterObject> {
+/// The registers of a whole reply (octets after the DI, after -33H), in wire order.
+pub(in crate::cli) fn of_reply(di: Di, octets: &[u8]) -> Vec<RegisterObject> {
     Catalogue::of(di.edition()).decode(di, octets).iter().map(register).collect()
 }
 
@@ -274,6 +275,19 @@ fn field(field: &Field<'_>) -> RegisterObject {
     put(&mut object, &field.value, field.octets, field.bits());
     doubt(&mut object, field.doubt);
     object
+}
+
+impl RegisterObject {
+    /// One line of JSON with the address first.
+    pub(in crate::cli) fn json_line(&self, address: &str) -> Option<String> {
+        #[derive(Serialize)]
+        struct Addressed<'a> {
+            address: &'a str,
+            #[serde(flatten)]
+            register: &'a RegisterObject,
+        }
+        serde_json::to_string(&Addressed { address, register: self }).ok()
+    }
 }
 
 fn doubt(object: &mut RegisterObject, doubt: Option<&'static str>) {
