@@ -55,10 +55,9 @@ pub fn registers(edition: Edition, di: Di, octets: &[u8]) -> usize {
             assert_eq!(register.di(), di);
             let value = register.decode(octets);
             assert!(value.is_err() || !octets.is_empty());
-            if let Ok(value) = value {
-                if octets.len() == register.octets() {
-                    assert_eq!(register.format().decode(octets), Ok(value));
-                }
+            // Of another length, as some have, it is written in its own or not at all.
+            if let (Ok(value), true) = (value, octets.len() == register.octets()) {
+                assert_eq!(register.format().decode(octets), Ok(value));
                 let mut out = vec![0x16];
                 register.encode(value, &mut out).unwrap();
                 assert_eq!(register.decode(&out[1..]), Ok(value));
