@@ -209,17 +209,17 @@ fn what_is_no_value_is_a_failure_with_its_reason_and_its_octets() {
 fn a_record_is_read_with_its_fields_and_a_bit_word_as_hexadecimal() {
     let simulator = Simulator::edges();
     let asked = ["voltage_loss_totals", "status_word_3"];
-    let output = read(&simulator.port, "104", &[&["--json"], &asked[..]].concat());
+    let output = read(&simulator.port, "105", &[&["--json"], &asked[..]].concat());
     assert_eq!(output.status.code(), Some(0), "{}", err(&output));
     let found = objects(&output);
     let record = found.iter().find(|o| o["register"] == "voltage_loss_totals").unwrap();
-    assert_eq!(record["address"], "000000000104");
+    assert_eq!(record["address"], "000000000105");
     let fields: Vec<_> =
         record["fields"].as_array().unwrap().iter().map(|f| (&f["register"], &f["value"])).collect();
     assert_eq!(fields[0], (&Value::from("count_l1"), &Value::from(1)));
     assert_eq!(fields[5], (&Value::from("minutes_l3"), &Value::from(6)));
     assert_eq!(found.iter().find(|o| o["register"] == "status_word_3").unwrap()["value"], "0010");
-    let text = read(&simulator.port, "104", &asked);
+    let text = read(&simulator.port, "105", &asked);
     assert!(out(&text).contains("minutes_l3") && out(&text).contains("C相总累计时间"), "{}", out(&text));
 }
 

@@ -21,7 +21,7 @@ pub(super) struct RegistersArgs {
     /// Chinese words, a quantity, a unit; all registers if left out
     #[arg(value_name = "QUERY")]
     query: Vec<String>,
-    /// Only registers of this edition 规约
+    /// Only registers of this edition
     #[arg(long, value_enum)]
     protocol: Option<super::read::Speaks>,
     /// Print one JSON object a row
