@@ -124,7 +124,8 @@ impl Catalogue {
         let head = u16::from_be_bytes([place(di, 3), place(di, 2)]);
         let first = self.heads.partition_point(|&(own, _)| own < head);
         let near = self.heads[first..].iter().take_while(|&&(own, _)| own == head);
-        near.filter_map(|&(_, row)| self.rows.get(row)).find_map(|row| row.entry(self, di))
+        let rows = near.filter_map(|&(_, row)| self.rows.get(row)).filter(|row| row.standard == di.edition());
+        rows.into_iter().find_map(|row| row.entry(self, di))
     }
 
     /// Every register with every value of its axes, in the order of the table.

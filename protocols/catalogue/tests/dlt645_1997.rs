@@ -502,3 +502,13 @@ fn a_slip_in_a_name_of_this_edition_only_is_put_right() {
     let unknown = table().find("reactive_energy_forwrad_t2", 4).unwrap_err();
     assert_eq!(unknown.nearest.as_deref(), Some("reactive_energy_forward_t2"));
 }
+
+#[test]
+fn an_identifier_of_one_edition_is_nothing_to_the_other() {
+    // 0204 would be a place of 00000204, and 9010 none.
+    for di in [Di::new_1997(0x0204), Di::new_1997(0x9010)] {
+        assert!(Catalogue::dlt645_2007().by_di(di).is_none(), "{di}");
+    }
+    assert!(Catalogue::dlt645_1997().by_di(Di::new(0x9010)).is_none());
+    assert!(Catalogue::dlt645_1997().by_di(Di::new_1997(0x9010)).is_some());
+}

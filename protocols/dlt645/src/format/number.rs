@@ -24,7 +24,8 @@ pub(super) fn decode(octets: &[u8], decimals: u8, signed: bool) -> Result<Decima
         magnitude = magnitude * 100 + i64::from(octet >> 4) * 10 + i64::from(octet & 0x0F);
     }
     // Zero has no sign: -0 would be another text for the same value.
-    Ok(Decimal::new(if negative { -magnitude } else { magnitude }, u32::from(decimals)))
+    Decimal::try_new(if negative { -magnitude } else { magnitude }, u32::from(decimals))
+        .map_err(|_| NoValue::Implausible("a format with more decimals than a number can have"))
 }
 
 pub(super) fn encode(

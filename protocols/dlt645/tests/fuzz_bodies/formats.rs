@@ -49,6 +49,30 @@ pub fn formats(data: &[u8]) -> usize {
 
 /// The octets as the reply to a read of this DI, of one register or a block.
 pub fn registers(edition: Edition, di: Di, octets: &[u8]) -> usize {
+    let records = whole_reply(edition, di, octets);
+    records + of_entry(edition, di, octets)
+}
+
+/// How many fields of records there are. No octet is of two entries, or of two fields, or from elsewhere.
+fn whole_reply(edition: Edition, di: Di, octets: &[u8]) -> usize {
+    let mut fields = 0;
+    let mut left = octets.len();
+    for entry in Catalogue::of(edition).decode(di, octets) {
+        assert!(octets.as_ptr_range().contains(&entry.octets.as_ptr()) || entry.octets.is_empty());
+        left = left.checked_sub(entry.octets.len()).unwrap();
+        let mut own = entry.octets.len();
+        for field in entry.fields {
+            own = own.checked_sub(field.octets.len()).unwrap();
+            assert!(!format!("{}{}", field.name(), field.name_zh()).contains(char::is_control));
+            assert_eq!(field.value, field.format.decode(field.octets));
+            there_and_back(field.format, field.octets);
+            fields += 1 + field.bits().count();
+        }
+    }
+    fields
+}
+
+fn of_entry(edition: Edition, di: Di, octets: &[u8]) -> usize {
     match Catalogue::of(edition).by_di(di) {
         None => 0,
         Some(Entry::Register(register)) => {
