@@ -94,7 +94,7 @@ pub enum Kernel {
     Unattended,
 }
 
-/// Why wall time is not to be trusted (design: no slot opens then, commands still work).
+/// Why wall time is not to be trusted: no slot opens then, commands still work.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum Distrust {
     /// The clock shows a time before this version was released, as a box without an RTC does.

@@ -22,7 +22,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::{JoinHandle, spawn_blocking};
 use tokio::time::{Sleep, sleep};
 
-/// Messages in a batch, or signed numbers, that are written without waiting for more (design: group commit).
+/// Messages in a batch, or signed numbers, that are written without waiting for more: a group commit.
 const BATCH: usize = 100;
 
 /// Bound of each queue; two batches and a half.
