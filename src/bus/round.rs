@@ -2,6 +2,7 @@
 //! refused, and what came of it. Pure: the octets are fetched by the caller.
 
 use super::talk::{Answer, NoReply};
+use crate::config::Wiring;
 use crate::planner::{Ask, Costs, Subject, plan};
 use crate::reading::{Decoded, Failure, Reason, Transformers, decode};
 use catalogue::{Block, Register};
@@ -49,6 +50,31 @@ impl Round {
             silences: 0,
             decoded: Decoded::default(),
         }
+    }
+
+    /// The same for a meter of this wiring: registers of a phase that it does not have are missing and
+    /// are not asked for, since some meters answer 0 there, which would read as a voltage lost.
+    pub fn of_wiring(
+        wiring: Option<Wiring>,
+        wanted: &[Register],
+        refused: &BTreeSet<Di>,
+        costs: Costs,
+        transformers: Transformers,
+    ) -> Self {
+        let has = |register: &Register| match (wiring, register.phase()) {
+            (Some(wiring), Some(phase)) => wiring.has_phase(phase),
+            (None, _) | (_, None) => true,
+        };
+        let (there, absent): (Vec<Register>, Vec<Register>) = wanted.iter().copied().partition(has);
+        let mut round = Self::new(&there, refused, costs, transformers);
+        let wired = wiring.map_or("", Wiring::word);
+        round.decoded.failures.extend(absent.into_iter().map(|register| Failure {
+            register,
+            reason: Reason::Missing,
+            detail: format!("a meter wired {wired} does not have this phase"),
+            raw: None,
+        }));
+        round
     }
 
     /// The next question; `None` when the round is over.
@@ -279,6 +305,25 @@ mod tests {
         }
         assert!(round.next().is_none() && round.not_supported().is_empty());
         assert_eq!(round.finish().failures.len(), 5);
+    }
+
+    #[test]
+    fn a_phase_that_the_wiring_does_not_have_is_missing_and_never_asked_for() {
+        let wanted = Catalogue::dlt645_2007().find("voltage_l*", 4).unwrap();
+        for (wiring, absent) in [(Wiring::P1W2, 2), (Wiring::P3W3, 1), (Wiring::P3W4, 0)] {
+            let costs = Costs::usual(Line::DEFAULT);
+            let none = BTreeSet::new();
+            let mut round = Round::of_wiring(Some(wiring), &wanted, &none, costs, Transformers::default());
+            while let Some(ask) = round.next() {
+                // A three-wire meter fills its block with 0 where l2 would be.
+                let block = ask.subject.di().to_string() == "0201FF00";
+                round.take(answer(if block { &[0x00, 0x10, 0, 0, 0x02, 0x10] } else { &[0x00, 0x10] }));
+            }
+            let decoded = round.finish();
+            assert_eq!((decoded.readings.len(), decoded.failures.len()), (3 - absent, absent), "{wiring:?}");
+            assert!(decoded.failures.iter().all(|f| f.reason == Reason::Missing));
+            assert!(wiring == Wiring::P3W4 || decoded.readings.iter().all(|r| r.register.phase() != Some(2)));
+        }
     }
 
     #[test]

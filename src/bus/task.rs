@@ -191,7 +191,8 @@ impl BusTask {
         let none = BTreeSet::new();
         let refused = refused.get(&job.meter).unwrap_or(&none);
         let wanted = task.registers.of(meter.protocol.edition());
-        let round = Round::new(wanted, refused, Costs::usual(bus.line), meter.transformers);
+        let costs = Costs::usual(bus.line);
+        let round = Round::of_wiring(meter.wiring, wanted, refused, costs, meter.transformers);
         self.current = Some((job, round));
     }
 
@@ -281,8 +282,9 @@ impl BusTask {
                 match (here, plan.buses.get(self.given.bus)) {
                     (Some(asked), Some(bus)) => {
                         let refused = self.given.refused.get(&meter).cloned().unwrap_or_default();
+                        let costs = Costs::usual(bus.line);
                         let mut round =
-                            Round::new(&registers, &refused, Costs::usual(bus.line), asked.transformers);
+                            Round::of_wiring(asked.wiring, &registers, &refused, costs, asked.transformers);
                         while round.next().is_some() {
                             if self.given.clock.now() >= expires || *self.given.stop.borrow() {
                                 round.abandon(Reason::Expired, "the command's time was over");

@@ -250,6 +250,15 @@ impl Registers {
 }
 
 impl Wiring {
+    /// Whether a meter wired so measures this phase, 1 to 3: a three-wire one has no l2.
+    pub const fn has_phase(self, phase: u8) -> bool {
+        match self {
+            Self::P1W2 => phase == 1,
+            Self::P3W3 => phase != 2,
+            Self::P3W4 => true,
+        }
+    }
+
     /// The word of the configuration.
     pub const fn word(self) -> &'static str {
         match self {
