@@ -6,6 +6,10 @@
 
 pub mod exchange;
 pub mod port;
+pub mod refusals;
 pub mod round;
+pub mod share;
+pub mod standing;
 pub mod talk;
 pub mod task;
+pub mod timing;
