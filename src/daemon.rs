@@ -3,8 +3,9 @@
 //! Readings flow from the buses through the collector into the store and from there to the session;
 //! receipts flow back. No part waits for one that stands behind the store.
 
+use crate::bus::learned::Learned;
 use crate::bus::port::{Opener, memory};
-use crate::bus::talk::{Patience, Talk};
+use crate::bus::talk::Talk;
 use crate::bus::task::{BusTask, Given, Said};
 use crate::clock::{Clock, Distrust, Kernel, trusted};
 use crate::command::{self, Lane};
@@ -12,9 +13,8 @@ use crate::config::Plan;
 use crate::mqtt::{self, payload};
 use crate::store::{self, About, Fact, Scope, StoreError, Writer};
 use crate::telemetry::{Counts, Snapshot};
-use dlt645::Di;
 use jiff::Timestamp;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{mpsc, watch};
@@ -31,10 +31,6 @@ const ASK_KERNEL: Duration = Duration::from_secs(60);
 const STUCK: Duration = Duration::from_secs(60);
 /// Messages wait in memory for so long at most before they are on disk.
 pub const EXPOSURE: Duration = Duration::from_secs(1);
-/// The key under which blocks that a meter refused are remembered, with its address, since a point's
-/// meter may be exchanged: `not_supported/ADDRESS/DI`.
-const NOT_SUPPORTED: &str = "not_supported";
-
 /// A daemon that is not running yet.
 #[derive(Debug)]
 pub struct Daemon {
@@ -90,7 +86,7 @@ impl Daemon {
         let plan = Arc::clone(&self.plan);
         let mut writer = Writer::open(&plan.gateway.data_dir)?;
         let newest = writer.newest().map_err(|e| unreadable(&plan, e))?;
-        let refused = learned(&mut writer, &plan).map_err(|e| unreadable(&plan, e))?;
+        let mut learned = learned(&mut writer, &plan).map_err(|e| unreadable(&plan, e))?;
         let (store, writer) = store::start(writer, EXPOSURE);
         let counts = Arc::new(Counts::new(plan.buses.len()));
         let (stop_buses, stop) = watch::channel(false);
@@ -116,9 +112,6 @@ impl Daemon {
                 Some(memory) => Opener::Memory(memory),
                 None => Opener::Address(bus.port.clone()),
             };
-            let here = |(meter, _): &(&usize, &BTreeSet<Di>)| {
-                plan.meters.get(**meter).is_some_and(|m| m.bus == index)
-            };
             let given = Given {
                 plan: Arc::clone(&plan),
                 bus: index,
@@ -128,9 +121,9 @@ impl Daemon {
                 commands,
                 stop: stop.clone(),
                 counts: Arc::clone(&counts),
-                refused: refused.iter().filter(here).map(|(meter, dis)| (*meter, dis.clone())).collect(),
+                learned: learned.get_mut(index).map(std::mem::take).unwrap_or_default(),
             };
-            let talk = Talk::new(opener, bus.line, self.clock.clone(), Patience::default());
+            let talk = Talk::new(opener, bus.line, self.clock.clone());
             buses.push(tokio::spawn(BusTask::new(given, talk).run()));
             lanes.push(lane);
         }
@@ -273,14 +266,9 @@ impl Collector {
                     });
                     self.store.put(payload::body(&report, &self.plan)).await
                 }
-                Said::NotSupported { meter, di } => match self.plan.meters.get(meter) {
-                    Some(known) => {
-                        let key = format!("{NOT_SUPPORTED}/{}/{di}", known.protocol.address());
-                        let fact = Fact { key, value: "no requested data".to_owned(), at: self.clock.now() };
-                        self.store.learn(About::Meter(known.name.to_string()), fact).await
-                    }
-                    None => Ok(()),
-                },
+                Said::Learned { bus, learned } => self.learn(bus, learned).await,
+                // The bus has said it in the log.
+                Said::Changed { .. } => Ok(()),
                 Said::RoundOver => self.store.flush().await,
             };
             if let Err(store::Closed) = handed {
@@ -290,22 +278,44 @@ impl Collector {
     }
 }
 
+impl Collector {
+    async fn learn(&self, bus: usize, learned: Learned) -> Result<(), store::Closed> {
+        let (about, address) = match learned.meter() {
+            Some(meter) => match self.plan.meters.get(meter) {
+                Some(known) => (About::Meter(known.name.to_string()), known.protocol.address()),
+                None => return Ok(()),
+            },
+            None => match self.plan.buses.get(bus) {
+                Some(known) => (About::Bus(known.name.to_string()), String::new()),
+                None => return Ok(()),
+            },
+        };
+        match learned.fact(&address) {
+            (key, Some(value)) => self.store.learn(about, Fact { key, value, at: self.clock.now() }).await,
+            (key, None) => self.store.unlearn(about, key).await,
+        }
+    }
+}
+
 fn unreadable(plan: &Plan, cause: StoreError) -> store::OpenError {
     store::OpenError::Store { path: plan.gateway.data_dir.clone(), cause }
 }
 
-/// Blocks that meters refused in earlier runs, by meter.
-fn learned(writer: &mut Writer, plan: &Plan) -> Result<BTreeMap<usize, BTreeSet<Di>>, StoreError> {
-    let mut refused: BTreeMap<usize, BTreeSet<Di>> = BTreeMap::new();
+/// What each bus learned in earlier runs, by bus.
+fn learned(writer: &mut Writer, plan: &Plan) -> Result<Vec<Vec<Learned>>, StoreError> {
+    let mut all = Vec::with_capacity(plan.buses.len());
+    for bus in &plan.buses {
+        let facts = writer.facts(Scope::Bus(bus.name.as_str()))?;
+        all.push(facts.iter().filter_map(|fact| Learned::of_bus(&fact.key, &fact.value)).collect::<Vec<_>>());
+    }
     for (index, meter) in plan.meters.iter().enumerate() {
-        let prefix = format!("{NOT_SUPPORTED}/{}/", meter.protocol.address());
-        for fact in writer.facts(Scope::Meter(meter.name.as_str()))? {
-            if let Some(di) = fact.key.strip_prefix(&prefix).and_then(|di| di.parse().ok()) {
-                refused.entry(index).or_default().insert(di);
-            }
+        let address = meter.protocol.address();
+        let facts = writer.facts(Scope::Meter(meter.name.as_str()))?;
+        if let Some(bus) = all.get_mut(meter.bus) {
+            bus.extend(facts.iter().filter_map(|f| Learned::of_meter(index, &address, &f.key, &f.value)));
         }
     }
-    Ok(refused)
+    Ok(all)
 }
 
 type Trusted = watch::Receiver<Result<(), Distrust>>;

@@ -8,18 +8,31 @@ use dlt645::ErrorWord;
 use dlt645::frame::Control;
 use meterd::bus::port::memory::{self, MemoryWire};
 use meterd::bus::port::{Opener, Received};
-use meterd::bus::round::Round;
-use meterd::bus::talk::{Patience, Talk};
+use meterd::bus::round::{Point, Round};
+use meterd::bus::talk::{Asked, Patience, Talk};
 use meterd::clock::Clock;
 use meterd::config::Protocol;
 use meterd::planner::{Costs, Line};
-use meterd::reading::{Decoded, Reason, Transformers};
+use meterd::reading::{Decoded, Reason};
 use std::collections::BTreeSet;
 use std::time::Duration;
 use support::{asked, frame, reply};
 
 const METER: &str = "000012345678";
 const ENERGY: &str = "00010000";
+
+/// As patient as with a meter of which nothing is known, without a retry.
+const ONCE: Patience = Patience {
+    first_octet: Duration::from_millis(550),
+    again: Duration::from_millis(550),
+    retries: 0,
+    turnaround: Duration::from_millis(30),
+};
+
+fn the_meter() -> Asked {
+    Asked { protocol: Protocol::Dlt645_2007(METER.parse().unwrap()), line: Line::DEFAULT, preamble: 4 }
+}
+
 /// 123456.78 kWh, low byte first.
 const OCTETS: [u8; 4] = [0x78, 0x56, 0x34, 0x12];
 
@@ -29,14 +42,12 @@ async fn read(register: &str, answer: impl AsyncFn(&MemoryWire, &[u8])) -> Decod
     let (supply, opener) = memory::opener();
     let (port, mut wire) = memory::pair();
     supply.send(port).await.unwrap();
-    let patience = Patience { retries: 0, ..Patience::default() };
-    let mut talk = Talk::new(Opener::Memory(opener), Line::DEFAULT, clock, patience);
+    let mut talk = Talk::new(Opener::Memory(opener), Line::DEFAULT, clock);
     let wanted = Catalogue::dlt645_2007().find(register, 4).unwrap();
-    let mut round =
-        Round::new(&wanted, &BTreeSet::new(), Costs::usual(Line::DEFAULT), Transformers::default());
+    let mut round = Round::new(&wanted, BTreeSet::new(), Costs::usual(Line::DEFAULT), Point::default());
     let reader = async {
         while let Some(ask) = round.next() {
-            let came = talk.read(Protocol::Dlt645_2007(METER.parse().unwrap()), ask.subject.di()).await;
+            let came = talk.read(the_meter(), ask.subject.di(), ONCE).await;
             round.take(came);
         }
         round.finish()
@@ -220,12 +231,10 @@ async fn a_late_answer_is_not_credited_to_the_next_question() {
     let (supply, opener) = memory::opener();
     let (port, mut wire) = memory::pair();
     supply.send(port).await.unwrap();
-    let patience = Patience { retries: 0, ..Patience::default() };
-    let mut talk = Talk::new(Opener::Memory(opener), Line::DEFAULT, clock, patience);
-    let meter = Protocol::Dlt645_2007(METER.parse().unwrap());
+    let mut talk = Talk::new(Opener::Memory(opener), Line::DEFAULT, clock);
     let reader = async {
-        let first = talk.read(meter, ENERGY.parse().unwrap()).await;
-        let second = talk.read(meter, "00020000".parse().unwrap()).await;
+        let first = talk.read(the_meter(), ENERGY.parse().unwrap(), ONCE).await;
+        let second = talk.read(the_meter(), "00020000".parse().unwrap(), ONCE).await;
         (first, second)
     };
     let meters = async {

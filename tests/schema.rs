@@ -135,10 +135,12 @@ fn plan() -> Plan {
             version: MqttVersion::V4,
             prefix: "meterd/v1".into(),
         },
-        buses: vec![Bus { name: name("east"), port, line: Line::DEFAULT }],
+        buses: vec![Bus { name: name("east"), port, line: Line::DEFAULT, turnaround: None }],
         meters: vec![Meter {
             name: name("flat-101"),
             bus: 0,
+            line: Line::DEFAULT,
+            preamble: 4,
             protocol: Protocol::Dlt645_2007(address),
             wiring: None,
             transformers: Transformers { ct: Some("75/5".parse().unwrap()), pt: None },

@@ -35,6 +35,10 @@ pub struct Noted {
     pub damaged: u32,
     /// Octets that were no frame.
     pub noise: usize,
+    /// Octets that came, whatever they were.
+    pub octets: usize,
+    /// When the last of them came.
+    pub last_octet: Option<Duration>,
     /// Our own request came back.
     pub echoed: bool,
     /// Active reports that the asked meter gave before its answer.
@@ -93,6 +97,8 @@ async fn dlt645(
             came = port.receive(&mut received) => {
                 came?;
                 let now = clock.elapsed();
+                noted.octets += received.octets().len();
+                noted.last_octet = Some(now);
                 for piece in received.pieces() {
                     if let Some(tap) = tap {
                         tap(match piece {

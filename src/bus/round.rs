@@ -13,16 +13,36 @@ use std::collections::{BTreeSet, VecDeque};
 /// register of it, and another.
 const SILENCES_1997: u32 = 3;
 
+/// The meter point whose registers are wanted, as far as it matters for what is asked and what the answers mean.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Point {
+    /// How the meter is wired. Registers of a phase that it does not have are missing and are not asked
+    /// for, since some meters answer 0 there, which would read as a voltage lost.
+    pub wiring: Option<Wiring>,
+    /// CT and PT.
+    pub transformers: Transformers,
+}
+
+/// Something that a round taught of what a meter has.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Lesson {
+    /// It refused a present value, a parameter or a block of them with *no requested data*.
+    Lacks(Di),
+    /// A meter of 1997, which has no such word, was silent for it and answered others.
+    Unheard(Di),
+    /// It answered this.
+    Has(Di),
+}
+
 /// The questions to one meter and the answers so far.
 #[derive(Debug)]
 pub struct Round {
     asks: VecDeque<Ask>,
     costs: Costs,
     transformers: Transformers,
-    /// Blocks not to be tried in this round.
+    /// Blocks and registers not to be tried in this round.
     refused: BTreeSet<Di>,
-    /// Those of them that the meter does not have at all.
-    not_supported: BTreeSet<Di>,
+    lessons: Vec<Lesson>,
     /// Blocks of 1997 that were met with silence, and what was wanted of them.
     unheard: Vec<(Block, Vec<Register>)>,
     answered: bool,
@@ -32,42 +52,26 @@ pub struct Round {
 }
 
 impl Round {
-    /// Plans the questions for `wanted`; blocks in `refused` are not tried.
-    pub fn new(
-        wanted: &[Register],
-        refused: &BTreeSet<Di>,
-        costs: Costs,
-        transformers: Transformers,
-    ) -> Self {
-        Self {
-            asks: plan(wanted, refused, &costs).into(),
-            costs,
-            transformers,
-            refused: refused.clone(),
-            not_supported: BTreeSet::new(),
-            unheard: Vec::new(),
-            answered: false,
-            silences: 0,
-            decoded: Decoded::default(),
-        }
-    }
-
-    /// The same for a meter of this wiring: registers of a phase that it does not have are missing and
-    /// are not asked for, since some meters answer 0 there, which would read as a voltage lost.
-    pub fn of_wiring(
-        wiring: Option<Wiring>,
-        wanted: &[Register],
-        refused: &BTreeSet<Di>,
-        costs: Costs,
-        transformers: Transformers,
-    ) -> Self {
-        let has = |register: &Register| match (wiring, register.phase()) {
+    /// Plans the questions for `wanted`; what is in `refused` is not tried.
+    pub fn new(wanted: &[Register], refused: BTreeSet<Di>, costs: Costs, of: Point) -> Self {
+        let has = |register: &Register| match (of.wiring, register.phase()) {
             (Some(wiring), Some(phase)) => wiring.has_phase(phase),
             (None, _) | (_, None) => true,
         };
         let (there, absent): (Vec<Register>, Vec<Register>) = wanted.iter().copied().partition(has);
-        let mut round = Self::new(&there, refused, costs, transformers);
-        let wired = wiring.map_or("", Wiring::word);
+        let mut round = Self {
+            asks: VecDeque::new(),
+            costs,
+            transformers: of.transformers,
+            refused,
+            lessons: Vec::new(),
+            unheard: Vec::new(),
+            answered: false,
+            silences: 0,
+            decoded: Decoded::default(),
+        };
+        round.first(&there);
+        let wired = of.wiring.map_or("", Wiring::word);
         round.decoded.failures.extend(absent.into_iter().map(|register| Failure {
             register,
             reason: Reason::Missing,
@@ -75,6 +79,20 @@ impl Round {
             raw: None,
         }));
         round
+    }
+
+    /// Plans the questions for these registers, before all others.
+    fn first(&mut self, wanted: &[Register]) {
+        let lacks = |ask: &Ask| self.refused.contains(&ask.subject.di());
+        let (known, asks): (Vec<Ask>, Vec<Ask>) =
+            plan(wanted, &self.refused, &self.costs).into_iter().partition(lacks);
+        for again in asks.into_iter().rev() {
+            self.asks.push_front(again);
+        }
+        let said = "the meter said earlier that it has no such data; it is asked again from time to time";
+        for ask in known {
+            self.fail(&ask.wanted, &NoReply::of(Reason::Refused, said));
+        }
     }
 
     /// The next question; `None` when the round is over.
@@ -88,6 +106,7 @@ impl Round {
         match came {
             Ok(answer) => {
                 self.answered = true;
+                self.lessons.push(Lesson::Has(ask.subject.di()));
                 self.heard(&ask);
                 match decode(&ask, &answer.octets, answer.taken_at, self.transformers) {
                     Ok(decoded) => {
@@ -103,16 +122,20 @@ impl Round {
 
     fn take_none(&mut self, ask: Ask, no_reply: &NoReply) {
         self.silences += u32::from(no_reply.reason == Reason::Silent);
+        let lacks = no_reply.word.is_some_and(|word| word.no_requested_data());
         match (no_reply.reason, ask.subject) {
             (Reason::Refused, Subject::Block(block)) => {
                 self.answered = true;
-                if no_reply.word.is_some_and(|w| w.no_requested_data()) && block.is_present() {
-                    self.not_supported.insert(block.di());
+                if lacks && block.is_present() {
+                    self.lessons.push(Lesson::Lacks(block.di()));
                 }
                 self.singly(&ask);
             }
-            (Reason::Refused, Subject::Register(_)) => {
+            (Reason::Refused, Subject::Register(register)) => {
                 self.answered = true;
+                if lacks && register.is_present() {
+                    self.lessons.push(Lesson::Lacks(register.di()));
+                }
                 self.fail(&ask.wanted, no_reply);
             }
             // A meter that has not said a word in this round is not asked for the rest of it: its
@@ -123,6 +146,12 @@ impl Round {
             (Reason::Silent, Subject::Block(block)) if block.di().edition() == Edition::E1997 => {
                 self.unheard.push((block, ask.wanted.clone()));
                 self.singly(&ask);
+            }
+            (Reason::Silent, Subject::Register(register))
+                if register.di().edition() == Edition::E1997 && register.is_present() =>
+            {
+                self.lessons.push(Lesson::Unheard(register.di()));
+                self.fail(&ask.wanted, no_reply);
             }
             (Reason::PortGone, _) => self.give_up(ask, no_reply),
             (
@@ -139,16 +168,21 @@ impl Round {
 
     /// Ends the round: what is still to be asked fails with `reason`.
     pub fn abandon(&mut self, reason: Reason, detail: &str) {
-        let rest = NoReply { reason, detail: detail.to_owned(), word: None, never_a_frame: false };
+        let rest = NoReply::of(reason, detail);
         while let Some(ask) = self.asks.pop_front() {
             self.fail(&ask.wanted, &rest);
         }
     }
 
-    /// Blocks that the meter has been found not to have: it said *no requested data* of present
-    /// values. Of history the same word means that there is no such entry now, so it is not kept.
-    pub const fn not_supported(&self) -> &BTreeSet<Di> {
-        &self.not_supported
+    /// What the round taught. Silence of a 1997 meter counts only if it answered something in this round.
+    pub fn lessons(&self) -> impl Iterator<Item = Lesson> + '_ {
+        let counts = |lesson: &&Lesson| self.answered || !matches!(lesson, Lesson::Unheard(_));
+        self.lessons.iter().filter(counts).copied()
+    }
+
+    /// Whether the meter said anything sound in this round.
+    pub const fn is_answered(&self) -> bool {
+        self.answered
     }
 
     /// What came of the round.
@@ -175,7 +209,7 @@ impl Round {
             .partition(|(_, wanted): &(Block, Vec<Register>)| wanted.contains(&register));
         self.unheard = unheard;
         let lacking = known.into_iter().map(|(block, _)| block).filter(Block::is_present);
-        self.not_supported.extend(lacking.map(|block| block.di()));
+        self.lessons.extend(lacking.map(|block| Lesson::Lacks(block.di())));
     }
 
     fn give_up(&mut self, ask: Ask, no_reply: &NoReply) {
@@ -185,12 +219,10 @@ impl Round {
         }
     }
 
+    /// Another block may still hold some of them; the plan decides.
     fn singly(&mut self, ask: &Ask) {
         self.refused.insert(ask.subject.di());
-        // Another block may still hold some of them; the plan decides, first in the queue.
-        for again in plan(&ask.wanted, &self.refused, &self.costs).into_iter().rev() {
-            self.asks.push_front(again);
-        }
+        self.first(&ask.wanted);
     }
 
     fn fail(&mut self, wanted: &[Register], no_reply: &NoReply) {
@@ -205,25 +237,42 @@ impl Round {
 
 #[cfg(test)]
 mod tests {
+    use super::super::exchange::Noted;
     use super::*;
     use crate::planner::Line;
     use catalogue::Catalogue;
     use dlt645::{Address, ErrorWord};
     use jiff::Timestamp;
+    use std::time::Duration;
 
     fn round(names: &[&str]) -> Round {
         let wanted: Vec<_> =
             names.iter().flat_map(|n| Catalogue::dlt645_2007().find(n, 4).unwrap()).collect();
-        Round::new(&wanted, &BTreeSet::new(), Costs::usual(Line::DEFAULT), Transformers::default())
+        Round::new(&wanted, BTreeSet::new(), Costs::usual(Line::DEFAULT), Point::default())
     }
 
     fn answer(octets: &[u8]) -> Result<Answer, NoReply> {
-        Ok(Answer { from: Address::ANY, octets: octets.to_vec(), taken_at: Timestamp::UNIX_EPOCH })
+        Ok(Answer {
+            from: Address::ANY,
+            octets: octets.to_vec(),
+            taken_at: Timestamp::UNIX_EPOCH,
+            delay: Duration::ZERO,
+            tries: 1,
+            noted: Noted::default(),
+        })
     }
 
     fn no_reply(reason: Reason) -> Result<Answer, NoReply> {
         let word = (reason == Reason::Refused).then_some(ErrorWord::NO_REQUESTED_DATA);
-        Err(NoReply { reason, detail: reason.to_string(), word, never_a_frame: false })
+        Err(NoReply { word, ..NoReply::of(reason, reason.to_string()) })
+    }
+
+    fn lacking(round: &Round) -> Vec<String> {
+        let lacks = |lesson| match lesson {
+            Lesson::Lacks(di) => Some(di.to_string()),
+            Lesson::Unheard(_) | Lesson::Has(_) => None,
+        };
+        round.lessons().filter_map(lacks).collect()
     }
 
     fn asked(round: &Round) -> String {
@@ -243,9 +292,31 @@ mod tests {
         }
         assert_eq!(asked(&round), "02800002");
         round.take(answer(&[0x98, 0x49]));
-        assert_eq!(round.not_supported().len(), 1);
+        assert_eq!(lacking(&round), ["0201FF00"]);
         let decoded = round.finish();
         assert_eq!((decoded.readings.len(), decoded.failures.len()), (4, 0));
+    }
+
+    #[test]
+    fn what_a_meter_lacks_is_said_without_asking_and_history_is_asked_again() {
+        let wanted: Vec<_> = ["voltage_l1", "frequency", "active_energy_import_s1"]
+            .into_iter()
+            .flat_map(|n| Catalogue::dlt645_2007().find(n, 4).unwrap())
+            .collect();
+        let costs = Costs::usual(Line::DEFAULT);
+        let mut round = Round::new(&wanted, BTreeSet::new(), costs, Point::default());
+        round.take(answer(&[0x01, 0x22]));
+        round.take(no_reply(Reason::Refused));
+        round.take(no_reply(Reason::Refused));
+        assert_eq!(lacking(&round), ["02800002"], "of history it means that there is none now");
+        let mut again = Round::new(&wanted, BTreeSet::from([Di::new(0x0280_0002)]), costs, Point::default());
+        assert_eq!(asked(&again), "02010100");
+        again.take(answer(&[0x01, 0x22]));
+        assert_eq!(asked(&again), "00010001");
+        again.take(no_reply(Reason::Refused));
+        let decoded = again.finish();
+        let refused = decoded.failures.iter().filter(|f| f.reason == Reason::Refused);
+        assert_eq!((decoded.readings.len(), refused.count()), (1, 2));
     }
 
     #[test]
@@ -275,7 +346,7 @@ mod tests {
     fn round_1997(names: &[&str]) -> Round {
         let wanted: Vec<_> =
             names.iter().flat_map(|n| Catalogue::dlt645_1997().find(n, 4).unwrap()).collect();
-        Round::new(&wanted, &BTreeSet::new(), Costs::usual(Line::DEFAULT), Transformers::default())
+        Round::new(&wanted, BTreeSet::new(), Costs::usual(Line::DEFAULT), Point::default())
     }
 
     #[test]
@@ -290,7 +361,8 @@ mod tests {
         assert_eq!(asked(&round), "B650");
         round.take(no_reply(Reason::Silent));
         assert!(round.next().is_none());
-        assert_eq!(round.not_supported().iter().map(ToString::to_string).collect::<Vec<_>>(), ["B61F"]);
+        assert_eq!(lacking(&round), ["B61F"]);
+        assert!(round.lessons().any(|lesson| lesson == Lesson::Unheard("B650".parse().unwrap())));
         let decoded = round.finish();
         assert_eq!((decoded.readings.len(), decoded.failures.len()), (3, 1));
         assert_eq!(decoded.readings[0].value.to_string(), "220");
@@ -303,7 +375,7 @@ mod tests {
             assert_eq!(asked(&round), di);
             round.take(no_reply(Reason::Silent));
         }
-        assert!(round.next().is_none() && round.not_supported().is_empty());
+        assert!(round.next().is_none() && round.lessons().next().is_none());
         assert_eq!(round.finish().failures.len(), 5);
     }
 
@@ -312,8 +384,8 @@ mod tests {
         let wanted = Catalogue::dlt645_2007().find("voltage_l*", 4).unwrap();
         for (wiring, absent) in [(Wiring::P1W2, 2), (Wiring::P3W3, 1), (Wiring::P3W4, 0)] {
             let costs = Costs::usual(Line::DEFAULT);
-            let none = BTreeSet::new();
-            let mut round = Round::of_wiring(Some(wiring), &wanted, &none, costs, Transformers::default());
+            let of = Point { wiring: Some(wiring), ..Point::default() };
+            let mut round = Round::new(&wanted, BTreeSet::new(), costs, of);
             while let Some(ask) = round.next() {
                 // A three-wire meter fills its block with 0 where l2 would be.
                 let block = ask.subject.di().to_string() == "0201FF00";

@@ -4,6 +4,7 @@
 //! short question inside a bounded share of the air time until it answers. A whole line that falls silent
 //! is one outage, not as many dead meters as hang on it.
 
+use super::change::Change;
 use super::share::Share;
 use crate::reading::Reason;
 use std::collections::{BTreeMap, BTreeSet};
@@ -25,37 +26,6 @@ const LONGEST: Duration = Duration::from_secs(300);
 const OUTAGE: Duration = Duration::from_secs(5);
 /// Thousandths of the air time that probes may take.
 const PROBES: u32 = 40;
-
-/// Something that an operator wants to know, once.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Change {
-    /// A meter does not answer any more.
-    Offline {
-        /// Index of the meter.
-        meter: usize,
-        /// What its last exchange failed with.
-        reason: Reason,
-        /// When it was first missed.
-        since: Duration,
-    },
-    /// A meter answers: for the first time in this run, or again.
-    Online {
-        /// Index of the meter.
-        meter: usize,
-        /// Its first sound answer.
-        since: Duration,
-    },
-    /// No meter of the line answers any more: power, cable or serial server.
-    LineSilent {
-        /// When the first of them was missed.
-        since: Duration,
-    },
-    /// A meter of the line answers again.
-    LineBack {
-        /// When.
-        since: Duration,
-    },
-}
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum State {

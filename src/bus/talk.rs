@@ -3,10 +3,10 @@
 //! It never decides what to ask; the bus task and `meterd read` do.
 
 use super::exchange::{Exchange, Noted, Tap};
-use super::port::{Opener, Port, PortError};
+use super::port::{Opener, Port, PortError, Received};
 use crate::clock::Clock;
 use crate::config::Protocol;
-use crate::planner::{Costs, Line};
+use crate::planner::Line;
 use crate::reading::Reason;
 use dlt645::exchange::{Exchange as Dlt645, Failure as NoAnswer, Outcome, Timing};
 use dlt645::pdu::Request;
@@ -15,36 +15,64 @@ use jiff::Timestamp;
 use std::fmt;
 use std::time::Duration;
 
-/// How patient the reader is.
+/// How patient the reader is with one question.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Patience {
     /// From the end of the request to the first octet of the answer, at most.
     pub first_octet: Duration,
+    /// The same when it is asked again.
+    pub again: Duration,
     /// How often a question is asked again when no answer came.
     pub retries: u32,
     /// Silence on the line before a request.
     pub turnaround: Duration,
 }
 
-impl Default for Patience {
-    /// Td ≤ 500 ms (DL/T 645-2007 clause 5.3) and a margin, one retry, the usual 30 ms.
-    fn default() -> Self {
-        Self { first_octet: Duration::from_millis(550), retries: 1, turnaround: Duration::from_millis(30) }
-    }
+impl Patience {
+    /// A question asked again when no answer came, as a rule.
+    pub const RETRIES: u32 = 1;
+}
+
+/// Who is asked, and how the line is set for it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Asked {
+    /// What it speaks, with its address.
+    pub protocol: Protocol,
+    /// Its rate and character.
+    pub line: Line,
+    /// FE octets before a request.
+    pub preamble: u8,
 }
 
 /// Octets that say nothing about rate and parity.
 const GLITCH: usize = 2;
+/// So many octets and still more at the deadline: somebody talks without end.
+const BABBLE: usize = 64;
+/// Octets are still coming if the last one came so shortly before the deadline, the port's latency beside it.
+const STILL: Duration = Duration::from_millis(50);
+/// Silence after the rate of a line was switched: the other meters heard garbage. One that took it for the head of a
+/// frame forgets it after 500 ms (Tb), which the wait for the first answer lasts, so the second try finds it ready.
+const SWITCHED: Duration = Duration::from_millis(50);
 
 /// A line that is talked on.
 pub struct Talk {
     opener: Opener,
+    /// How the port is set.
     line: Line,
     clock: Clock,
-    patience: Patience,
     port: Option<Port>,
     tap: Option<Tap>,
     quiet_since: Duration,
+    /// The rate was switched and nothing was asked since.
+    switched: bool,
+}
+
+/// One try of a question.
+struct Once {
+    outcome: Outcome,
+    noted: Noted,
+    /// When the request was out on the wire.
+    sent: Duration,
 }
 
 /// An answer that is to be decoded.
@@ -56,6 +84,13 @@ pub struct Answer {
     pub octets: Vec<u8>,
     /// The instant of the reply's first octet.
     pub taken_at: Timestamp,
+    /// From the end of the request to the first octet; of a late answer, from the end of the request that it
+    /// must have been the answer to.
+    pub delay: Duration,
+    /// How often it was asked.
+    pub tries: u32,
+    /// What else passed.
+    pub noted: Noted,
 }
 
 /// Why a question has no answer.
@@ -69,28 +104,42 @@ pub struct NoReply {
     pub word: Option<ErrorWord>,
     /// Octets came and never a sound frame: a matter of baud or parity rather than of the meter.
     pub never_a_frame: bool,
+    /// Octets came and came, up to the deadline: somebody talks without end.
+    pub jammed: bool,
+    /// How often it was asked.
+    pub tries: u32,
+    /// What else passed at the last try.
+    pub noted: Noted,
 }
 
 impl NoReply {
-    /// The daemon ended before an answer came.
-    pub fn stopped() -> Self {
+    /// Nothing was asked, or nobody waited for what came.
+    pub fn of(reason: Reason, detail: impl Into<String>) -> Self {
         Self {
-            reason: Reason::Expired,
-            detail: "the daemon was stopped".to_owned(),
+            reason,
+            detail: detail.into(),
             word: None,
             never_a_frame: false,
+            jammed: false,
+            tries: 0,
+            noted: Noted::default(),
         }
     }
 
+    /// The daemon ended before an answer came.
+    pub fn stopped() -> Self {
+        Self::of(Reason::Expired, "the daemon was stopped")
+    }
+
     fn port(error: &PortError) -> Self {
-        Self { reason: Reason::PortGone, detail: error.to_string(), word: None, never_a_frame: false }
+        Self::of(Reason::PortGone, error.to_string())
     }
 }
 
 impl Talk {
     /// A line that is opened when it is first needed.
-    pub fn new(opener: Opener, line: Line, clock: Clock, patience: Patience) -> Self {
-        Self { opener, line, clock, patience, port: None, tap: None, quiet_since: Duration::ZERO }
+    pub fn new(opener: Opener, line: Line, clock: Clock) -> Self {
+        Self { opener, line, clock, port: None, tap: None, quiet_since: Duration::ZERO, switched: false }
     }
 
     /// Shows everything that passes on the line to `tap`.
@@ -116,6 +165,11 @@ impl Talk {
         Ok(())
     }
 
+    /// How long nothing passed on the line, as far as was listened.
+    pub fn quiet_for(&self) -> Duration {
+        self.clock.elapsed().saturating_sub(self.quiet_since)
+    }
+
     /// Closes the port, so that the next question opens it again.
     pub fn close(&mut self) {
         self.port = None;
@@ -125,42 +179,82 @@ impl Talk {
     ///
     /// # Errors
     /// Why there is no answer; after [`Reason::PortGone`] the port is closed.
-    pub async fn read(&mut self, protocol: Protocol, di: Di) -> Result<Answer, NoReply> {
-        let request = match protocol {
+    pub async fn read(&mut self, asked: Asked, di: Di, patience: Patience) -> Result<Answer, NoReply> {
+        let request = match asked.protocol {
             Protocol::Dlt645_1997(address) | Protocol::Dlt645_2007(address) => Request::Read { address, di },
         };
-        self.ask(request).await
+        self.ask(request, asked, patience).await
     }
 
-    /// Asks whoever is on the line for its address (13H); of use where one meter is on it.
+    /// Asks whoever is on the line for its address (13H); of use where one meter is on it. The address of `asked` is
+    /// not used.
     ///
     /// # Errors
     /// As [`Talk::read`].
-    pub async fn read_address(&mut self) -> Result<Answer, NoReply> {
-        self.ask(Request::ReadAddress).await
+    pub async fn read_address(&mut self, asked: Asked, patience: Patience) -> Result<Answer, NoReply> {
+        self.ask(Request::ReadAddress, asked, patience).await
     }
 
-    async fn ask(&mut self, request: Request) -> Result<Answer, NoReply> {
+    /// Throws away what comes until the line was silent for `quiet`, for `limit` at most. True if it was.
+    ///
+    /// # Errors
+    /// The port is gone, and closed.
+    pub async fn listen(&mut self, quiet: Duration, limit: Duration) -> Result<bool, PortError> {
+        self.open().await?;
+        let Some(port) = self.port.as_mut() else { return Err(PortError::Gone) };
+        let mut received = Received::default();
+        let began = self.clock.elapsed();
+        let mut last = began;
+        loop {
+            let until = (last + quiet).min(began + limit);
+            received.clear();
+            tokio::select! {
+                biased;
+                came = port.receive(&mut received) => if let Err(e) = came {
+                    self.port = None;
+                    return Err(e);
+                },
+                () = tokio::time::sleep_until(self.clock.instant(until)) => {}
+            }
+            let now = self.clock.elapsed();
+            if !received.is_empty() {
+                last = now;
+                self.quiet_since = now;
+            }
+            if now >= last + quiet {
+                return Ok(true);
+            }
+            if now >= began + limit {
+                return Ok(false);
+            }
+        }
+    }
+
+    async fn ask(&mut self, request: Request, asked: Asked, patience: Patience) -> Result<Answer, NoReply> {
         let mut tries = 0;
+        let mut asked_before = None;
         loop {
             tries += 1;
-            let (outcome, noted) = self.once(request.clone()).await?;
+            let first_octet = if tries == 1 { patience.first_octet } else { patience.again };
+            let once = self.once(request.clone(), asked, first_octet, patience.turnaround).await?;
+            let Once { outcome, noted, sent } = once;
+            // What begins before the request is out answers the one before it, which was the same.
+            let delay = |first: Duration| {
+                first.checked_sub(sent).or_else(|| first.checked_sub(asked_before?)).unwrap_or_default()
+            };
             let no_answer = match outcome {
                 Outcome::Data { from, octets, first_octet, .. } => {
-                    return Ok(Answer { from, octets, taken_at: self.wall(first_octet) });
+                    let (taken_at, delay) = (self.wall(first_octet), delay(first_octet));
+                    return Ok(Answer { from, octets, taken_at, delay, tries, noted });
                 }
                 Outcome::Address { address, first_octet } => {
+                    let (taken_at, delay) = (self.wall(first_octet), delay(first_octet));
                     let octets = address.to_wire().to_vec();
-                    return Ok(Answer { from: address, octets, taken_at: self.wall(first_octet) });
+                    return Ok(Answer { from: address, octets, taken_at, delay, tries, noted });
                 }
                 Outcome::Refused(word) => {
-                    let detail = word.to_string();
-                    return Err(NoReply {
-                        reason: Reason::Refused,
-                        detail,
-                        word: Some(word),
-                        never_a_frame: false,
-                    });
+                    let refused = NoReply::of(Reason::Refused, word.to_string());
+                    return Err(NoReply { word: Some(word), tries, noted, ..refused });
                 }
                 Outcome::Failed(no_answer) => no_answer,
                 // Only reads of one meter are asked here; neither ends one.
@@ -168,35 +262,67 @@ impl Talk {
                 Outcome::Sent => NoAnswer::Silent,
             };
             tracing::debug!(%tries, ?request, ?no_answer, ?noted, "no answer");
-            if tries > self.patience.retries {
-                return Err(self.say(no_answer, noted, tries));
+            let jammed = self.is_jammed(no_answer, noted);
+            if jammed || tries > patience.retries {
+                return Err(NoReply { jammed, tries, noted, ..self.say(no_answer, noted, tries) });
             }
+            asked_before = Some(sent);
         }
     }
 
-    async fn once(&mut self, request: Request) -> Result<(Outcome, Noted), NoReply> {
+    /// Whether octets that are no frames were still coming when the exchange ended.
+    fn is_jammed(&self, no_answer: NoAnswer, noted: Noted) -> bool {
+        let latency = self.port.as_ref().map_or(Duration::ZERO, Port::latency);
+        let still = noted.last_octet.is_some_and(|at| self.clock.elapsed() <= at + STILL + latency);
+        matches!(no_answer, NoAnswer::Damaged { octets, .. } if octets >= BABBLE) && still
+    }
+
+    async fn once(
+        &mut self,
+        request: Request,
+        asked: Asked,
+        first_octet: Duration,
+        turnaround: Duration,
+    ) -> Result<Once, NoReply> {
         self.open().await.map_err(|e| NoReply::port(&e))?;
-        let due = self.clock.instant(self.quiet_since + self.patience.turnaround);
-        tokio::time::sleep_until(due).await;
+        if asked.line != self.line {
+            self.line = asked.line;
+            self.switched = true;
+            let set = self.port.as_mut().map_or(Err(PortError::Gone), |port| port.set_line(asked.line));
+            set.map_err(|e| self.lost(&e))?;
+        }
+        let pause = if std::mem::take(&mut self.switched) { turnaround.max(SWITCHED) } else { turnaround };
+        let due = self.quiet_since + pause;
+        if due > self.clock.elapsed() {
+            tokio::time::sleep_until(self.clock.instant(due)).await;
+        }
         let Some(port) = self.port.as_mut() else { return Err(NoReply::port(&PortError::Gone)) };
+        let octet = self.line.octets(1);
         let timing = Timing {
-            octet: self.line.octets(1),
-            first_octet: self.patience.first_octet + port.latency(),
+            octet,
+            first_octet: first_octet + port.latency(),
             slack: port.latency(),
-            preamble: Costs::usual(self.line).preamble,
+            preamble: asked.preamble,
         };
+        let mut octets = Vec::new();
+        request.emit(asked.preamble, &mut octets);
         let result = match port.drain() {
             Ok(_) => {
-                let exchange = Exchange::Dlt645(Dlt645::new(request, timing, self.clock.elapsed()));
-                exchange.drive(port, &self.clock, &mut self.tap).await
+                let now = self.clock.elapsed();
+                let sent = now + octet * u32::try_from(octets.len()).unwrap_or(u32::MAX);
+                let exchange = Exchange::Dlt645(Dlt645::new(request, timing, now));
+                let driven = exchange.drive(port, &self.clock, &mut self.tap).await;
+                driven.map(|(outcome, noted)| Once { outcome, noted, sent })
             }
             Err(e) => Err(e),
         };
         self.quiet_since = self.clock.elapsed();
-        result.map_err(|e| {
-            self.port = None;
-            NoReply::port(&e)
-        })
+        result.map_err(|e| self.lost(&e))
+    }
+
+    fn lost(&mut self, error: &PortError) -> NoReply {
+        self.port = None;
+        NoReply::port(error)
     }
 
     fn say(&self, no_answer: NoAnswer, noted: Noted, tries: u32) -> NoReply {
@@ -232,7 +358,7 @@ impl Talk {
                 format!("{octets} octets came, no sound answer among them, asked {times}"),
             ),
         };
-        NoReply { reason, detail, word: None, never_a_frame }
+        NoReply { never_a_frame, ..NoReply::of(reason, detail) }
     }
 
     /// Wall time of a monotonic instant that is just past.

@@ -1,17 +1,24 @@
 //! The task that owns a line: commands first, then what is due, one exchange at a time.
 
-use super::round::Round;
-use super::talk::{NoReply, Talk};
+mod hearing;
+mod report;
+
+use super::change::Change;
+use super::learned::{Learned, Memory};
+use super::round::{Point, Round};
+use super::standing::Standings;
+use super::talk::{Asked, NoReply, Patience, Talk};
+use super::timing::Class;
 use crate::clock::{Clock, Distrust};
 use crate::command::{Answer, Command, Verb};
-use crate::config::Plan;
-use crate::planner::Costs;
-use crate::reading::{Failure, Reason, Report, Source};
-use crate::schedule::{Job, Next, Schedule, Skipped, Slots};
+use crate::config::{Meter, Plan};
+use crate::planner::{Ask, Costs};
+use crate::reading::{Reason, Report};
+use crate::schedule::{Job, Next, Schedule, Slots};
 use crate::telemetry::Counts;
 use dlt645::Di;
 use jiff::Timestamp;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{mpsc, watch};
@@ -20,6 +27,10 @@ use tokio::sync::{mpsc, watch};
 const LOOK: Duration = Duration::from_secs(1);
 /// The longest wait before a port is tried again.
 const MAX_BACK_OFF: Duration = Duration::from_secs(30);
+/// Silence after which a jammed line is free again, and how long it is listened to in one go.
+const QUIET: Duration = Duration::from_millis(200);
+/// Minutes after midnight in which meters are busy with their freezes.
+const MIDNIGHT: i8 = 10;
 
 /// What an exchange under way is given when the daemon ends: most end within it, and the whole
 /// daemon has 5 s.
@@ -30,12 +41,21 @@ const GRACE: Duration = Duration::from_secs(1);
 pub enum Said {
     /// One meter was read for one slot, or could not be.
     Report(Report),
-    /// A meter has been found not to have a block of registers.
-    NotSupported {
-        /// Index of the meter in the plan.
-        meter: usize,
-        /// The block.
-        di: Di,
+    /// Something was learned that is to be kept.
+    Learned {
+        /// Index of the bus.
+        bus: usize,
+        /// What.
+        learned: Learned,
+    },
+    /// Something changed on this bus.
+    Changed {
+        /// Index of the bus.
+        bus: usize,
+        /// What.
+        change: Change,
+        /// Since when, by the wall clock.
+        since: Timestamp,
     },
     /// Nothing more is due: what was said so far is to be made durable.
     RoundOver,
@@ -60,8 +80,8 @@ pub struct Given {
     pub stop: watch::Receiver<bool>,
     /// What is counted.
     pub counts: Arc<Counts>,
-    /// Blocks that meters refused, by meter, as learned earlier.
-    pub refused: BTreeMap<usize, BTreeSet<Di>>,
+    /// What was learned in earlier runs.
+    pub learned: Vec<Learned>,
 }
 
 /// The task.
@@ -71,10 +91,13 @@ pub struct BusTask {
     talk: Talk,
     schedule: Schedule,
     current: Option<(Job, Round)>,
+    memory: Memory,
+    standings: Standings,
     back_off: BackOff,
     unsaid: bool,
-    /// Meters that said nothing in their last round.
-    silent: BTreeSet<usize>,
+    /// Since when somebody talks without end.
+    jammed: Option<Duration>,
+    echo_said: bool,
 }
 
 /// Comes when the daemon ends and an exchange under way has had its time.
@@ -93,21 +116,34 @@ struct BackOff {
 
 impl BusTask {
     /// A task that talks on `talk` for the meters of one bus.
-    pub fn new(given: Given, talk: Talk) -> Self {
+    pub fn new(mut given: Given, talk: Talk) -> Self {
+        let plan = Arc::clone(&given.plan);
+        let here = |meter: &&usize| plan.meters.get(**meter).is_some_and(|m| m.bus == given.bus);
         let mut schedule = Schedule::new();
-        for (index, task) in given.plan.tasks.iter().enumerate() {
-            let here = |meter: &&usize| given.plan.meters.get(**meter).is_some_and(|m| m.bus == given.bus);
+        for (index, task) in plan.tasks.iter().enumerate() {
             let meters = task.meters.iter().filter(here).copied().collect();
-            schedule.add(index, Slots::new(task.every, given.plan.gateway.zone.clone()), meters);
+            schedule.add(index, Slots::new(task.every, plan.gateway.zone.clone()), meters);
         }
+        let mut groups = HashMap::new();
+        let mut meters = Vec::new();
+        for (index, meter) in plan.meters.iter().enumerate().filter(|(_, meter)| meter.bus == given.bus) {
+            let next = u32::try_from(groups.len()).unwrap_or(u32::MAX);
+            schedule.group(index, *groups.entry(meter.line).or_insert(next));
+            meters.push(index);
+        }
+        let pinned = plan.buses.get(given.bus).and_then(|bus| bus.turnaround);
+        let memory = Memory::of(std::mem::take(&mut given.learned), pinned);
         Self {
             given,
             talk,
             schedule,
             current: None,
+            memory,
+            standings: Standings::new(meters),
             back_off: BackOff::default(),
             unsaid: false,
-            silent: BTreeSet::new(),
+            jammed: None,
+            echo_said: false,
         }
     }
 
@@ -141,6 +177,9 @@ impl BusTask {
 
     /// Opens slots and begins the next round; or says how long there is nothing to do.
     async fn begin(&mut self) -> Option<Duration> {
+        if self.jammed.is_some() {
+            self.listen().await;
+        }
         let trusted = *self.given.trust.borrow();
         if trusted.is_err() {
             return Some(LOOK);
@@ -153,15 +192,18 @@ impl BusTask {
         for job in opened.expired {
             self.report_all(job, Reason::Expired, "the next slot came before it was this meter's turn").await;
         }
+        if self.probe().await {
+            return None;
+        }
         match self.schedule.next(now) {
             Next::Now(job) => {
                 self.given.counts.is_busy(self.given.bus, true);
-                if self.port_rests() {
-                    self.schedule.done(job);
-                    self.report_all(job, Reason::PortGone, "the port is closed and will be tried again")
-                        .await;
-                } else {
-                    self.start(job);
+                match self.hopeless(job.meter) {
+                    Some((reason, detail)) => {
+                        self.schedule.miss(job);
+                        self.report_all(job, reason, &detail).await;
+                    }
+                    None => self.start(job),
                 }
                 None
             }
@@ -169,31 +211,55 @@ impl BusTask {
                 self.round_over().await;
                 let wait = Duration::try_from(at.duration_since(now)).unwrap_or_default();
                 // A wake-up just short of the slot would spin; a millisecond late is on time.
-                Some(wait.clamp(Duration::from_millis(1), LOOK))
+                Some(self.until_probe(wait).clamp(Duration::from_millis(1), LOOK))
             }
             Next::Nothing => {
                 self.round_over().await;
-                Some(LOOK)
+                Some(self.until_probe(LOOK).max(Duration::from_millis(1)))
             }
         }
     }
 
+    /// Why it is no use to ask this meter now, in a word and a sentence.
+    fn hopeless(&self, meter: usize) -> Option<(Reason, String)> {
+        let since = |since| self.show(self.wall(since));
+        if self.port_rests() {
+            Some((Reason::PortGone, "the port is closed and will be tried again".to_owned()))
+        } else if let Some(jammed) = self.jammed {
+            let detail = format!("the line is jammed since {}: somebody talks without end", since(jammed));
+            Some((Reason::Damaged, detail))
+        } else if let Some(outage) = self.standings.outage() {
+            let detail = format!("no meter of the line answers since {}: power or cable", since(outage));
+            Some((Reason::Silent, detail))
+        } else {
+            let missed = self.standings.missed_since(meter)?;
+            let detail = format!("not asked: it does not answer since {}, and is probed", since(missed));
+            Some((Reason::Silent, detail))
+        }
+    }
+
     fn start(&mut self, job: Job) {
-        let Given { plan, refused, bus, .. } = &self.given;
-        let (Some(meter), Some(task), Some(bus)) =
-            (plan.meters.get(job.meter), plan.tasks.get(job.task), plan.buses.get(*bus))
-        else {
+        let plan = Arc::clone(&self.given.plan);
+        let (Some(meter), Some(task)) = (plan.meters.get(job.meter), plan.tasks.get(job.task)) else {
             // The schedule was made of this plan.
             tracing::error!(?job, "a job that is in no plan");
             self.schedule.done(job);
             return;
         };
-        let none = BTreeSet::new();
-        let refused = refused.get(&job.meter).unwrap_or(&none);
         let wanted = task.registers.of(meter.protocol.edition());
-        let costs = Costs::usual(bus.line);
-        let round = Round::of_wiring(meter.wiring, wanted, refused, costs, meter.transformers);
-        self.current = Some((job, round));
+        self.current = Some((job, self.round(job.meter, meter, wanted)));
+    }
+
+    /// The questions to a meter by what is known of it.
+    fn round(&mut self, index: usize, meter: &Meter, wanted: &[catalogue::Register]) -> Round {
+        let costs = Costs {
+            preamble: meter.preamble,
+            turnaround: self.memory.turnaround.pause(),
+            ..Costs::usual(meter.line)
+        };
+        let usual = wanted.first().map_or(Duration::ZERO, |first| Ask::single(*first).air_time(&costs));
+        let refused = self.memory.refusals.of(index, self.given.clock.elapsed(), usual);
+        Round::new(wanted, refused, costs, Point { wiring: meter.wiring, transformers: meter.transformers })
     }
 
     /// One exchange of the round that is under way, and its end if nothing is left to ask.
@@ -203,73 +269,67 @@ impl BusTask {
         if round.next().is_some() {
             self.current = Some((job, round));
         } else {
-            self.schedule.done(job);
             self.finish(job, round).await;
         }
     }
 
     async fn step(&mut self, meter: usize, round: &mut Round) {
-        let Some(ask) = round.next() else { return };
+        let Some(di) = round.next().map(|ask| ask.subject.di()) else { return };
+        let came = self.ask(meter, di, Patience::RETRIES).await;
+        let jammed = came.as_ref().is_err_and(|no_reply| no_reply.jammed);
+        round.take(came);
+        if jammed {
+            round.abandon(Reason::Damaged, "the line is jammed: somebody talks without end");
+        }
+    }
+
+    /// One question to one meter; what its answer or its silence teaches of the line is taken.
+    async fn ask(
+        &mut self,
+        meter: usize,
+        di: Di,
+        retries: u32,
+    ) -> Result<super::talk::Answer, NoReply> {
         let plan = Arc::clone(&self.given.plan);
-        let Some(asked) = plan.meters.get(meter) else {
-            round.abandon(Reason::Expired, "the meter is in no file any more");
-            return;
+        let Some(known) = plan.meters.get(meter) else {
+            return Err(NoReply::of(Reason::Expired, "the meter is in no file any more"));
         };
-        let di = ask.subject.di();
+        let class = self.class(di);
+        let turnaround = self.memory.turnaround.pause();
+        let patience = Patience {
+            first_octet: self.memory.deadlines.first_octet(meter, class),
+            again: self.memory.deadlines.again(meter, class),
+            retries,
+            turnaround,
+        };
+        let back_to_back = self.talk.quiet_for() < turnaround * 2;
         let was_open = self.talk.is_open();
+        let asked = Asked { protocol: known.protocol, line: known.line, preamble: known.preamble };
         let came = tokio::select! {
             biased;
-            came = self.talk.read(asked.protocol, di) => came,
+            came = self.talk.read(asked, di, patience) => came,
             () = stopping(self.given.stop.clone()) => Err(NoReply::stopped()),
         };
         match &came {
             Err(no_reply) if no_reply.reason == Reason::PortGone => {
-                self.port_failed(was_open, &no_reply.detail)
+                self.port_failed(was_open, &no_reply.detail).await;
             }
             Err(no_reply) if no_reply.reason == Reason::Expired => {}
-            Ok(_) | Err(_) => self.port_works(was_open),
+            Ok(_) | Err(_) => self.port_works(was_open).await,
         }
         if let Err(no_reply) = &came {
             let bus = plan.buses.get(self.given.bus).map(|b| b.name.as_str());
-            let (meter, detail) = (asked.name.as_str(), no_reply.detail.as_str());
+            let (meter, detail) = (known.name.as_str(), no_reply.detail.as_str());
             tracing::debug!(bus, meter, %di, reason = no_reply.reason.word(), detail, "not read");
         }
-        round.take(came);
+        self.hear(meter, class, &came, back_to_back).await;
+        came
     }
 
-    async fn finish(&mut self, job: Job, round: Round) {
-        self.learn(job.meter, &round).await;
-        let decoded = round.finish();
-        let nothing =
-            decoded.readings.is_empty() && decoded.failures.iter().all(|f| f.reason == Reason::Silent);
-        self.heard(job.meter, nothing);
-        self.say(Report {
-            meter: job.meter,
-            task: job.task,
-            slot: job.slot,
-            source: Source::Present,
-            readings: decoded.readings,
-            failures: decoded.failures,
-        })
-        .await;
-    }
-
-    /// Says once that a meter has fallen silent, and once that it is back.
-    fn heard(&mut self, meter: usize, nothing: bool) {
-        let plan = &self.given.plan;
-        let bus = plan.buses.get(self.given.bus).map(|b| b.name.as_str());
-        let known = plan.meters.get(meter);
-        let (name, address) = (known.map(|m| m.name.as_str()), known.map(|m| m.protocol.address()));
-        if nothing && self.silent.insert(meter) {
-            tracing::warn!(
-                bus,
-                meter = name,
-                address,
-                "the meter does not answer; it is asked again at each slot"
-            );
-        } else if !nothing && self.silent.remove(&meter) {
-            tracing::info!(bus, meter = name, address, "the meter answers again");
-        }
+    /// The kind of a question now.
+    fn class(&self, di: Di) -> Class {
+        let local = self.given.clock.now().to_zoned(self.given.plan.gateway.zone.clone());
+        if local.hour() == 0 && local.minute() < MIDNIGHT { Class::Midnight } else { Class::of(di) }
     }
 
     async fn obey(&mut self, command: Command) {
@@ -278,13 +338,9 @@ impl BusTask {
             _ if self.given.clock.now() >= expires => Answer::Expired,
             Verb::Read { meter, registers } => {
                 let plan = Arc::clone(&self.given.plan);
-                let here = plan.meters.get(meter).filter(|m| m.bus == self.given.bus);
-                match (here, plan.buses.get(self.given.bus)) {
-                    (Some(asked), Some(bus)) => {
-                        let refused = self.given.refused.get(&meter).cloned().unwrap_or_default();
-                        let costs = Costs::usual(bus.line);
-                        let mut round =
-                            Round::of_wiring(asked.wiring, &registers, &refused, costs, asked.transformers);
+                match plan.meters.get(meter).filter(|m| m.bus == self.given.bus) {
+                    Some(asked) => {
+                        let mut round = self.round(meter, asked, &registers);
                         while round.next().is_some() {
                             if self.given.clock.now() >= expires || *self.given.stop.borrow() {
                                 round.abandon(Reason::Expired, "the command's time was over");
@@ -295,7 +351,7 @@ impl BusTask {
                         self.learn(meter, &round).await;
                         Answer::Read(round.finish())
                     }
-                    _ => Answer::UnknownMeter,
+                    None => Answer::UnknownMeter,
                 }
             }
         };
@@ -304,55 +360,8 @@ impl BusTask {
         }
     }
 
-    /// Remembers what the round taught of the meter, here and in the store.
-    async fn learn(&mut self, meter: usize, round: &Round) {
-        for &di in round.not_supported() {
-            if self.given.refused.entry(meter).or_default().insert(di)
-                && self.given.said.send(Said::NotSupported { meter, di }).await.is_err()
-            {
-                tracing::error!("the store has ended before its buses");
-            }
-        }
-    }
-
-    /// Reports that nothing could be read for a job.
-    async fn report_all(&mut self, job: Job, reason: Reason, detail: &str) {
-        let Given { plan, .. } = &self.given;
-        let meter = plan.meters.get(job.meter);
-        let registers = plan
-            .tasks
-            .get(job.task)
-            .zip(meter)
-            .map_or_else(Vec::new, |(task, meter)| task.registers.of(meter.protocol.edition()).to_vec());
-        let failures = registers
-            .into_iter()
-            .map(|register| Failure { register, reason, detail: detail.to_owned(), raw: None })
-            .collect();
-        let Job { meter, task, slot } = job;
-        self.say(Report { meter, task, slot, source: Source::Present, readings: Vec::new(), failures }).await;
-    }
-
-    async fn say(&mut self, report: Report) {
-        self.given.counts.read(report.readings.len(), report.failures.len());
-        self.unsaid = true;
-        if self.given.said.send(Said::Report(report)).await.is_err() {
-            tracing::error!("a report was lost: the store has ended before its buses");
-        }
-    }
-
-    async fn round_over(&mut self) {
-        self.given.counts.is_busy(self.given.bus, false);
-        if self.unsaid {
-            self.unsaid = false;
-            if self.given.said.send(Said::RoundOver).await.is_err() {
-                tracing::error!("the store has ended before its buses");
-            }
-        }
-    }
-
     async fn end(mut self) {
         if let Some((job, mut round)) = self.current.take() {
-            self.schedule.done(job);
             round.abandon(Reason::Expired, "the daemon was stopped");
             self.finish(job, round).await;
         }
@@ -362,45 +371,7 @@ impl BusTask {
         self.round_over().await;
     }
 
-    fn announce(&self, skipped: Skipped) {
-        let task = self.given.plan.tasks.get(skipped.task).map(|t| t.name.as_str());
-        let zone = &self.given.plan.gateway.zone;
-        let show = |t: Timestamp| t.to_zoned(zone.clone()).strftime("%Y-%m-%d %H:%M:%S").to_string();
-        tracing::warn!(
-            task,
-            first = show(skipped.first),
-            until = show(skipped.until),
-            "slots passed unread: the line was busy for longer than a period, or the clock was stepped forward or not trusted"
-        );
-    }
-
     fn port_rests(&self) -> bool {
         !self.talk.is_open() && self.given.clock.elapsed() < self.back_off.until
-    }
-
-    fn port_failed(&mut self, was_open: bool, detail: &str) {
-        let first = self.back_off.wait.is_zero();
-        self.back_off.wait = (self.back_off.wait * 2).clamp(Duration::from_secs(1), MAX_BACK_OFF);
-        self.back_off.until = self.given.clock.elapsed() + self.back_off.wait;
-        self.talk.close();
-        let bus = self.given.plan.buses.get(self.given.bus).map(|b| b.name.as_str());
-        if was_open || first {
-            tracing::warn!(bus, detail, again_in_s = self.back_off.wait.as_secs(), "the port failed");
-        } else {
-            tracing::debug!(bus, detail, again_in_s = self.back_off.wait.as_secs(), "the port is still gone");
-        }
-    }
-
-    fn port_works(&mut self, was_open: bool) {
-        if !was_open || !self.back_off.wait.is_zero() {
-            let bus = self.given.plan.buses.get(self.given.bus);
-            tracing::info!(
-                bus = bus.map(|b| b.name.as_str()),
-                port = bus.map(|b| b.port.to_string()),
-                line = bus.map(|b| b.line.to_string()),
-                "the port is open"
-            );
-            self.back_off = BackOff::default();
-        }
     }
 }

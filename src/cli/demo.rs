@@ -25,7 +25,7 @@ use tokio::sync::watch;
 #[command(after_help = WHAT)]
 pub(super) struct DemoArgs {
     /// End by itself after this time, e.g. 30s
-    #[arg(long = "for", value_name = "TIME", value_parser = super::read::duration)]
+    #[arg(long = "for", value_name = "TIME", value_parser = crate::config::short)]
     time: Option<Duration>,
     /// Print readings line by line even on a terminal
     #[arg(long)]

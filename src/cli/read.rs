@@ -8,13 +8,13 @@ use super::decode::object::{self, RegisterObject};
 use super::trace::Trace;
 use crate::bus::exchange::Tap;
 use crate::bus::port::Opener;
-use crate::bus::round::Round;
-use crate::bus::talk::{Patience, Talk};
+use crate::bus::round::{Point, Round};
+use crate::bus::talk::{Asked, Patience, Talk};
 use crate::clock::Clock;
 use crate::config::{PortAddress, Protocol};
 use crate::mqtt::payload;
 use crate::planner::{CharFormat, Costs, Line, RATES};
-use crate::reading::{Decoded, Failure, Transformers};
+use crate::reading::{Decoded, Failure};
 use catalogue::{Catalogue, Register};
 use dlt645::format::Value;
 use dlt645::{Address, Edition};
@@ -46,10 +46,13 @@ pub(super) struct ReadArgs {
     #[arg(long, default_value_t = CharFormat::EVEN)]
     frame: CharFormat,
     /// How long to wait for the first octet of an answer, e.g. 800ms
-    #[arg(long, value_name = "TIME", default_value = "1s", value_parser = duration)]
+    #[arg(long, value_name = "TIME", default_value = "1s", value_parser = crate::config::short)]
     timeout: Duration,
+    /// Silence before each request; 0ms asks as fast as the line carries
+    #[arg(long, value_name = "TIME", default_value = "30ms", value_parser = crate::config::short)]
+    turnaround: Duration,
     /// How often to ask again when no sound answer came
-    #[arg(long, value_name = "N", default_value_t = Patience::default().retries)]
+    #[arg(long, value_name = "N", default_value_t = Patience::RETRIES)]
     retries: u32,
     /// Print every frame 报文 as it passes, explained
     #[arg(long)]
@@ -97,8 +100,13 @@ pub(super) async fn run(args: ReadArgs) -> anyhow::Result<ExitCode> {
     };
     let line = Line { baud: args.baud, frame: args.frame };
     let clock = Clock::system();
-    let patience = Patience { first_octet: args.timeout, retries: args.retries, ..Patience::default() };
-    let mut talk = Talk::new(Opener::Address(port), line, clock, patience);
+    let patience = Patience {
+        first_octet: args.timeout,
+        again: args.timeout,
+        retries: args.retries,
+        turnaround: args.turnaround,
+    };
+    let mut talk = Talk::new(Opener::Address(port), line, clock);
     let trace = args.trace.then(Arc::<Mutex<Trace>>::default);
     if let Some(trace) = &trace {
         talk.watch(tracer(Arc::clone(trace)));
@@ -107,7 +115,7 @@ pub(super) async fn run(args: ReadArgs) -> anyhow::Result<ExitCode> {
     let mut complete = true;
     let mut never_a_frame = false;
     for &address in &args.address {
-        let one = read(&mut talk, args.protocol, address, &registers, Costs::usual(line)).await;
+        let one = read(&mut talk, patience, args.protocol, address, &registers, Costs::usual(line)).await;
         if let Some(trace) = &trace {
             show(lock(trace).rest());
         }
@@ -135,22 +143,28 @@ struct One {
 
 async fn read(
     talk: &mut Talk,
+    patience: Patience,
     speaks: Speaks,
     address: Address,
     registers: &[Register],
     costs: Costs,
 ) -> One {
     let mut address = address;
+    let asked = |address| Asked {
+        protocol: Protocol::dlt645(speaks.edition(), address),
+        line: costs.line,
+        preamble: costs.preamble,
+    };
     if address == Address::ANY && speaks == Speaks::Dlt645_2007 {
         // 13H is what 2007 has for this; a meter that does not know it may still answer AA.
-        if let Ok(answer) = talk.read_address().await {
+        if let Ok(answer) = talk.read_address(asked(address), patience).await {
             address = answer.from;
         }
     }
-    let mut round = Round::new(registers, &BTreeSet::new(), costs, Transformers::default());
+    let mut round = Round::new(registers, BTreeSet::new(), costs, Point::default());
     let mut never_a_frame = false;
     while let Some(ask) = round.next() {
-        let came = talk.read(Protocol::dlt645(speaks.edition(), address), ask.subject.di()).await;
+        let came = talk.read(asked(address), ask.subject.di(), patience).await;
         match &came {
             Ok(answer) if address.has_wildcard() => address = answer.from,
             Ok(_) => {}
@@ -297,17 +311,6 @@ fn rate(text: &str) -> Result<u32, String> {
         let rates = RATES.map(|rate| rate.to_string()).join(", ");
         format!("write one of {rates}")
     })
-}
-
-pub(super) fn duration(text: &str) -> Result<Duration, String> {
-    let (number, unit) = text.split_at(text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len()));
-    let number: u64 =
-        number.parse().map_err(|_| "a duration is a number and ms or s, e.g. 800ms".to_owned())?;
-    match unit {
-        "ms" => Ok(Duration::from_millis(number)),
-        "s" => Ok(Duration::from_secs(number)),
-        _ => Err("a duration is a number and ms or s, e.g. 800ms".to_owned()),
-    }
 }
 
 #[cfg(test)]

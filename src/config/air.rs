@@ -1,8 +1,9 @@
 //! What the tasks cost on the lines: exchanges and air time of a whole plan. Pure.
 
 use super::findings::Findings;
-use super::{Plan, Task, bus, meter};
+use super::{Meter, Plan, Task, Wiring, bus, meter};
 use crate::planner::{Costs, Line, RATES, plan};
+use catalogue::Register;
 use dlt645::Edition;
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
@@ -61,22 +62,40 @@ impl BusLoad {
 
 /// The load of every bus, as if every meter had four tariffs and refused nothing.
 pub fn air_time(whole: &Plan) -> Vec<BusLoad> {
-    let lines: Vec<Line> = whole.buses.iter().map(|bus| bus.line).collect();
-    let meters: Vec<_> = whole.meters.iter().map(|meter| (meter.bus, meter.protocol.edition())).collect();
-    loads(&lines, &meters, &whole.tasks)
+    let meters: Vec<On> = whole.meters.iter().map(On::of).collect();
+    loads(whole.buses.len(), &meters, &whole.tasks)
 }
 
-/// Bus and edition of a meter.
-type On = (usize, Edition);
-
-/// Lines, meters and tasks go by index.
-fn loads(lines: &[Line], meters: &[On], tasks: &[Task]) -> Vec<BusLoad> {
-    lines.iter().enumerate().map(|(bus, line)| load(bus, *line, meters, tasks)).collect()
+/// What a meter costs: its bus, what it speaks and how it is asked. Meters that are alike cost the same.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct On {
+    bus: usize,
+    edition: Edition,
+    line: Line,
+    preamble: u8,
+    wiring: Option<Wiring>,
 }
 
-fn load(bus: usize, line: Line, meters: &[On], tasks: &[Task]) -> BusLoad {
+impl On {
+    fn of(meter: &Meter) -> Self {
+        let Meter { bus, protocol, line, preamble, wiring, .. } = *meter;
+        Self { bus, edition: protocol.edition(), line, preamble, wiring }
+    }
+}
+
+/// Meters and tasks go by index.
+fn loads(buses: usize, meters: &[On], tasks: &[Task]) -> Vec<BusLoad> {
+    (0..buses).map(|bus| load(bus, meters, tasks)).collect()
+}
+
+fn load(bus: usize, meters: &[On], tasks: &[Task]) -> BusLoad {
     let refused = BTreeSet::new();
-    let costs = Costs::usual(line);
+    let mut kinds: Vec<On> = Vec::new();
+    for on in meters.iter().filter(|on| on.bus == bus) {
+        if !kinds.contains(on) {
+            kinds.push(*on);
+        }
+    }
     let tasks = tasks.iter().enumerate().filter_map(|(task, planned)| {
         let mut load = TaskLoad {
             task,
@@ -86,11 +105,20 @@ fn load(bus: usize, line: Line, meters: &[On], tasks: &[Task]) -> BusLoad {
             air: Duration::ZERO,
             every: planned.every,
         };
-        for edition in [Edition::E1997, Edition::E2007] {
-            let here = |meter: &&usize| meters.get(**meter) == Some(&(bus, edition));
+        for kind in &kinds {
+            let here = |meter: &&usize| meters.get(**meter) == Some(kind);
             let count = planned.meters.iter().filter(here).count();
-            let registers = planned.registers.of(edition);
-            let asks = plan(registers, &refused, &costs);
+            if count == 0 {
+                continue;
+            }
+            let registers = planned.registers.of(kind.edition);
+            let has = |register: &&Register| match (kind.wiring, register.phase()) {
+                (Some(wiring), Some(phase)) => wiring.has_phase(phase),
+                (None, _) | (_, None) => true,
+            };
+            let there: Vec<Register> = registers.iter().filter(has).copied().collect();
+            let costs = Costs { preamble: kind.preamble, ..Costs::usual(kind.line) };
+            let asks = plan(&there, &refused, &costs);
             let one: Duration = asks.iter().map(|a| a.air_time(&costs)).sum();
             load.meters += count;
             load.registers += registers.len() * count;
@@ -111,9 +139,8 @@ pub(super) fn prove(
     findings: &mut Findings,
 ) {
     let lines: Vec<Line> = buses.iter().filter_map(|b| b.bus.as_ref()).map(|b| b.line).collect();
-    let meters: Vec<On> =
-        meters.iter().filter_map(|m| m.meter.as_ref()).map(|m| (m.bus, m.protocol.edition())).collect();
-    for load in loads(&lines, &meters, tasks) {
+    let meters: Vec<On> = meters.iter().filter_map(|m| m.meter.as_ref()).map(On::of).collect();
+    for load in loads(lines.len(), &meters, tasks) {
         let (Some(line), Some(name)) =
             (lines.get(load.bus), buses.get(load.bus).and_then(|b| b.name.as_ref()))
         else {
@@ -126,7 +153,12 @@ pub(super) fn prove(
         let faster = RATES
             .into_iter()
             .filter(|baud| *baud > line.baud && *baud <= FASTEST_METER)
-            .map(|baud| (baud, self::load(load.bus, Line { baud, ..*line }, &meters, tasks).per_mille()))
+            .map(|baud| {
+                // Those that are faster already stay so.
+                let faster = |on: &On| On { line: Line { baud: baud.max(on.line.baud), ..on.line }, ..*on };
+                let meters: Vec<On> = meters.iter().map(faster).collect();
+                (baud, self::load(load.bus, &meters, tasks).per_mille())
+            })
             .find(|(_, need)| *need <= WELL);
         let (needs, remedy) = (needs(&load, tasks, *line), remedy(faster));
         let asked = &name.value;

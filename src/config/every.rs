@@ -1,4 +1,5 @@
-//! How often a task runs. Its slots are aligned to wall time, so a period divides a day evenly.
+//! How often a task runs, and short times on a line. Slots are aligned to wall time, so a period divides a day
+//! evenly.
 
 use std::time::Duration;
 
@@ -39,9 +40,37 @@ pub(super) fn parse(text: &str) -> Result<Duration, BadPeriod> {
     }
 }
 
+/// A text that is no short time.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+#[error("a time is a whole number and ms or s, e.g. 800ms")]
+pub struct BadTime;
+
+/// `800ms` or `2s` to a duration.
+///
+/// # Errors
+/// [`BadTime`] with what to write.
+pub fn short(text: &str) -> Result<Duration, BadTime> {
+    let (number, unit) = text.split_at(text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len()));
+    let number: u64 = number.parse().map_err(|_| BadTime)?;
+    match unit {
+        "ms" => Ok(Duration::from_millis(number)),
+        "s" => Ok(Duration::from_secs(number)),
+        _ => Err(BadTime),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_short_time_has_a_unit() {
+        assert_eq!(short("800ms"), Ok(Duration::from_millis(800)));
+        assert_eq!(short("2s"), Ok(Duration::from_secs(2)));
+        for text in ["", "800", "ms", "1.5s", "-1s", "1m", "99999999999999999999s"] {
+            assert_eq!(short(text), Err(BadTime), "{text}");
+        }
+    }
 
     #[test]
     fn a_period_divides_a_day_evenly() {

@@ -20,12 +20,12 @@ pub(super) const GATEWAY: Shape = Shape {
 pub(super) const MQTT: Shape =
     Shape { name: "mqtt", label: "[mqtt]", many: false, keys: &["url", "version", "prefix"] };
 pub(super) const BUS: Shape =
-    Shape { name: "bus", label: "[[bus]]", many: true, keys: &["name", "port", "baud", "frame"] };
+    Shape { name: "bus", label: "[[bus]]", many: true, keys: &["name", "port", "baud", "frame", "preamble", "turnaround"] };
 pub(super) const METER: Shape = Shape {
     name: "meter",
     label: "[[meter]]",
     many: true,
-    keys: &["name", "bus", "protocol", "address", "wiring", "ct", "pt"],
+    keys: &["name", "bus", "protocol", "address", "baud", "frame", "preamble", "wiring", "ct", "pt"],
 };
 pub(super) const TASK: Shape = Shape {
     name: "task",
@@ -142,7 +142,7 @@ mod tests {
 
     #[test]
     fn a_key_of_another_table_is_sent_to_its_table() {
-        assert_eq!(unknown_key(&GATEWAY, "baud"), "key \"baud\" belongs to [[bus]]");
+        assert_eq!(unknown_key(&GATEWAY, "baud"), "key \"baud\" belongs to [[bus]] and [[meter]]");
         assert_eq!(unknown_key(&MQTT, "name"), "key \"name\" belongs to [[bus]], [[meter]] and [[task]]");
         assert_eq!(
             unknown_table("timezone", false),

@@ -5,6 +5,7 @@ use super::findings::{At, Findings, Here};
 use super::keys::{did_you_mean, listed, nearest, not_among};
 use super::plan::{Bus, Meter, Protocol, Wiring};
 use super::raw::{self, Section};
+use crate::planner::Line;
 use crate::reading::{Ratio, Transformers};
 use dlt645::{Address, Edition};
 use sha2::{Digest, Sha256};
@@ -20,6 +21,9 @@ pub(super) struct Cells {
     pub(super) bus: Option<At<String>>,
     pub(super) protocol: Option<At<String>>,
     pub(super) address: Option<At<String>>,
+    pub(super) baud: Option<At<String>>,
+    pub(super) frame: Option<At<String>>,
+    pub(super) preamble: Option<At<String>>,
     pub(super) wiring: Option<At<String>>,
     pub(super) ct: Option<At<String>>,
     pub(super) pt: Option<At<String>>,
@@ -40,6 +44,9 @@ pub(super) fn from_section(section: &Section, findings: &mut Findings) -> Cells 
         bus: section.required("bus", "\"riser-1\", the name of its [[bus]]", findings),
         protocol: section.text("protocol", findings),
         address: section.required("address", "\"000012345678\", the digits on the meter", findings),
+        baud: section.number("baud", findings),
+        frame: section.text("frame", findings),
+        preamble: section.number("preamble", findings),
         wiring: section.text("wiring", findings),
         ct: section.text("ct", findings),
         pt: section.text("pt", findings),
@@ -80,6 +87,11 @@ pub(super) fn read(cells: Vec<Cells>, buses: &[bus::Written], findings: &mut Fin
                 );
             }
         }
+        let line = line_of(&cells, bus.and_then(|bus| buses.get(bus)), findings);
+        let preamble = match &cells.preamble {
+            Some(text) => bus::preamble_of(&text.here, &text.value, findings),
+            None => Some(bus.and_then(|bus| buses.get(bus)).map_or(bus::PREAMBLE, |bus| bus.preamble)),
+        };
         let wiring = match &cells.wiring {
             Some(text) => wiring_of(text, findings).map(Some),
             None => Some(None),
@@ -87,11 +99,13 @@ pub(super) fn read(cells: Vec<Cells>, buses: &[bus::Written], findings: &mut Fin
         let ct = ratio_of(cells.ct.as_ref(), "ct", findings);
         let pt = ratio_of(cells.pt.as_ref(), "pt", findings);
         let protocol = edition.zip(address).map(|(edition, address)| Protocol::dlt645(edition, address));
-        let meter = name.zip(bus).zip(protocol).zip(wiring).zip(ct.zip(pt)).map(
-            |((((name, bus), protocol), wiring), (ct, pt))| Meter {
+        let meter = name.zip(bus).zip(protocol).zip(line.zip(preamble)).zip(wiring).zip(ct.zip(pt)).map(
+            |(((((name, bus), protocol), (line, preamble)), wiring), (ct, pt))| Meter {
                 name,
                 bus,
                 protocol,
+                line,
+                preamble,
                 wiring,
                 transformers: Transformers { ct, pt },
             },
@@ -128,6 +142,45 @@ fn bus_of(text: &At<String>, buses: &HashMap<&str, usize>, findings: &mut Findin
         findings.unresolved(&text.here, format!("bus \"{}\" is not known{hint}", text.value));
     }
     found
+}
+
+/// Rate and character of a meter: its own where they are written, else those of its bus.
+fn line_of(cells: &Cells, bus: Option<&bus::Written>, findings: &mut Findings) -> Option<Line> {
+    let bus = bus.and_then(|written| written.bus.as_ref());
+    let usual = bus.map_or(Line::DEFAULT, |bus| bus.line);
+    let baud = match &cells.baud {
+        Some(text) => {
+            // What is no number at all is no rate either.
+            let number = At { value: text.value.parse().unwrap_or(-1), here: text.here.clone() };
+            if number.value < 0 {
+                findings.fault(&text.here, format!("baud \"{}\" is no number", text.value));
+                None
+            } else {
+                bus::rate_of(&number, findings)
+            }
+        }
+        None => Some(usual.baud),
+    };
+    let frame = match &cells.frame {
+        Some(text) => bus::frame_of(text, findings),
+        None => Some(usual.frame),
+    };
+    let line = Line { baud: baud?, frame: frame? };
+    let written = cells.baud.as_ref().or(cells.frame.as_ref());
+    if let (Some(text), Some(bus)) = (written, bus)
+        && line != bus.line
+        && !bus.port.is_switched()
+    {
+        findings.fault(
+            &text.here,
+            format!(
+                "a serial server keeps the rate that is set on its own side, {} for this bus; leave baud and frame out, or move the meter to another bus",
+                bus.line
+            ),
+        );
+        return None;
+    }
+    Some(line)
 }
 
 fn edition_of(text: &At<String>, findings: &mut Findings) -> Option<Edition> {

@@ -22,6 +22,7 @@ mod registers;
 mod syntax;
 mod task;
 
+pub use every::{BadTime, short};
 pub use air::{BusLoad, TaskLoad, air_time, percent, tenths};
 pub use fault::{Fault, Faults, Place};
 pub use load::{Loaded, load, plan_from_text};

@@ -70,8 +70,10 @@ pub struct Bus {
     pub name: Name,
     /// Where the line is.
     pub port: PortAddress,
-    /// Rate and character.
+    /// Rate and character, where a meter has none of its own.
     pub line: Line,
+    /// The pause between two exchanges, where it is set; else it is learned.
+    pub turnaround: Option<Duration>,
 }
 
 /// Where a line is to be found.
@@ -97,6 +99,10 @@ pub struct Meter {
     pub bus: usize,
     /// What it speaks, and its address in that protocol.
     pub protocol: Protocol,
+    /// Rate and character that it is asked with.
+    pub line: Line,
+    /// FE octets before a request to it.
+    pub preamble: u8,
     /// How it is wired.
     pub wiring: Option<Wiring>,
     /// CT and PT.
@@ -265,6 +271,16 @@ impl Wiring {
             Self::P1W2 => "1p2w",
             Self::P3W3 => "3p3w",
             Self::P3W4 => "3p4w",
+        }
+    }
+}
+
+impl PortAddress {
+    /// Whether we set rate and character of the line; a serial server has its own.
+    pub const fn is_switched(&self) -> bool {
+        match self {
+            Self::Serial(_) => true,
+            Self::Tcp { .. } => false,
         }
     }
 }

@@ -191,6 +191,11 @@ impl Section {
         }
     }
 
+    /// A whole number as the text that stands in the file, for what may also be a cell of a spreadsheet.
+    pub(super) fn number(&self, key: &str, findings: &mut Findings) -> Option<At<String>> {
+        self.integer(key, findings).map(|number| At { value: number.value.to_string(), here: number.here })
+    }
+
     /// A list of texts, if it is written and is one.
     pub(super) fn texts(&self, key: &str, findings: &mut Findings) -> Option<At<Vec<At<String>>>> {
         let entry = self.entry(key)?;

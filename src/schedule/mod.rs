@@ -8,7 +8,7 @@ mod slots;
 
 pub use slots::Slots;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use std::collections::BTreeMap;
 
 /// One meter to be read for one slot of one task.
@@ -58,10 +58,23 @@ pub struct Skipped {
 pub struct Schedule {
     tasks: Vec<TaskState>,
     due: Vec<Job>,
+    /// Jobs that were given up while their slot still runs: the meter may be back before it is over.
+    missed: Vec<Job>,
+    /// How often each of them was had back.
+    again: BTreeMap<Job, u8>,
     /// When each meter was last served, as a count of services.
     served: BTreeMap<usize, u64>,
     services: u64,
+    /// Meters that share the settings of the line (rate, character), by the number of their group.
+    groups: BTreeMap<usize, u32>,
+    /// The slot and the group that were served last.
+    last: Option<(Timestamp, u32)>,
 }
+
+/// A live slot is not read any more when it has run for so long, whatever its period.
+const LATE: SignedDuration = SignedDuration::from_mins(15);
+/// A job is not had back more often: a meter that answers other questions may be silent for just these.
+const AGAIN: u8 = 3;
 
 #[derive(Debug)]
 struct TaskState {
@@ -75,7 +88,22 @@ struct TaskState {
 impl Schedule {
     /// A schedule of nothing.
     pub fn new() -> Self {
-        Self { tasks: Vec::new(), due: Vec::new(), served: BTreeMap::new(), services: 0 }
+        Self {
+            tasks: Vec::new(),
+            due: Vec::new(),
+            missed: Vec::new(),
+            again: BTreeMap::new(),
+            served: BTreeMap::new(),
+            services: 0,
+            groups: BTreeMap::new(),
+            last: None,
+        }
+    }
+
+    /// Says that a meter needs the settings of this group; all others are of group 0. Within a slot the
+    /// meters of a group are served one after the other, so that the line is switched as seldom as can be.
+    pub fn group(&mut self, meter: usize, group: u32) {
+        self.groups.insert(meter, group);
     }
 
     /// Adds a task; `meters` are those of this bus only.
@@ -114,16 +142,24 @@ impl Schedule {
                 }
                 !old
             });
+            self.missed.retain(|job| job.task != task);
+            self.again.retain(|job, _| job.task != task);
             state.newest = Some(current);
             open_slot(&mut self.due, state, current);
         }
         opened
     }
 
-    /// What is next: the earliest slot, in it the meter that was served longest ago.
+    /// What is next: the earliest slot; in it the group that is being served, or else that of the meter that was
+    /// served longest ago; in it that meter.
     pub fn next(&self, now: Timestamp) -> Next {
-        let served = |job: &&Job| self.served.get(&job.meter).copied().unwrap_or(0);
-        if let Some(job) = self.due.iter().min_by_key(|job| (job.slot, served(job), job.task, job.meter)) {
+        let group = |job: &Job| self.groups.get(&job.meter).copied().unwrap_or(0);
+        let served = |job: &Job| self.served.get(&job.meter).copied().unwrap_or(0);
+        let order = |job: &&Job| {
+            let elsewhere = self.last != Some((job.slot, group(job)));
+            (job.slot, elsewhere, served(job), job.task, job.meter)
+        };
+        if let Some(job) = self.due.iter().min_by_key(order) {
             return Next::Now(*job);
         }
         self.tasks
@@ -138,6 +174,27 @@ impl Schedule {
         self.due.retain(|due| *due != job);
         self.services += 1;
         self.served.insert(job.meter, self.services);
+        self.last = Some((job.slot, self.groups.get(&job.meter).copied().unwrap_or(0)));
+    }
+
+    /// The job has brought nothing at all; it may be had back by [`Schedule::again`].
+    pub fn miss(&mut self, job: Job) {
+        self.done(job);
+        self.missed.push(job);
+    }
+
+    /// The meter answers, or with `None` all may: what was missed of it becomes due again, as long as less than
+    /// half of its slot is over, and 15 min at most. A live value read later would not be one of that slot.
+    pub fn again(&mut self, meter: Option<usize>, now: Timestamp) {
+        for job in self.missed.extract_if(.., |job| meter.is_none_or(|meter| job.meter == meter)) {
+            let Some(state) = self.tasks.iter().find(|state| state.task == job.task) else { continue };
+            let whole = state.slots.after(job.slot).duration_since(job.slot);
+            let again = self.again.entry(job).or_default();
+            if *again < AGAIN && now.duration_since(job.slot) <= (whole / 2).min(LATE) {
+                *again += 1;
+                self.due.push(job);
+            }
+        }
     }
 
     /// Hands back all that is due, as when the daemon ends.
@@ -159,7 +216,6 @@ fn open_slot(due: &mut Vec<Job>, state: &TaskState, slot: Timestamp) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use jiff::SignedDuration;
     use std::time::Duration;
 
     fn at(text: &str) -> Timestamp {
@@ -249,5 +305,47 @@ mod tests {
         schedule.open(at("2026-11-21T10:00:01Z"));
         let Next::Now(job) = schedule.next(at("2026-11-21T10:00:01Z")) else { panic!() };
         assert_eq!((job.task, job.meter), (0, 0));
+    }
+
+    #[test]
+    fn meters_of_one_rate_are_served_one_after_the_other_and_none_starves() {
+        let mut schedule = minutely(vec![0, 1, 2, 3]);
+        schedule.group(1, 1);
+        schedule.group(3, 1);
+        let mut now = at("2026-11-21T10:00:00Z");
+        schedule.open(now);
+        assert_eq!(drain(&mut schedule, now), [0, 2, 1, 3]);
+        // A line that has time for two meters in a slot serves the others in the next one.
+        let mut served = BTreeMap::<usize, u32>::new();
+        for _ in 0..20 {
+            now += SignedDuration::from_secs(60);
+            schedule.open(now);
+            for _ in 0..2 {
+                let Next::Now(job) = schedule.next(now) else { panic!() };
+                *served.entry(job.meter).or_default() += 1;
+                schedule.done(job);
+            }
+        }
+        assert_eq!(served.into_values().collect::<Vec<_>>(), [10; 4]);
+    }
+
+    #[test]
+    fn a_missed_job_is_due_again_when_its_meter_is_back_in_time() {
+        let mut schedule = minutely(vec![0, 1]);
+        let slot = at("2026-11-21T10:00:00Z");
+        schedule.open(slot);
+        for meter in [0, 1] {
+            schedule.miss(Job { task: 0, slot, meter });
+        }
+        assert!(matches!(schedule.next(slot), Next::NotBefore(_)));
+        schedule.again(Some(1), at("2026-11-21T10:00:20Z"));
+        assert_eq!(drain(&mut schedule, at("2026-11-21T10:00:20Z")), [1]);
+        schedule.again(None, at("2026-11-21T10:00:40Z"));
+        let late = drain(&mut schedule, at("2026-11-21T10:00:40Z"));
+        assert!(late.is_empty(), "more than half of the slot is over");
+        schedule.open(at("2026-11-21T10:01:00Z"));
+        schedule.again(None, at("2026-11-21T10:01:01Z"));
+        let new = drain(&mut schedule, at("2026-11-21T10:01:01Z"));
+        assert_eq!(new, [0, 1], "the new slot, and nothing of the old");
     }
 }

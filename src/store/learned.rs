@@ -5,7 +5,7 @@
 
 use super::{StoreError, Writer};
 use jiff::Timestamp;
-use rusqlite::{OptionalExtension, params};
+use rusqlite::{OptionalExtension, TransactionBehavior, params};
 
 /// What a fact is about.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -55,7 +55,43 @@ pub struct Fact {
     pub at: Timestamp,
 }
 
+/// A fact that is so, or the key of one that is so no longer.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Known {
+    /// To be kept in place of the one with its key.
+    Is(Fact),
+    /// To be dropped.
+    IsNot(String),
+}
+
+const KEEP: &str = "INSERT INTO learned (scope, name, key, value, at) VALUES (?1, ?2, ?3, ?4, ?5)
+                    ON CONFLICT DO UPDATE SET value = excluded.value, at = excluded.at";
+const DROP: &str = "DELETE FROM learned WHERE scope = ?1 AND name = ?2 AND key = ?3";
+
 impl Writer {
+    /// Keeps and drops facts, in order and in one transaction; it is durable when this returns.
+    ///
+    /// # Errors
+    /// Nothing is changed.
+    pub fn note(&mut self, facts: &[(About, Known)]) -> Result<(), StoreError> {
+        if facts.is_empty() {
+            return Ok(());
+        }
+        self.with(|open| {
+            let transaction = open.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+            for (about, known) in facts {
+                let (scope, name) = about.scope().columns();
+                match known {
+                    Known::Is(Fact { key, value, at }) => transaction
+                        .prepare_cached(KEEP)?
+                        .execute(params![scope, name, key, value, at.as_millisecond()])?,
+                    Known::IsNot(key) => transaction.prepare_cached(DROP)?.execute(params![scope, name, key])?,
+                };
+            }
+            transaction.commit()
+        })
+    }
+
     /// Keeps a fact in place of the one with its key; it is durable when this returns.
     ///
     /// # Errors
@@ -63,10 +99,8 @@ impl Writer {
     pub fn learn(&mut self, scope: Scope<'_>, fact: &Fact) -> Result<(), StoreError> {
         let (scope, name) = scope.columns();
         self.with(|open| {
-            let sql = "INSERT INTO learned (scope, name, key, value, at) VALUES (?1, ?2, ?3, ?4, ?5)
-                       ON CONFLICT DO UPDATE SET value = excluded.value, at = excluded.at";
             let at = fact.at.as_millisecond();
-            open.connection.prepare_cached(sql)?.execute(params![scope, name, fact.key, fact.value, at])?;
+            open.connection.prepare_cached(KEEP)?.execute(params![scope, name, fact.key, fact.value, at])?;
             Ok(())
         })
     }
@@ -78,8 +112,7 @@ impl Writer {
     pub fn unlearn(&mut self, scope: Scope<'_>, key: &str) -> Result<(), StoreError> {
         let (scope, name) = scope.columns();
         self.with(|open| {
-            let sql = "DELETE FROM learned WHERE scope = ?1 AND name = ?2 AND key = ?3";
-            open.connection.prepare_cached(sql)?.execute(params![scope, name, key])?;
+            open.connection.prepare_cached(DROP)?.execute(params![scope, name, key])?;
             Ok(())
         })
     }
@@ -143,6 +176,10 @@ mod tests {
         assert_eq!(writer.facts(bus).unwrap(), [learnt("echo", "yes", late)], "a bus is not a meter");
         writer.unlearn(meter, "delay").unwrap();
         assert_eq!(writer.learned(meter, "delay").unwrap(), None);
+        let of = || About::Meter("总表".to_owned());
+        let (is, is_not) = (Known::Is(learnt("delay", "70 ms", late)), Known::IsNot("unsupported/02800002".to_owned()));
+        writer.note(&[(of(), is), (of(), is_not)]).unwrap();
+        assert_eq!(writer.facts(meter).unwrap(), [learnt("delay", "70 ms", late)]);
         assert_eq!(writer.learned(bus, "echo").unwrap(), Some(learnt("echo", "yes", late)));
     }
 }

@@ -20,7 +20,7 @@ mod task;
 mod writer;
 
 pub use error::{OpenError, StoreError};
-pub use learned::{About, Fact, Scope};
+pub use learned::{About, Fact, Known, Scope};
 pub use task::{Handle, Lost, start};
 pub use writer::{Committed, Writer};
 

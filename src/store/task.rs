@@ -13,7 +13,7 @@
 //! announced before it is durable. The task has no thread: it lends the writer to the runtime's pool of
 //! blocking threads for each operation.
 
-use super::{About, Closed, Entry, Fact, Pending, StoreError, Writer};
+use super::{About, Closed, Entry, Fact, Known, Pending, StoreError, Writer};
 use std::mem;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -60,7 +60,7 @@ pub struct Lost {
 #[derive(Debug)]
 enum Put {
     Entry(Entry),
-    Learn(About, Fact),
+    Learn(About, Known),
     Flush(oneshot::Sender<()>),
 }
 
@@ -107,7 +107,15 @@ impl Handle {
     /// # Errors
     /// [`Closed`]; the fact is not stored.
     pub async fn learn(&self, about: About, fact: Fact) -> Result<(), Closed> {
-        self.entries.send(Put::Learn(about, fact)).await.map_err(|_| Closed)
+        self.entries.send(Put::Learn(about, Known::Is(fact))).await.map_err(|_| Closed)
+    }
+
+    /// Drops the fact with this key, which is no longer so, with the next commit.
+    ///
+    /// # Errors
+    /// [`Closed`]; the fact is still kept.
+    pub async fn unlearn(&self, about: About, key: String) -> Result<(), Closed> {
+        self.entries.send(Put::Learn(about, Known::IsNot(key))).await.map_err(|_| Closed)
     }
 
     /// Makes durable at once what was put so far: a round has ended. Returns when it is durable.
@@ -163,7 +171,7 @@ struct Held {
     exposure: Duration,
     announce: watch::Sender<u64>,
     batch: Vec<Entry>,
-    facts: Vec<(About, Fact)>,
+    facts: Vec<(About, Known)>,
     signed: Vec<u64>,
     flushes: Vec<oneshot::Sender<()>>,
     offers: Vec<Offer>,
@@ -182,7 +190,7 @@ impl Held {
     fn take(&mut self, put: Put) {
         match put {
             Put::Entry(entry) => self.batch.push(entry),
-            Put::Learn(about, fact) => self.facts.push((about, fact)),
+            Put::Learn(about, known) => self.facts.push((about, known)),
             Put::Flush(reply) => self.flushes.push(reply),
         }
     }
@@ -298,8 +306,7 @@ async fn write(writer: Writer, held: &mut Held) -> (Writer, Result<(), StoreErro
     let facts = mem::take(&mut held.facts);
     let (writer, (batch, facts, signed, result)) = lend(writer, move |writer| {
         // Facts first: learning one twice after a failure is harmless, storing a message twice is not.
-        let learned = facts.iter().try_for_each(|(about, fact)| writer.learn(about.scope(), fact));
-        let result = learned.and_then(|()| writer.write(&batch, &signed));
+        let result = writer.note(&facts).and_then(|()| writer.write(&batch, &signed));
         (batch, facts, signed, result)
     })
     .await;

@@ -1,0 +1,216 @@
+//! What the task takes from what it hears: who answers, how soon, what a meter does not have, and what has
+//! become of the line.
+
+use super::{BusTask, LOOK, MAX_BACK_OFF, QUIET, Said};
+use crate::bus::change::Change;
+use crate::bus::learned::Learned;
+use crate::bus::round::{Lesson, Round};
+use crate::bus::talk::{Answer, NoReply};
+use crate::bus::timing::Class;
+use crate::reading::{Failure, Reason};
+use std::sync::Arc;
+use std::time::Duration;
+
+impl BusTask {
+    /// Takes what one question brought, whatever it was.
+    pub(super) async fn hear(
+        &mut self,
+        meter: usize,
+        class: Class,
+        came: &Result<Answer, NoReply>,
+        back_to_back: bool,
+    ) {
+        let now = self.given.clock.elapsed();
+        let (noted, tries, sound) = match came {
+            Ok(answer) => (answer.noted, answer.tries, true),
+            Err(no_reply) => (no_reply.noted, no_reply.tries, no_reply.reason == Reason::Refused),
+        };
+        if noted.echoed && !self.echo_said {
+            self.echo_said = true;
+            self.changed(Change::Echo { since: now }).await;
+        }
+        if let Ok(answer) = came
+            && let Some(delay) = self.memory.deadlines.answered(meter, class, answer.delay)
+        {
+            self.keep(Learned::Slowest { meter, class, delay }).await;
+        }
+        if sound {
+            let other = match tries {
+                1 => self.memory.turnaround.good(),
+                _ if back_to_back => self.memory.turnaround.too_short(),
+                _ => false,
+            };
+            if other {
+                let pause = self.memory.turnaround.pause();
+                tracing::debug!(bus = self.name(), ?pause, "the pause between two exchanges is another now");
+                self.keep(Learned::Turnaround(pause)).await;
+            }
+            let changes = self.standings.answered(meter, now);
+            let back = changes.iter().any(|change| matches!(change, Change::LineBack { .. }));
+            self.all_changed(changes).await;
+            self.schedule.again((!back).then_some(meter), self.given.clock.now());
+        } else if came.as_ref().is_err_and(|no_reply| no_reply.jammed) && self.jammed.is_none() {
+            self.jammed = Some(now);
+            self.changed(Change::Jammed { since: now }).await;
+        }
+    }
+
+    /// A round or a probe ended without a sound answer.
+    pub(super) async fn missed(&mut self, meter: usize, failures: &[Failure]) {
+        let worst = failures.iter().map(|failure| failure.reason).min();
+        if let Some(reason @ (Reason::Damaged | Reason::Stray | Reason::Silent)) = worst
+            && self.jammed.is_none()
+        {
+            let changes = self.standings.missed(meter, reason, self.given.clock.elapsed());
+            self.all_changed(changes).await;
+        }
+    }
+
+    /// Asks one meter that does not answer whether it is back, if one is due. True if it did.
+    pub(super) async fn probe(&mut self) -> bool {
+        let began = self.given.clock.elapsed();
+        if self.jammed.is_some() || self.port_rests() {
+            return false;
+        }
+        let Some(meter) = self.standings.probe(began) else { return false };
+        let plan = Arc::clone(&self.given.plan);
+        // One that it is asked for anyway: a meter of 1997 is silent for what it does not know.
+        let wanted = plan.tasks.iter().filter(|task| task.meters.contains(&meter)).find_map(|task| {
+            let edition = plan.meters.get(meter)?.protocol.edition();
+            task.registers.of(edition).iter().find(|register| register.is_present()).copied()
+        });
+        let Some(register) = wanted else { return false };
+        let came = self.ask(meter, register.di(), 0).await;
+        let now = self.given.clock.elapsed();
+        self.standings.spent(now.saturating_sub(began), now);
+        if let Err(NoReply { reason, detail, .. }) = came {
+            self.missed(meter, &[Failure { register, reason, detail, raw: None }]).await;
+        }
+        true
+    }
+
+    /// No longer than `wait`, and only until the next probe is due.
+    pub(super) fn until_probe(&self, wait: Duration) -> Duration {
+        let now = self.given.clock.elapsed();
+        match self.standings.probe_due() {
+            Some(at) if self.jammed.is_none() => wait.min(at.saturating_sub(now)),
+            Some(_) | None => wait,
+        }
+    }
+
+    /// Listens to a jammed line until it is quiet, for a second at most.
+    pub(super) async fn listen(&mut self) {
+        match self.talk.listen(QUIET, LOOK).await {
+            Ok(true) => {
+                self.jammed = None;
+                let since = self.given.clock.elapsed();
+                self.changed(Change::Quiet { since }).await;
+                self.schedule.again(None, self.given.clock.now());
+            }
+            Ok(false) => {}
+            Err(gone) => {
+                self.jammed = None;
+                self.port_failed(true, &gone.to_string()).await;
+            }
+        }
+    }
+
+    /// Remembers what the round taught of the meter, here and in the store.
+    pub(super) async fn learn(&mut self, meter: usize, round: &Round) {
+        let now = self.given.clock.elapsed();
+        let refusals = &mut self.memory.refusals;
+        let learned: Vec<Learned> = round
+            .lessons()
+            .filter_map(|lesson| match lesson {
+                Lesson::Lacks(di) => refusals.refused(meter, di, now).then_some(Learned::Lacks { meter, di }),
+                Lesson::Unheard(di) => refusals.silent(meter, di, now).then_some(Learned::Lacks { meter, di }),
+                Lesson::Has(di) => refusals.answered(meter, di).then_some(Learned::Has { meter, di }),
+            })
+            .collect();
+        for one in learned {
+            self.keep(one).await;
+        }
+    }
+
+    pub(super) async fn port_failed(&mut self, was_open: bool, detail: &str) {
+        let first = self.back_off.wait.is_zero();
+        let now = self.given.clock.elapsed();
+        self.back_off.wait = (self.back_off.wait * 2).clamp(Duration::from_secs(1), MAX_BACK_OFF);
+        self.back_off.until = now + self.back_off.wait;
+        self.talk.close();
+        let again_in_s = self.back_off.wait.as_secs();
+        if was_open || first {
+            tracing::warn!(bus = self.name(), detail, again_in_s, "the port failed");
+            self.changed(Change::PortGone { since: now, detail: detail.to_owned() }).await;
+        } else {
+            tracing::debug!(bus = self.name(), detail, again_in_s, "the port is still gone");
+        }
+    }
+
+    pub(super) async fn port_works(&mut self, was_open: bool) {
+        if !was_open || !self.back_off.wait.is_zero() {
+            self.back_off = super::BackOff::default();
+            let since = self.given.clock.elapsed();
+            self.changed(Change::PortOpen { since }).await;
+            self.schedule.again(None, self.given.clock.now());
+        }
+    }
+
+    async fn keep(&mut self, learned: Learned) {
+        self.tell(Said::Learned { bus: self.given.bus, learned }).await;
+    }
+
+    async fn all_changed(&mut self, changes: Vec<Change>) {
+        for change in changes {
+            self.changed(change).await;
+        }
+    }
+
+    /// Says a change once: in the log and to the daemon.
+    async fn changed(&mut self, change: Change) {
+        self.log(&change);
+        let since = self.wall(change.since());
+        self.tell(Said::Changed { bus: self.given.bus, change, since }).await;
+    }
+
+    fn name(&self) -> Option<&str> {
+        self.given.plan.buses.get(self.given.bus).map(|bus| bus.name.as_str())
+    }
+
+    fn log(&self, change: &Change) {
+        let bus = self.given.plan.buses.get(self.given.bus);
+        let (port, line) = (bus.map(|b| b.port.to_string()), bus.map(|b| b.line.to_string()));
+        let bus = self.name();
+        let of = |meter: usize| self.given.plan.meters.get(meter);
+        let name = |meter| of(meter).map(|m| m.name.as_str());
+        let address = |meter| of(meter).map(|m| m.protocol.address());
+        match *change {
+            Change::Offline { meter, reason, .. } => tracing::warn!(
+                bus,
+                meter = name(meter),
+                address = address(meter),
+                reason = reason.word(),
+                "the meter does not answer: it is not asked any more, but probed until it is back"
+            ),
+            Change::Online { meter, .. } => {
+                tracing::info!(bus, meter = name(meter), address = address(meter), "the meter answers");
+            }
+            Change::LineSilent { .. } => tracing::warn!(
+                bus,
+                "no meter of the line answers: look at its power and cable, or at the serial server"
+            ),
+            Change::LineBack { .. } => tracing::info!(bus, "the line answers again"),
+            Change::Jammed { .. } => tracing::warn!(
+                bus,
+                "the line is jammed: somebody talks without end; nothing is asked until it is quiet"
+            ),
+            Change::Quiet { .. } => tracing::info!(bus, "the line is quiet again"),
+            Change::Echo { .. } => {
+                tracing::info!(bus, "the adapter gives back what it sends; that is told apart and does no harm");
+            }
+            // Said with the time of the next try where it failed.
+            Change::PortGone { .. } => {}
+            Change::PortOpen { .. } => tracing::info!(bus, port, line, "the port is open"),
+        }
+    }
+}
