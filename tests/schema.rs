@@ -13,6 +13,7 @@ use meterd::config::{Bus, Gateway, Meter, Mqtt, MqttVersion, Name, Plan, PortAdd
 use meterd::mqtt::payload::{self, DataMessage, schema_data, schema_status};
 use meterd::planner::Line;
 use meterd::reading::{Failure, Quality, Reading, Reason, Report, Source, Transformers};
+use meterd::store::Identity;
 use rust_decimal::Decimal;
 use serde_json::Value as Json;
 use std::path::Path;
@@ -202,9 +203,9 @@ fn message_of_a_report_fits_the_schema_and_keeps_every_digit() {
     };
     let entry = payload::body(&report, &plan);
     assert_eq!(entry.topic, "meterd/v1/gw01/meter/flat-101/data/live");
-    assert_eq!((entry.meter.as_str(), entry.task.as_str(), entry.slot), ("flat-101", "live", report.slot));
-    let names: Vec<_> = report.readings.iter().map(|r| r.register.name().to_string()).collect();
-    assert_eq!(entry.registers, names);
+    let registers: Vec<_> = report.readings.iter().map(|r| r.register.name().to_string()).collect();
+    let (meter, task, slot) = ("flat-101".to_owned(), "live".to_owned(), report.slot);
+    assert_eq!(entry.identity, Some(Identity { meter, task, slot, registers }));
 
     let text = String::from_utf8(payload::compose("8f3c2a", 7, &entry.body)).unwrap();
     assert_eq!(faults(&schema_data(), text.as_bytes()), [""; 0]);

@@ -219,10 +219,13 @@ pub fn body(report: &Report, plan: &Plan) -> store::Entry {
     store::Entry {
         topic: topics::data(&plan.mqtt.prefix, &body.gateway, &body.meter, &body.task),
         body: body.fragment(),
-        slot: report.slot,
-        registers: body.readings.into_iter().map(|r| r.register).collect(),
-        meter: body.meter,
-        task: body.task,
+        retain: false,
+        identity: Some(store::Identity {
+            slot: report.slot,
+            registers: body.readings.into_iter().map(|r| r.register).collect(),
+            meter: body.meter,
+            task: body.task,
+        }),
     }
 }
 
