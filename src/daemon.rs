@@ -273,6 +273,7 @@ impl Collector {
                     });
                     self.store.put(payload::body(&report, &self.plan)).await
                 }
+                Said::Event(event) => self.store.put(payload::event(&event, &self.plan)).await,
                 Said::NotSupported { meter, di } => match self.plan.meters.get(meter) {
                     Some(known) => {
                         let key = format!("{NOT_SUPPORTED}/{}/{di}", known.protocol.address());

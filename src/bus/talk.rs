@@ -2,7 +2,7 @@
 //!
 //! It never decides what to ask; the bus task and `meterd read` do.
 
-use super::exchange::{Exchange, Noted, Tap};
+use super::exchange::{ActiveReport, Exchange, Noted, Tap};
 use super::port::{Opener, Port, PortError};
 use crate::clock::Clock;
 use crate::config::Protocol;
@@ -45,6 +45,7 @@ pub struct Talk {
     port: Option<Port>,
     tap: Option<Tap>,
     quiet_since: Duration,
+    reports: Vec<Answer>,
 }
 
 /// An answer that is to be decoded.
@@ -90,7 +91,16 @@ impl NoReply {
 impl Talk {
     /// A line that is opened when it is first needed.
     pub fn new(opener: Opener, line: Line, clock: Clock, patience: Patience) -> Self {
-        Self { opener, line, clock, patience, port: None, tap: None, quiet_since: Duration::ZERO }
+        Self {
+            opener,
+            line,
+            clock,
+            patience,
+            port: None,
+            tap: None,
+            quiet_since: Duration::ZERO,
+            reports: Vec::new(),
+        }
     }
 
     /// Shows everything that passes on the line to `tap`.
@@ -140,6 +150,11 @@ impl Talk {
         self.ask(Request::ReadAddress).await
     }
 
+    /// Active reports (主动上报) that asked meters gave in place of an answer since this was last called.
+    pub fn take_reports(&mut self) -> Vec<Answer> {
+        std::mem::take(&mut self.reports)
+    }
+
     async fn ask(&mut self, request: Request) -> Result<Answer, NoReply> {
         let mut tries = 0;
         loop {
@@ -169,7 +184,7 @@ impl Talk {
             };
             tracing::debug!(%tries, ?request, ?no_answer, ?noted, "no answer");
             if tries > self.patience.retries {
-                return Err(self.say(no_answer, noted, tries));
+                return Err(self.say(no_answer, &noted, tries));
             }
         }
     }
@@ -185,21 +200,28 @@ impl Talk {
             slack: port.latency(),
             preamble: Costs::usual(self.line).preamble,
         };
+        let mut noted = Noted::default();
         let result = match port.drain() {
             Ok(_) => {
                 let exchange = Exchange::Dlt645(Dlt645::new(request, timing, self.clock.elapsed()));
-                exchange.drive(port, &self.clock, &mut self.tap).await
+                exchange.drive(port, &self.clock, &mut self.tap, &mut noted).await
             }
             Err(e) => Err(e),
         };
         self.quiet_since = self.clock.elapsed();
-        result.map_err(|e| {
-            self.port = None;
-            NoReply::port(&e)
-        })
+        for ActiveReport { from, octets, first_octet } in noted.active_reports.drain(..) {
+            self.reports.push(Answer { from, octets, taken_at: self.wall(first_octet) });
+        }
+        match result {
+            Ok(outcome) => Ok((outcome, noted)),
+            Err(e) => {
+                self.port = None;
+                Err(NoReply::port(&e))
+            }
+        }
     }
 
-    fn say(&self, no_answer: NoAnswer, noted: Noted, tries: u32) -> NoReply {
+    fn say(&self, no_answer: NoAnswer, noted: &Noted, tries: u32) -> NoReply {
         let times = if tries == 1 { "once".to_owned() } else { format!("{tries} times") };
         let (reason, never_a_frame, detail) = match no_answer {
             NoAnswer::Silent => {

@@ -5,6 +5,7 @@ use super::talk::{NoReply, Talk};
 use crate::clock::{Clock, Distrust};
 use crate::command::{Answer, Command, Verb};
 use crate::config::Plan;
+use crate::event::{Event, Kind, Of};
 use crate::planner::Costs;
 use crate::reading::{Failure, Reason, Report, Source};
 use crate::schedule::{Job, Next, Schedule, Skipped, Slots};
@@ -30,6 +31,8 @@ const GRACE: Duration = Duration::from_secs(1);
 pub enum Said {
     /// One meter was read for one slot, or could not be.
     Report(Report),
+    /// Something happened that is no reading.
+    Event(Event),
     /// A meter has been found not to have a block of registers.
     NotSupported {
         /// Index of the meter in the plan.
@@ -222,6 +225,10 @@ impl BusTask {
             came = self.talk.read(asked.protocol, di) => came,
             () = stopping(self.given.stop.clone()) => Err(NoReply::stopped()),
         };
+        for report in self.talk.take_reports() {
+            let kind = Kind::ActiveReport { octets: report.octets };
+            self.happened(Event { of: Of::Meter(meter), at: report.taken_at, kind }).await;
+        }
         match &came {
             Err(no_reply) if no_reply.reason == Reason::PortGone => {
                 self.port_failed(was_open, &no_reply.detail)
@@ -337,6 +344,13 @@ impl BusTask {
         self.unsaid = true;
         if self.given.said.send(Said::Report(report)).await.is_err() {
             tracing::error!("a report was lost: the store has ended before its buses");
+        }
+    }
+
+    async fn happened(&mut self, event: Event) {
+        self.unsaid = true;
+        if self.given.said.send(Said::Event(event)).await.is_err() {
+            tracing::error!("an event was lost: the store has ended before its buses");
         }
     }
 
