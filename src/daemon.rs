@@ -267,8 +267,7 @@ impl Collector {
                     self.store.put(payload::body(&report, &self.plan)).await
                 }
                 Said::Learned { bus, learned } => self.learn(bus, learned).await,
-                // The bus has said it in the log.
-                Said::Changed { .. } => Ok(()),
+                Said::Event(event) => self.store.put(payload::event(&event, &self.plan)).await,
                 Said::RoundOver => self.store.flush().await,
             };
             if let Err(store::Closed) = handed {

@@ -19,12 +19,13 @@
 //! waits for the network, the network never waits for the bus.
 //!
 //! Dependencies point one way: `cli ─► daemon ─► bus, mqtt, simulator, telemetry ─► schedule, command,
-//! store ─► config, reading ─► planner ─► catalogue ─► dlt645`; [`clock`] stands below all of them.
+//! store ─► config, reading, event ─► planner ─► catalogue ─► dlt645`; [`clock`] stands below all of them.
 //! Types of rumqttc stay in [`mqtt`], of tokio-serial in [`bus`], of rusqlite in [`store`].
 //!
 //! - [`clock`]: time as a value; the only `now` in the program.
 //! - [`planner`]: registers of a meter to the fewest exchanges. Pure.
 //! - [`reading`]: what was read, with what quality, or why not. Pure.
+//! - [`event`]: what happened and is no reading. Pure.
 //! - [`config`]: the configuration, proved.
 //! - [`schedule`]: what is due on one bus. Pure.
 //! - [`command`]: what may be asked of a bus beside its tasks.
@@ -42,6 +43,7 @@ pub mod clock;
 pub mod command;
 pub mod config;
 pub mod daemon;
+pub mod event;
 pub mod mqtt;
 pub mod planner;
 pub mod reading;

@@ -16,7 +16,7 @@ use meterd::config::{Mqtt, MqttVersion, Name};
 use meterd::mqtt::status::State;
 use meterd::mqtt::watch::{Pattern, Seen, Watch, follow};
 use meterd::mqtt::{Counters, Counts, Settings, Status, session};
-use meterd::store::{self, Entry, Handle, Writer};
+use meterd::store::{self, Entry, Handle, Identity, Writer};
 use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::Duration;
@@ -68,10 +68,13 @@ impl Gateway {
             let entry = Entry {
                 topic: format!("{PREFIX}/gw01/meter/{meter}/data/live"),
                 body: body(meter, slot),
-                meter: meter.into(),
-                task: "live".into(),
-                slot,
-                registers: vec!["voltage_l1".into()],
+                retain: false,
+                identity: Some(Identity {
+                    meter: meter.into(),
+                    task: "live".into(),
+                    slot,
+                    registers: vec!["voltage_l1".into()],
+                }),
             };
             self.store.put(entry).await.unwrap();
         }
@@ -150,6 +153,29 @@ async fn every_message_is_published_once_in_order_and_forgotten_after_its_ack() 
 #[tokio::test]
 async fn every_message_is_published_once_in_order_and_forgotten_after_its_ack_with_mqtt_5() {
     published_once_in_order(MqttVersion::V5).await;
+}
+
+#[tokio::test]
+async fn a_message_to_be_retained_is_there_for_who_subscribes_later_and_another_is_not() {
+    let Some(broker) = Broker::start().await else { return };
+    for version in [MqttVersion::V4, MqttVersion::V5] {
+        let gateway = Gateway::start(broker.port(), version);
+        for (level, retain) in [("status", true), ("event/active_report", false)] {
+            let topic = format!("{PREFIX}/gw01/meter/flat-101/{level}");
+            let body = format!(r#""gateway":"gw01","level":"{level}"}}"#);
+            gateway.store.put(Entry { topic, body, retain, identity: None }).await.unwrap();
+        }
+        gateway.store.flush().await.unwrap();
+        gateway.all_signed().await;
+        let mut late = Onlooker::of(broker.port(), &format!("{PREFIX}/gw01/meter/#")).await;
+        let seen = late.next().await;
+        assert!(seen.retained && seen.topic.ends_with("/meter/flat-101/status"), "{seen:?}");
+        assert_eq!(seq(&seen.payload), 1);
+        gateway.put(0, 1).await;
+        let next = late.next().await;
+        assert_eq!((seq(&next.payload), next.retained), (3, false), "the event was not kept");
+        gateway.stop().await;
+    }
 }
 
 async fn stopped_and_started_again(version: MqttVersion, window: usize) {

@@ -10,9 +10,14 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use meterd::clock::Trust;
 use meterd::config::{Bus, Gateway, Meter, Mqtt, MqttVersion, Name, Plan, PortAddress, Protocol, Read, Task};
-use meterd::mqtt::payload::{self, DataMessage, schema_data, schema_status};
+use meterd::event::{Event, Kind, Line as OfLine, Of};
+use meterd::mqtt::payload::{
+    self, DataMessage, EventMessage, MeterStatusMessage, schema_data, schema_event, schema_meter_status,
+    schema_status,
+};
 use meterd::planner::Line;
 use meterd::reading::{Failure, Quality, Reading, Reason, Report, Source, Transformers};
+use meterd::store::Identity;
 use rust_decimal::Decimal;
 use serde_json::Value as Json;
 use std::path::Path;
@@ -34,6 +39,8 @@ fn held_equal(file: &str, schema: &schemars::Schema) {
 #[test]
 fn committed_schemas_are_those_of_the_code() {
     held_equal("data.schema.json", &schema_data());
+    held_equal("event.schema.json", &schema_event());
+    held_equal("meter-status.schema.json", &schema_meter_status());
     held_equal("status.schema.json", &schema_status());
 }
 
@@ -49,21 +56,35 @@ fn faults(schema: &schemars::Schema, message: &[u8]) -> Vec<String> {
 
 /// A reader must leave unknown keys alone, so the schema is open; what we write must be in it all the same.
 fn unnamed(root: &Json, schema: &Json, message: &Json, faults: &mut Vec<String>) {
-    if let Some(pointer) = schema["$ref"].as_str() {
-        return unnamed(root, root.pointer(pointer.trim_start_matches('#')).unwrap(), message, faults);
-    }
+    let named = |key: &str| parts(root, schema).into_iter().find_map(|part| part["properties"].get(key));
+    let items = || parts(root, schema).into_iter().find_map(|part| part.get("items"));
     match message {
         Json::Object(keys) => {
             for (key, value) in keys {
-                match schema["properties"].get(key) {
+                match named(key) {
                     Some(named) => unnamed(root, named, value, faults),
                     None => faults.push(format!("the schema does not name {key}")),
                 }
             }
         }
-        Json::Array(items) => items.iter().for_each(|item| unnamed(root, &schema["items"], item, faults)),
+        Json::Array(all) => {
+            let items = items().unwrap_or(&Json::Null);
+            all.iter().for_each(|item| unnamed(root, items, item, faults));
+        }
         Json::Null | Json::Bool(_) | Json::Number(_) | Json::String(_) => {}
     }
+}
+
+/// A schema with all that it refers to and chooses between.
+fn parts<'a>(root: &'a Json, schema: &'a Json) -> Vec<&'a Json> {
+    let mut all = vec![schema];
+    if let Some(pointer) = schema["$ref"].as_str() {
+        all.extend(parts(root, root.pointer(pointer.trim_start_matches('#')).unwrap()));
+    }
+    for choice in ["oneOf", "anyOf", "allOf"].iter().filter_map(|key| schema[key].as_array()).flatten() {
+        all.extend(parts(root, choice));
+    }
+    all
 }
 
 const LONGHAND: &str = r#"{"v":1,"store":"8f3c2a","seq":12345,"gateway":"gw01","meter":"flat-101",
@@ -204,9 +225,9 @@ fn message_of_a_report_fits_the_schema_and_keeps_every_digit() {
     };
     let entry = payload::body(&report, &plan);
     assert_eq!(entry.topic, "meterd/v1/gw01/meter/flat-101/data/live");
-    assert_eq!((entry.meter.as_str(), entry.task.as_str(), entry.slot), ("flat-101", "live", report.slot));
-    let names: Vec<_> = report.readings.iter().map(|r| r.register.name().to_string()).collect();
-    assert_eq!(entry.registers, names);
+    let registers: Vec<_> = report.readings.iter().map(|r| r.register.name().to_string()).collect();
+    let (meter, task, slot) = ("flat-101".to_owned(), "live".to_owned(), report.slot);
+    assert_eq!(entry.identity, Some(Identity { meter, task, slot, registers }));
 
     let text = String::from_utf8(payload::compose("8f3c2a", 7, &entry.body)).unwrap();
     assert_eq!(faults(&schema_data(), text.as_bytes()), [""; 0]);
@@ -220,6 +241,103 @@ fn message_of_a_report_fits_the_schema_and_keeps_every_digit() {
         r#""failures":[{"register":"current_l2","di":"02020200","reason":"implausible","detail":"a nibble above 9","raw":"ABCDEF"}]}"#,
     ] {
         assert!(text.contains(part), "{part}\nis not in\n{text}");
+    }
+}
+
+/// The message of an active report with these octets.
+fn report(octets: &[u8]) -> String {
+    let at = "2026-11-21T02:15:00.431Z".parse().unwrap();
+    let event = Event { of: Of::Meter(0), at, kind: Kind::ActiveReport { octets: octets.to_vec() } };
+    let entry = payload::event(&event, &plan());
+    assert_eq!(entry.topic, "meterd/v1/gw01/meter/flat-101/event/active_report");
+    assert_eq!((entry.retain, entry.identity), (false, None));
+    String::from_utf8(payload::compose("8f3c2a", 7, &entry.body)).unwrap()
+}
+
+#[test]
+fn an_active_report_fits_the_schema_with_its_bits_and_its_octets() {
+    let text = report(&[0x05, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x02, 0x01]);
+    assert_eq!(faults(&schema_event(), text.as_bytes()), [""; 0]);
+    let start = r#"{"v":1,"store":"8f3c2a","seq":7,"gateway":"gw01","meter":"flat-101","address":"000012345678","archive":"0123456789ab","taken_at":"2026-11-21T10:15:00.431+08:00","event":"active_report","registers":[{"register":"active_report_status","di":"04001501","fields":[{"register":"active_report_status_word","value":""#;
+    assert!(text.starts_with(start), "{text}");
+    for part in
+        [r#""bits":["#, r#"{"register":"count_1","value":2}"#, r#""raw":"0500000000000000000000000201"}"#]
+    {
+        assert!(text.contains(part), "{part}\nis not in\n{text}");
+    }
+    let message = EventMessage::parse(text.as_bytes()).unwrap();
+    assert_eq!(serde_json::to_string(&message).unwrap(), text, "it is read as it was written");
+    // Octets that are no report go along all the same.
+    let odd = report(&[0x05, 0x01]);
+    assert_eq!(faults(&schema_event(), odd.as_bytes()), [""; 0]);
+    assert!(odd.contains(r#""reason":"implausible""#) && odd.ends_with(r#""raw":"0501"}"#), "{odd}");
+}
+
+#[test]
+fn an_event_that_breaks_the_contract_does_not_fit() {
+    let text = report(&[0x05; 12]);
+    for (from, to) in [
+        ("\"v\":1", "\"v\":2"),
+        ("\"seq\":7,", ""),
+        ("\"event\":\"active_report\"", "\"event\":\"other\""),
+        ("\"registers\"", "\"register\""),
+        ("\"meter\":\"flat-101\"", "\"meter\":null"),
+        ("\"raw\"", "\"octets\""),
+    ] {
+        assert!(text.contains(from), "{from}");
+        assert_ne!(faults(&schema_event(), text.replace(from, to).as_bytes()), [""; 0], "{from} → {to}");
+    }
+}
+
+#[test]
+fn an_event_of_the_gateway_names_no_meter() {
+    for what in [
+        OfLine::Silent,
+        OfLine::Back,
+        OfLine::Jammed,
+        OfLine::Quiet,
+        OfLine::Echo,
+        OfLine::PortGone { detail: "unplugged".to_owned() },
+        OfLine::PortBack,
+    ] {
+        let kind = Kind::Bus { bus: 0, what };
+        let word = kind.word();
+        let entry = payload::event(&Event { of: Of::Gateway, at: Timestamp::UNIX_EPOCH, kind }, &plan());
+        assert_eq!(
+            (entry.topic.as_str(), entry.retain),
+            (format!("meterd/v1/gw01/event/{word}").as_str(), false)
+        );
+        let text = payload::compose("8f3c2a", 7, &entry.body);
+        assert_eq!(faults(&schema_event(), &text), [""; 0]);
+        let message = EventMessage::parse(&text).unwrap();
+        assert_eq!(
+            serde_json::to_string(&message).unwrap().into_bytes(),
+            text,
+            "it is read as it was written"
+        );
+        let text = String::from_utf8(text).unwrap();
+        assert!(
+            !text.contains("\"meter\"") && text.contains(&format!("\"event\":\"{word}\",\"bus\":\"east\""))
+        );
+    }
+}
+
+#[test]
+fn the_status_of_a_meter_is_retained_and_says_why_and_since_when() {
+    let at = "2026-11-21T02:15:00.431Z".parse().unwrap();
+    for (kind, state) in [
+        (Kind::Online, "\"state\":\"online\""),
+        (Kind::Offline { reason: Reason::Silent }, "\"state\":\"offline\",\"reason\":\"silent\""),
+    ] {
+        let entry = payload::event(&Event { of: Of::Meter(0), at, kind }, &plan());
+        assert_eq!((entry.topic.as_str(), entry.retain), ("meterd/v1/gw01/meter/flat-101/status", true));
+        let text = payload::compose("8f3c2a", 7, &entry.body);
+        assert_eq!(faults(&schema_meter_status(), &text), [""; 0]);
+        let message = MeterStatusMessage::parse(&text).unwrap();
+        assert_eq!(serde_json::to_string(&message).unwrap().into_bytes(), text);
+        let text = String::from_utf8(text).unwrap();
+        let since = "\"since\":\"2026-11-21T10:15:00.431+08:00\"";
+        assert!(text.contains(&format!("\"bus\":\"east\",{state},{since}")), "{text}");
     }
 }
 

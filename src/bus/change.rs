@@ -1,5 +1,6 @@
 //! What changes on a line and is worth telling an operator, once.
 
+use crate::event::{Kind, Line, Of};
 use crate::reading::Reason;
 use std::time::Duration;
 
@@ -54,14 +55,30 @@ pub enum Change {
         /// What the system said.
         detail: String,
     },
-    /// The port is open: for the first time in this run, or again.
-    PortOpen {
+    /// The port is open again.
+    PortBack {
         /// When.
         since: Duration,
     },
 }
 
 impl Change {
+    /// To whom it happened and what, as it is published; `bus` is the index of the line.
+    pub fn event(self, bus: usize) -> (Of, Kind) {
+        let line = |what| (Of::Gateway, Kind::Bus { bus, what });
+        match self {
+            Self::Offline { meter, reason, .. } => (Of::Meter(meter), Kind::Offline { reason }),
+            Self::Online { meter, .. } => (Of::Meter(meter), Kind::Online),
+            Self::LineSilent { .. } => line(Line::Silent),
+            Self::LineBack { .. } => line(Line::Back),
+            Self::Jammed { .. } => line(Line::Jammed),
+            Self::Quiet { .. } => line(Line::Quiet),
+            Self::Echo { .. } => line(Line::Echo),
+            Self::PortGone { detail, .. } => line(Line::PortGone { detail }),
+            Self::PortBack { .. } => line(Line::PortBack),
+        }
+    }
+
     /// Since when it is so.
     pub const fn since(&self) -> Duration {
         match self {
@@ -73,7 +90,7 @@ impl Change {
             | Self::Quiet { since }
             | Self::Echo { since }
             | Self::PortGone { since, .. }
-            | Self::PortOpen { since } => *since,
+            | Self::PortBack { since } => *since,
         }
     }
 }

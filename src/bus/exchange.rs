@@ -2,6 +2,7 @@
 
 use super::port::{Piece, Port, PortError, Received};
 use crate::clock::Clock;
+use dlt645::Address;
 use dlt645::exchange::{Event, Exchange as Dlt645, Outcome};
 use std::time::Duration;
 
@@ -26,8 +27,19 @@ pub enum Passed<'a> {
 /// Watches what passes on the line.
 pub type Tap = Box<dyn FnMut(Passed<'_>) + Send>;
 
-/// What happened beside the outcome, for counters and for a person.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+/// An active report (主动上报) of the asked meter.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ActiveReport {
+    /// The meter that reports.
+    pub from: Address,
+    /// Octets after the DI, after -33H.
+    pub octets: Vec<u8>,
+    /// When its first octet came, since the clock's origin.
+    pub first_octet: Duration,
+}
+
+/// What happened beside the outcome, for counters, for events and for a person.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Noted {
     /// Sound frames that answered another question.
     pub strays: u32,
@@ -41,13 +53,14 @@ pub struct Noted {
     pub last_octet: Option<Duration>,
     /// Our own request came back.
     pub echoed: bool,
-    /// Active reports that the asked meter gave before its answer.
-    pub active_reports: u32,
+    /// Active reports that the asked meter gave in place of its answer.
+    pub active_reports: Vec<ActiveReport>,
 }
 
 impl Exchange {
     /// Drives the exchange over the port until it is done. The port is drained first, so that an
-    /// answer to an earlier question is not there to be mistaken.
+    /// answer to an earlier question is not there to be mistaken. What else happened stands in `noted`,
+    /// whatever the end.
     ///
     /// # Errors
     /// The port is gone and must be opened again.
@@ -56,9 +69,10 @@ impl Exchange {
         port: &mut Port,
         clock: &Clock,
         tap: &mut Option<Tap>,
-    ) -> Result<(Outcome, Noted), PortError> {
+        noted: &mut Noted,
+    ) -> Result<Outcome, PortError> {
         match self {
-            Self::Dlt645(exchange) => dlt645(exchange, port, clock, tap).await,
+            Self::Dlt645(exchange) => dlt645(exchange, port, clock, tap, noted).await,
         }
     }
 }
@@ -68,8 +82,8 @@ async fn dlt645(
     port: &mut Port,
     clock: &Clock,
     tap: &mut Option<Tap>,
-) -> Result<(Outcome, Noted), PortError> {
-    let mut noted = Noted::default();
+    noted: &mut Noted,
+) -> Result<Outcome, PortError> {
     let mut received = Received::default();
     loop {
         while let Some(event) = exchange.poll_event() {
@@ -78,8 +92,10 @@ async fn dlt645(
                 Event::Echo => noted.echoed = true,
                 Event::Noise(octets) => noted.noise += octets,
                 Event::Damaged => noted.damaged += 1,
-                Event::ActiveReport { .. } => noted.active_reports += 1,
-                Event::Done(outcome) => return Ok((outcome, noted)),
+                Event::ActiveReport { from, octets, first_octet } => {
+                    noted.active_reports.push(ActiveReport { from, octets, first_octet });
+                }
+                Event::Done(outcome) => return Ok(outcome),
             }
         }
         if let Some(octets) = exchange.poll_transmit() {

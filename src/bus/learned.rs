@@ -57,7 +57,9 @@ impl Learned {
     /// Key and value; `address` is that of the meter.
     pub fn fact(self, address: &str) -> Fact {
         match self {
-            Self::Lacks { di, .. } => (format!("{LACKS}/{address}/{di}"), Some("no requested data".to_owned())),
+            Self::Lacks { di, .. } => {
+                (format!("{LACKS}/{address}/{di}"), Some("no requested data".to_owned()))
+            }
             Self::Has { di, .. } => (format!("{LACKS}/{address}/{di}"), None),
             Self::Slowest { class, delay, .. } => {
                 (format!("{SLOWEST}/{address}/{}", class.word()), Some(delay.as_micros().to_string()))

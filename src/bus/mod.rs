@@ -11,6 +11,7 @@ pub mod exchange;
 pub mod learned;
 pub mod port;
 pub mod refusals;
+pub mod reports;
 pub mod round;
 pub mod share;
 pub mod standing;

@@ -30,7 +30,11 @@ pub struct Refusals {
 
 impl Default for Refusals {
     fn default() -> Self {
-        Self { refused: BTreeMap::new(), unheard: BTreeMap::new(), share: Share::per_mille(AGAIN).saved_for(SAVED) }
+        Self {
+            refused: BTreeMap::new(),
+            unheard: BTreeMap::new(),
+            share: Share::per_mille(AGAIN).saved_for(SAVED),
+        }
     }
 }
 

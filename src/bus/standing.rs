@@ -203,7 +203,8 @@ impl Standings {
     /// Whether every meter that could be heard has been missed since anybody last answered. One alone is no
     /// line: it may be the meter.
     fn is_dead(&self) -> bool {
-        let alive = |(meter, s): (&usize, &Standing)| s.state == State::Offline || self.unheard.contains(meter);
+        let alive =
+            |(meter, s): (&usize, &Standing)| s.state == State::Offline || self.unheard.contains(meter);
         self.unheard.len() >= 2 && self.meters.iter().all(alive)
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! It never decides what to ask; the bus task and `meterd read` do.
 
-use super::exchange::{Exchange, Noted, Tap};
+use super::exchange::{ActiveReport, Exchange, Noted, Tap};
 use super::port::{Opener, Port, PortError, Received};
 use crate::clock::Clock;
 use crate::config::Protocol;
@@ -65,6 +65,7 @@ pub struct Talk {
     quiet_since: Duration,
     /// The rate was switched and nothing was asked since.
     switched: bool,
+    reports: Vec<Report>,
 }
 
 /// One try of a question.
@@ -91,6 +92,17 @@ pub struct Answer {
     pub tries: u32,
     /// What else passed.
     pub noted: Noted,
+}
+
+/// An active report (主动上报) that the asked meter gave in place of an answer.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Report {
+    /// The meter that reports.
+    pub from: Address,
+    /// Octets after the DI, after -33H.
+    pub octets: Vec<u8>,
+    /// The instant of its first octet.
+    pub taken_at: Timestamp,
 }
 
 /// Why a question has no answer.
@@ -139,7 +151,16 @@ impl NoReply {
 impl Talk {
     /// A line that is opened when it is first needed.
     pub fn new(opener: Opener, line: Line, clock: Clock) -> Self {
-        Self { opener, line, clock, port: None, tap: None, quiet_since: Duration::ZERO, switched: false }
+        Self {
+            opener,
+            line,
+            clock,
+            port: None,
+            tap: None,
+            quiet_since: Duration::ZERO,
+            switched: false,
+            reports: Vec::new(),
+        }
     }
 
     /// Shows everything that passes on the line to `tap`.
@@ -193,6 +214,11 @@ impl Talk {
     /// As [`Talk::read`].
     pub async fn read_address(&mut self, asked: Asked, patience: Patience) -> Result<Answer, NoReply> {
         self.ask(Request::ReadAddress, asked, patience).await
+    }
+
+    /// Active reports (主动上报) that asked meters gave in place of an answer since this was last called.
+    pub fn take_reports(&mut self) -> Vec<Report> {
+        std::mem::take(&mut self.reports)
     }
 
     /// Throws away what comes until the line was silent for `quiet`, for `limit` at most. True if it was.
@@ -262,16 +288,17 @@ impl Talk {
                 Outcome::Sent => NoAnswer::Silent,
             };
             tracing::debug!(%tries, ?request, ?no_answer, ?noted, "no answer");
-            let jammed = self.is_jammed(no_answer, noted);
+            let jammed = self.is_jammed(no_answer, &noted);
             if jammed || tries > patience.retries {
-                return Err(NoReply { jammed, tries, noted, ..self.say(no_answer, noted, tries) });
+                let said = self.say(no_answer, &noted, tries);
+                return Err(NoReply { jammed, tries, noted, ..said });
             }
             asked_before = Some(sent);
         }
     }
 
     /// Whether octets that are no frames were still coming when the exchange ended.
-    fn is_jammed(&self, no_answer: NoAnswer, noted: Noted) -> bool {
+    fn is_jammed(&self, no_answer: NoAnswer, noted: &Noted) -> bool {
         let latency = self.port.as_ref().map_or(Duration::ZERO, Port::latency);
         let still = noted.last_octet.is_some_and(|at| self.clock.elapsed() <= at + STILL + latency);
         matches!(no_answer, NoAnswer::Damaged { octets, .. } if octets >= BABBLE) && still
@@ -306,18 +333,25 @@ impl Talk {
         };
         let mut octets = Vec::new();
         request.emit(asked.preamble, &mut octets);
+        let mut noted = Noted::default();
         let result = match port.drain() {
             Ok(_) => {
                 let now = self.clock.elapsed();
                 let sent = now + octet * u32::try_from(octets.len()).unwrap_or(u32::MAX);
                 let exchange = Exchange::Dlt645(Dlt645::new(request, timing, now));
-                let driven = exchange.drive(port, &self.clock, &mut self.tap).await;
-                driven.map(|(outcome, noted)| Once { outcome, noted, sent })
+                let driven = exchange.drive(port, &self.clock, &mut self.tap, &mut noted).await;
+                driven.map(|outcome| (outcome, sent))
             }
             Err(e) => Err(e),
         };
         self.quiet_since = self.clock.elapsed();
-        result.map_err(|e| self.lost(&e))
+        for ActiveReport { from, octets, first_octet } in noted.active_reports.drain(..) {
+            self.reports.push(Report { from, octets, taken_at: self.wall(first_octet) });
+        }
+        match result {
+            Ok((outcome, sent)) => Ok(Once { outcome, noted, sent }),
+            Err(e) => Err(self.lost(&e)),
+        }
     }
 
     fn lost(&mut self, error: &PortError) -> NoReply {
@@ -325,7 +359,7 @@ impl Talk {
         NoReply::port(error)
     }
 
-    fn say(&self, no_answer: NoAnswer, noted: Noted, tries: u32) -> NoReply {
+    fn say(&self, no_answer: NoAnswer, noted: &Noted, tries: u32) -> NoReply {
         let times = if tries == 1 { "once".to_owned() } else { format!("{tries} times") };
         let (reason, never_a_frame, detail) = match no_answer {
             NoAnswer::Silent => {

@@ -3,8 +3,8 @@
 mod hearing;
 mod report;
 
-use super::change::Change;
 use super::learned::{Learned, Memory};
+use super::reports::Reports;
 use super::round::{Point, Round};
 use super::standing::Standings;
 use super::talk::{Asked, NoReply, Patience, Talk};
@@ -12,12 +12,12 @@ use super::timing::Class;
 use crate::clock::{Clock, Distrust};
 use crate::command::{Answer, Command, Verb};
 use crate::config::{Meter, Plan};
+use crate::event::{Event, Kind, Of};
 use crate::planner::{Ask, Costs};
 use crate::reading::{Reason, Report};
 use crate::schedule::{Job, Next, Schedule, Slots};
 use crate::telemetry::Counts;
 use dlt645::Di;
-use jiff::Timestamp;
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -48,15 +48,8 @@ pub enum Said {
         /// What.
         learned: Learned,
     },
-    /// Something changed on this bus.
-    Changed {
-        /// Index of the bus.
-        bus: usize,
-        /// What.
-        change: Change,
-        /// Since when, by the wall clock.
-        since: Timestamp,
-    },
+    /// Something happened that is no reading.
+    Event(Event),
     /// Nothing more is due: what was said so far is to be made durable.
     RoundOver,
 }
@@ -98,6 +91,7 @@ pub struct BusTask {
     /// Since when somebody talks without end.
     jammed: Option<Duration>,
     echo_said: bool,
+    reports: Reports,
 }
 
 /// Comes when the daemon ends and an exchange under way has had its time.
@@ -144,6 +138,7 @@ impl BusTask {
             unsaid: false,
             jammed: None,
             echo_said: false,
+            reports: Reports::default(),
         }
     }
 
@@ -284,12 +279,7 @@ impl BusTask {
     }
 
     /// One question to one meter; what its answer or its silence teaches of the line is taken.
-    async fn ask(
-        &mut self,
-        meter: usize,
-        di: Di,
-        retries: u32,
-    ) -> Result<super::talk::Answer, NoReply> {
+    async fn ask(&mut self, meter: usize, di: Di, retries: u32) -> Result<super::talk::Answer, NoReply> {
         let plan = Arc::clone(&self.given.plan);
         let Some(known) = plan.meters.get(meter) else {
             return Err(NoReply::of(Reason::Expired, "the meter is in no file any more"));
@@ -310,6 +300,12 @@ impl BusTask {
             came = self.talk.read(asked, di, patience) => came,
             () = stopping(self.given.stop.clone()) => Err(NoReply::stopped()),
         };
+        for report in self.talk.take_reports() {
+            if self.reports.take(meter, &report.octets) {
+                let kind = Kind::ActiveReport { octets: report.octets };
+                self.happened(Event { of: Of::Meter(meter), at: report.taken_at, kind }).await;
+            }
+        }
         match &came {
             Err(no_reply) if no_reply.reason == Reason::PortGone => {
                 self.port_failed(was_open, &no_reply.detail).await;

@@ -197,14 +197,18 @@ mod tests {
         for di in ["00010001", "000100FF", "05060101", "9410", "B810"] {
             assert_eq!((class(di), class(di).patience()), (Class::History, MS(1500)), "{di}");
         }
-        assert_eq!((class("03110001"), class("10010001"), class("06010001")), (Class::Event, Class::Event, Class::Load));
+        assert_eq!(
+            (class("03110001"), class("10010001"), class("06010001")),
+            (Class::Event, Class::Event, Class::Load)
+        );
     }
 
     #[test]
     fn a_deadline_starts_safe_and_is_learned_from_the_meter_alone() {
         let mut deadlines = Deadlines::default();
         assert_eq!(deadlines.first_octet(0, Class::Present), MS(550));
-        let told: Vec<_> = (0..40).filter_map(|n| deadlines.answered(0, Class::Present, MS(40 + n % 7))).collect();
+        let told: Vec<_> =
+            (0..40).filter_map(|n| deadlines.answered(0, Class::Present, MS(40 + n % 7))).collect();
         assert_eq!(told, [MS(46)], "once, when enough is known");
         assert_eq!(deadlines.first_octet(0, Class::Present), LEAST);
         assert_eq!(deadlines.first_octet(1, Class::Present), MS(550), "another meter");

@@ -4,8 +4,9 @@ mod input;
 pub(super) mod object;
 
 use super::USAGE;
+use crate::mqtt::payload::RegisterJson;
 use anyhow::Context;
-use object::{DamagedObject, FrameObject, Object, RegisterObject};
+use object::{DamagedObject, FrameObject, Object};
 use std::io::Read;
 use std::path::Path;
 use std::process::ExitCode;
@@ -82,16 +83,14 @@ fn explain_frame(frame: &FrameObject) -> String {
     text
 }
 
-pub(super) fn explain_register(register: &RegisterObject, indent: usize, text: &mut String) {
+pub(super) fn explain_register(register: &RegisterJson, indent: usize, text: &mut String) {
     let margin = " ".repeat(indent);
     let name = register.register.as_deref().unwrap_or("unknown");
     let value = match (&register.value, register.reason, &register.raw) {
-        (Some(value), ..) => format!(
-            "{}{}",
-            value.get().trim_matches('"'),
-            register.unit.map(|unit| format!(" {unit}")).unwrap_or_default()
-        ),
-        (None, Some(reason), _) => reason.to_owned(),
+        (Some(value), ..) => {
+            format!("{value}{}", register.unit.as_ref().map(|unit| format!(" {unit}")).unwrap_or_default())
+        }
+        (None, Some(reason), _) => reason.to_string(),
         (None, None, Some(raw)) => format!("octets {}", spaced(raw)),
         (None, None, None) => String::new(),
     };

@@ -4,7 +4,6 @@
 #![expect(clippy::print_stderr, reason = "the command line speaks to a person")]
 
 use super::USAGE;
-use super::decode::object::{self, RegisterObject};
 use super::trace::Trace;
 use crate::bus::exchange::Tap;
 use crate::bus::port::Opener;
@@ -12,11 +11,10 @@ use crate::bus::round::{Point, Round};
 use crate::bus::talk::{Asked, Patience, Talk};
 use crate::clock::Clock;
 use crate::config::{PortAddress, Protocol};
-use crate::mqtt::payload;
+use crate::mqtt::payload::{self, RegisterJson};
 use crate::planner::{CharFormat, Costs, Line, RATES};
 use crate::reading::{Decoded, Failure};
 use catalogue::{Catalogue, Register};
-use dlt645::format::Value;
 use dlt645::{Address, Edition};
 use jiff::tz::TimeZone;
 use std::collections::BTreeSet;
@@ -183,33 +181,20 @@ fn json_lines(one: &One, zone: &TimeZone) -> String {
     let address = one.address.to_string();
     let readings = one.decoded.readings.iter().map(|reading| payload::reading_line(&address, reading, zone));
     let failures = one.decoded.failures.iter().map(|failure| payload::failure_line(&address, failure));
-    let records = records(one).filter_map(|record| record.json_line(&address));
+    let records = records(one).map(|record| record.line(&address));
     readings.chain(records).chain(failures).map(|line| format!("{line}\n")).collect()
 }
 
 /// The records with their fields.
-fn records(one: &One) -> impl Iterator<Item = RegisterObject> + '_ {
-    one.records.iter().flat_map(|(register, octets)| object::of_reply(register.di(), octets))
+fn records(one: &One) -> impl Iterator<Item = RegisterJson> + '_ {
+    one.records.iter().flat_map(|(register, octets)| RegisterJson::of_reply(register.di(), octets))
 }
 
 fn text_lines(one: &One) -> String {
     let mut text = format!("{}\n", one.address);
     for reading in &one.decoded.readings {
         let unit = reading.register.unit().map_or("", catalogue::Unit::text);
-        let at = match reading.value {
-            Value::Demand { at: Some((date, time)), .. } => format!("at {date}T{time}"),
-            Value::Demand { at: None, .. }
-            | Value::Number(_)
-            | Value::Date(_)
-            | Value::Time(_)
-            | Value::DateTime(..)
-            | Value::Recurring(_)
-            | Value::Slot(_)
-            | Value::Digits(_)
-            | Value::Text(_)
-            | Value::Bits(_)
-            | Value::Hex(_) => String::new(),
-        };
+        let at = reading.value.at().map(|(date, time)| format!("at {date}T{time}")).unwrap_or_default();
         let line = format!(
             "  {:<34} {:>14} {unit:<6} {at}",
             reading.register.name().to_string(),

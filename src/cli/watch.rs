@@ -139,16 +139,21 @@ pub(crate) async fn run(args: WatchArgs) -> anyhow::Result<ExitCode> {
     }
 }
 
-/// Readings and status go to the output, the state of our own connection to the error output.
+/// Readings, events and status go to the output, the state of our own connection to the error output.
 fn show(seen: &Seen, json: bool, paint: Paint) -> io::Result<()> {
     match seen {
-        Seen::Data { payload, .. } | Seen::Status { payload, .. } if json => {
+        Seen::Data { payload, .. }
+        | Seen::Event { payload, .. }
+        | Seen::MeterStatus { payload, .. }
+        | Seen::Status { payload, .. }
+            if json =>
+        {
             let mut out = io::stdout().lock();
             out.write_all(payload)?;
             out.write_all(b"\n")?;
             out.flush()
         }
-        Seen::Data { .. } | Seen::Status { .. } => {
+        Seen::Data { .. } | Seen::Event { .. } | Seen::MeterStatus { .. } | Seen::Status { .. } => {
             let mut out = io::stdout().lock();
             lines::of(seen, paint).iter().try_for_each(|line| writeln!(out, "{line}"))?;
             out.flush()

@@ -108,7 +108,9 @@ pub(super) fn preamble_of(here: &Here, text: &str, findings: &mut Findings) -> O
     if number.is_none() {
         findings.fault(
             here,
-            format!("preamble {text} is no number of FE octets; write 0 to {MOST_PREAMBLE}, {PREAMBLE} as a rule"),
+            format!(
+                "preamble {text} is no number of FE octets; write 0 to {MOST_PREAMBLE}, {PREAMBLE} as a rule"
+            ),
         );
     }
     number

@@ -19,8 +19,12 @@ pub(super) const GATEWAY: Shape = Shape {
 };
 pub(super) const MQTT: Shape =
     Shape { name: "mqtt", label: "[mqtt]", many: false, keys: &["url", "version", "prefix"] };
-pub(super) const BUS: Shape =
-    Shape { name: "bus", label: "[[bus]]", many: true, keys: &["name", "port", "baud", "frame", "preamble", "turnaround"] };
+pub(super) const BUS: Shape = Shape {
+    name: "bus",
+    label: "[[bus]]",
+    many: true,
+    keys: &["name", "port", "baud", "frame", "preamble", "turnaround"],
+};
 pub(super) const METER: Shape = Shape {
     name: "meter",
     label: "[[meter]]",

@@ -22,8 +22,8 @@ mod registers;
 mod syntax;
 mod task;
 
-pub use every::{BadTime, short};
 pub use air::{BusLoad, TaskLoad, air_time, percent, tenths};
+pub use every::{BadTime, short};
 pub use fault::{Fault, Faults, Place};
 pub use load::{Loaded, load, plan_from_text};
 pub use plan::*;

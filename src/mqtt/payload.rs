@@ -1,17 +1,23 @@
-//! Payloads: a public contract, described by `fixtures/schema/data.schema.json`.
+//! Payloads: a public contract, described by the schemas of `fixtures/schema`.
 //!
 //! A message is made once, when its report goes into the store, without its number; the number is
 //! put before it when it is published. Nothing here rounds, scales or estimates.
+
+mod event;
+mod meter_status;
+mod register;
+
+pub use event::{ActiveReportJson, EventBody, EventJson, EventMessage, LineJson, event};
+pub use meter_status::{MeterState, MeterStatusBody, MeterStatusMessage};
+pub use register::RegisterJson;
 
 use super::json::{self, Number, Scalar};
 use super::{PAYLOAD_VERSION, StatusMessage, topics};
 use crate::config::Plan;
 use crate::reading::{Failure, Quality, Reading, Reason, Report, Source};
 use crate::store;
-use dlt645::format::Value;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
-use rust_decimal::Decimal;
 use schemars::{JsonSchema, Schema};
 use serde::{Deserialize, Serialize};
 use std::fmt::Write;
@@ -122,13 +128,12 @@ impl ReadingJson {
     /// Takes a reading over, with its time in `zone`.
     pub fn of(reading: &Reading, zone: &TimeZone) -> Self {
         let register = &reading.register;
-        let (value, at) = scalar(&reading.value);
         Self {
             register: register.name().to_string(),
             obis: register.obis().map(|code| code.to_string()),
             di: register.di().to_string(),
-            value,
-            at,
+            value: register::scalar(&reading.value),
+            at: reading.value.at().map(register::minute),
             unit: register.unit().map(|unit| unit.text().to_owned()),
             ratio: reading.primary.map(|p| Number(p.ratio)),
             primary: reading.primary.map(|p| Number(p.value)),
@@ -153,24 +158,7 @@ impl FailureJson {
     }
 }
 
-/// The value, and the instant of a demand.
-fn scalar(value: &Value) -> (Scalar, Option<String>) {
-    let number = |n: Decimal| Scalar::Number(Number(n));
-    match value {
-        Value::Number(n) => (number(*n), None),
-        Value::Demand { value, at } => (number(*value), at.map(|(date, time)| format!("{date}T{time}"))),
-        Value::Date(_)
-        | Value::Time(_)
-        | Value::DateTime(..)
-        | Value::Recurring(_)
-        | Value::Slot(_)
-        | Value::Digits(_)
-        | Value::Text(_)
-        | Value::Bits(_)
-        | Value::Hex(_) => (Scalar::Text(value.to_string()), None),
-    }
-}
-
+/// Octets in the order of the wire.
 fn hex(octets: &[u8]) -> String {
     octets.iter().fold(String::with_capacity(2 * octets.len()), |mut text, octet| {
         // Writing to a String cannot fail.
@@ -218,21 +206,22 @@ pub fn body(report: &Report, plan: &Plan) -> store::Entry {
     };
     store::Entry {
         topic: topics::data(&plan.mqtt.prefix, &body.gateway, &body.meter, &body.task),
-        body: body.fragment(),
-        slot: report.slot,
-        registers: body.readings.into_iter().map(|r| r.register).collect(),
-        meter: body.meter,
-        task: body.task,
+        body: fragment(&body),
+        retain: false,
+        identity: Some(store::Identity {
+            slot: report.slot,
+            registers: body.readings.into_iter().map(|r| r.register).collect(),
+            meter: body.meter,
+            task: body.task,
+        }),
     }
 }
 
-impl Body {
-    /// The object's text behind its number: all keys and the closing brace, without the opening one.
-    fn fragment(&self) -> String {
-        let mut text = json::text(self);
-        text.remove(0);
-        text
-    }
+/// A body's text behind its number: all keys and the closing brace, without the opening one.
+fn fragment<T: Serialize>(body: &T) -> String {
+    let mut text = json::text(body);
+    text.remove(0);
+    text
 }
 
 /// The whole payload: the number before what lies in the store. `body` is as [`store::Entry::body`].
@@ -277,6 +266,16 @@ impl DataMessage {
 /// JSON Schema (2020-12) of a data message.
 pub fn schema_data() -> Schema {
     json::schema::<DataMessage>()
+}
+
+/// JSON Schema (2020-12) of an event message.
+pub fn schema_event() -> Schema {
+    json::schema::<EventMessage>()
+}
+
+/// JSON Schema (2020-12) of a meter status message.
+pub fn schema_meter_status() -> Schema {
+    json::schema::<MeterStatusMessage>()
 }
 
 /// JSON Schema (2020-12) of a status message.

@@ -3,7 +3,7 @@
 //! It needs no receipts and remembers nothing: what is published while it has no connection is not seen.
 
 use super::connection::{self, Event, Events, Options, Publish};
-use super::payload::DataMessage;
+use super::payload::{DataMessage, EventMessage, MeterStatusMessage};
 use super::session::Backoff;
 use super::status::StatusMessage;
 use super::topics::{self, Topic};
@@ -38,6 +38,20 @@ pub enum Seen {
     Data {
         /// As read.
         message: DataMessage,
+        /// As it came.
+        payload: Vec<u8>,
+    },
+    /// What happened to a meter or a gateway.
+    Event {
+        /// As read.
+        message: EventMessage,
+        /// As it came.
+        payload: Vec<u8>,
+    },
+    /// A meter's state.
+    MeterStatus {
+        /// As read.
+        message: MeterStatusMessage,
         /// As it came.
         payload: Vec<u8>,
     },
@@ -166,9 +180,23 @@ impl Watch {
     fn read(&self, Publish { topic, payload }: Publish) -> Option<Seen> {
         let unreadable = |why: String| Seen::Unreadable { topic: topic.clone(), why };
         let seen = match Topic::parse(&self.mqtt.prefix, &topic)? {
-            Topic::Data { meter, .. } if !self.meters.matches(meter) => return None,
+            Topic::Data { meter, .. }
+            | Topic::MeterEvent { meter, .. }
+            | Topic::MeterStatus { meter, .. }
+                if !self.meters.matches(meter) =>
+            {
+                return None;
+            }
             Topic::Data { .. } => match DataMessage::parse(&payload) {
                 Ok(message) => Seen::Data { message, payload },
+                Err(error) => unreadable(error.to_string()),
+            },
+            Topic::Event { .. } | Topic::MeterEvent { .. } => match EventMessage::parse(&payload) {
+                Ok(message) => Seen::Event { message, payload },
+                Err(error) => unreadable(error.to_string()),
+            },
+            Topic::MeterStatus { .. } => match MeterStatusMessage::parse(&payload) {
+                Ok(message) => Seen::MeterStatus { message, payload },
                 Err(error) => unreadable(error.to_string()),
             },
             Topic::Status { .. } => match serde_json::from_slice(&payload) {
@@ -218,7 +246,11 @@ mod tests {
         };
         assert!(matches!(read("*", "p/gw/meter/m/data/t"), Some(Seen::Unreadable { .. })));
         assert!(matches!(read("*", "p/gw/status"), Some(Seen::Unreadable { .. })));
+        assert!(matches!(read("*", "p/gw/meter/m/event/k"), Some(Seen::Unreadable { .. })));
+        assert!(matches!(read("other", "p/gw/event/k"), Some(Seen::Unreadable { .. })));
         assert_eq!(read("other", "p/gw/meter/m/data/t"), None);
+        assert_eq!(read("other", "p/gw/meter/m/event/k"), None);
+        assert_eq!(read("other", "p/gw/meter/m/status"), None);
         assert_eq!(read("*", "q/gw/meter/m/data/t"), None);
     }
 }

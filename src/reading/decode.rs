@@ -3,7 +3,6 @@
 use super::{Failure, Quality, Reading, Reason, Transformers};
 use crate::planner::{Ask, Subject};
 use catalogue::Register;
-use dlt645::format::NoValue;
 use jiff::Timestamp;
 
 /// What an answer brought for the registers that were wanted of it.
@@ -80,10 +79,7 @@ fn one(
         }),
         Err(no_value) => decoded.failures.push(Failure {
             register,
-            reason: match no_value {
-                NoValue::Missing | NoValue::Unset => Reason::Missing,
-                NoValue::Implausible(_) => Reason::Implausible,
-            },
+            reason: Reason::of(no_value),
             detail: no_value.to_string(),
             raw: Some(octets.to_vec()),
         }),

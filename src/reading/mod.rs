@@ -10,7 +10,7 @@ pub use decode::{Decoded, NotThisBlock, decode};
 pub use ratio::{BadRatio, Ratio};
 
 use catalogue::{Quantity, Register};
-use dlt645::format::Value;
+use dlt645::format::{NoValue, Value};
 use jiff::Timestamp;
 use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
@@ -74,6 +74,16 @@ impl Reason {
             Self::Implausible => "implausible",
             Self::PortGone => "port_gone",
             Self::Expired => "expired",
+        }
+    }
+}
+
+impl Reason {
+    /// What octets that are no value are a failure by.
+    pub const fn of(no_value: NoValue) -> Self {
+        match no_value {
+            NoValue::Missing | NoValue::Unset => Self::Missing,
+            NoValue::Implausible(_) => Self::Implausible,
         }
     }
 }
@@ -157,18 +167,7 @@ impl Transformers {
         if self.ct.is_none() && self.pt.is_none() {
             return None;
         }
-        let number = match value {
-            Value::Number(n) | Value::Demand { value: n, .. } => *n,
-            Value::Date(_)
-            | Value::Time(_)
-            | Value::DateTime(..)
-            | Value::Recurring(_)
-            | Value::Slot(_)
-            | Value::Digits(_)
-            | Value::Text(_)
-            | Value::Bits(_)
-            | Value::Hex(_) => return None,
-        };
+        let number = value.number()?;
         let of = |r: Option<Ratio>| r.map_or(Decimal::ONE, Ratio::exact);
         let ratio = match quantity.transformed() {
             catalogue::Transformed::ByCurrent => of(self.ct),

@@ -85,7 +85,9 @@ impl Writer {
                     Known::Is(Fact { key, value, at }) => transaction
                         .prepare_cached(KEEP)?
                         .execute(params![scope, name, key, value, at.as_millisecond()])?,
-                    Known::IsNot(key) => transaction.prepare_cached(DROP)?.execute(params![scope, name, key])?,
+                    Known::IsNot(key) => {
+                        transaction.prepare_cached(DROP)?.execute(params![scope, name, key])?
+                    }
                 };
             }
             transaction.commit()
@@ -177,7 +179,8 @@ mod tests {
         writer.unlearn(meter, "delay").unwrap();
         assert_eq!(writer.learned(meter, "delay").unwrap(), None);
         let of = || About::Meter("总表".to_owned());
-        let (is, is_not) = (Known::Is(learnt("delay", "70 ms", late)), Known::IsNot("unsupported/02800002".to_owned()));
+        let (is, is_not) =
+            (Known::Is(learnt("delay", "70 ms", late)), Known::IsNot("unsupported/02800002".to_owned()));
         writer.note(&[(of(), is), (of(), is_not)]).unwrap();
         assert_eq!(writer.facts(meter).unwrap(), [learnt("delay", "70 ms", late)]);
         assert_eq!(writer.learned(bus, "echo").unwrap(), Some(learnt("echo", "yes", late)));

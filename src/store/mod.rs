@@ -26,13 +26,22 @@ pub use writer::{Committed, Writer};
 
 use jiff::Timestamp;
 
-/// One message on its way into the store: what it is the readings of, and its text.
+/// One message on its way into the store: its text, and what it is the readings of.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Entry {
     /// Topic to publish on.
     pub topic: String,
     /// The JSON object's text behind `"seq":N,`: it begins with a key and ends with `}`.
     pub body: String,
+    /// Whether the broker is to keep it for who subscribes later.
+    pub retain: bool,
+    /// Whose readings it has; `None` for a message that is none of readings, which is always stored.
+    pub identity: Option<Identity>,
+}
+
+/// Whose readings a message has; what is stored with an identity is not stored again.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Identity {
     /// Meter point.
     pub meter: String,
     /// Task.
@@ -52,6 +61,8 @@ pub struct Pending {
     pub topic: String,
     /// As in [`Entry`].
     pub body: String,
+    /// As in [`Entry`].
+    pub retain: bool,
 }
 
 /// The store's task has ended.

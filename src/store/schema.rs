@@ -14,7 +14,7 @@ pub(super) const NAME: &str = "meterd.db";
 const APPLICATION: i32 = 0x6D74_7264;
 
 /// Step n makes version n + 1 of version n; a step that has been released is never changed.
-const MIGRATIONS: [&str; 1] = [V1];
+const MIGRATIONS: [&str; 2] = [V1, V2];
 
 /// Statements that are kept prepared; there are about twenty in all.
 const STATEMENTS: usize = 32;
@@ -69,6 +69,11 @@ CREATE TABLE learned (
     at      INTEGER NOT NULL,
     PRIMARY KEY (scope, name, key)
 ) STRICT, WITHOUT ROWID;
+";
+
+/// `retain`: the broker is to keep the message for who subscribes later.
+const V2: &str = "
+ALTER TABLE outbox ADD COLUMN retain INTEGER NOT NULL DEFAULT 0 CHECK (retain IN (0, 1));
 ";
 
 /// Opens the store at `path`, makes it if it is not there, and brings it to this version.
@@ -186,7 +191,7 @@ mod tests {
         connection.close().unwrap();
         let before = std::fs::read(&path).unwrap();
         let refused = open(&path).unwrap_err();
-        assert!(matches!(refused, OpenError::Newer { found: 7, known: 1, .. }), "{refused:?}");
+        assert!(matches!(refused, OpenError::Newer { found: 7, known: 2, .. }), "{refused:?}");
         assert!(refused.to_string().contains("needs a meterd that knows store version 7"), "{refused}");
         assert_eq!(std::fs::read(&path).unwrap(), before);
     }
@@ -196,13 +201,55 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let (path, image) = (dir.path().join(NAME), dir.path().join("image.db"));
         let connection = open(&path).unwrap();
-        connection.pragma_update(None, "user_version", 2).unwrap();
+        connection.pragma_update(None, "user_version", 3).unwrap();
         let log = dir.path().join("image.db-wal");
         std::fs::copy(&path, &image).unwrap();
         std::fs::copy(dir.path().join("meterd.db-wal"), &log).unwrap();
         let before = (std::fs::read(&image).unwrap(), std::fs::read(&log).unwrap());
-        assert!(matches!(open(&image).unwrap_err(), OpenError::Newer { found: 2, .. }));
+        assert!(matches!(open(&image).unwrap_err(), OpenError::Newer { found: 3, .. }));
         assert_eq!((std::fs::read(&image).unwrap(), std::fs::read(&log).unwrap()), before);
+    }
+
+    /// A store as the first version made it, with a reading that nobody signed for.
+    fn of_version_1(path: &Path) {
+        let connection = Connection::open(path).unwrap();
+        connection.execute_batch(V1).unwrap();
+        connection
+            .execute_batch(
+                "INSERT INTO meta (one, store) VALUES (1, '0123456789abcdef');
+                 UPDATE seq SET last = 7, backlog = 1;
+                 INSERT INTO name (id, text) VALUES (0, 'a'), (1, 'live');
+                 INSERT INTO register (id, text) VALUES (0, 'x');
+                 INSERT INTO reading VALUES (1795000000000, 0, 1, 7, x'01');
+                 INSERT INTO outbox (seq, topic, body) VALUES (7, 'em/gw/a/data/live', '\"n\":7}');",
+            )
+            .unwrap();
+        connection.pragma_update(None, "application_id", APPLICATION).unwrap();
+        connection.pragma_update(None, "user_version", 1).unwrap();
+    }
+
+    #[test]
+    fn a_file_of_version_1_keeps_its_messages_and_its_id() {
+        use crate::store::{Entry, Pending, Writer};
+        let dir = tempfile::tempdir().unwrap();
+        of_version_1(&dir.path().join(NAME));
+        let mut writer = Writer::open(dir.path()).unwrap();
+        assert_eq!((writer.id(), writer.committed()), ("0123456789abcdef", 7));
+        let old = Pending {
+            seq: 7,
+            topic: "em/gw/a/data/live".to_owned(),
+            body: "\"n\":7}".to_owned(),
+            retain: false,
+        };
+        assert_eq!(writer.offer(0, 9).unwrap(), std::slice::from_ref(&old));
+        let slot = jiff::Timestamp::from_second(1_795_000_000).unwrap();
+        assert!(writer.slot_is_read("a", "live", "x", slot).unwrap());
+        let topic = "em/gw/meter/a/status".to_owned();
+        let kept = Entry { topic: topic.clone(), body: "}".to_owned(), retain: true, identity: None };
+        writer.commit(&[kept]).unwrap();
+        drop(writer);
+        let new = Pending { seq: 8, topic, body: "}".to_owned(), retain: true };
+        assert_eq!(Writer::open(dir.path()).unwrap().offer(0, 9).unwrap(), [old, new]);
     }
 
     #[test]

@@ -1,4 +1,5 @@
 use super::*;
+use crate::store::Identity;
 use jiff::Timestamp;
 use std::path::Path;
 use tokio::time::timeout;
@@ -10,10 +11,13 @@ fn entry(n: i64) -> Entry {
     Entry {
         topic: "em/gw/a/data/live".to_owned(),
         body: format!(r#""n":{n}}}"#),
-        meter: "a".to_owned(),
-        task: "live".to_owned(),
-        slot: Timestamp::from_second(1_800_000_000 + n).unwrap(),
-        registers: vec!["x".to_owned()],
+        retain: false,
+        identity: Some(Identity {
+            meter: "a".to_owned(),
+            task: "live".to_owned(),
+            slot: Timestamp::from_second(1_800_000_000 + n).unwrap(),
+            registers: vec!["x".to_owned()],
+        }),
     }
 }
 

@@ -7,7 +7,7 @@ use super::error::sorted;
 use super::identity::{Names, Registers};
 use super::lock::Lock;
 use super::schema;
-use super::{Entry, OpenError, Pending, StoreError};
+use super::{Entry, Identity, OpenError, Pending, StoreError};
 use jiff::{SignedDuration, Timestamp};
 use rusqlite::{Connection, Transaction, TransactionBehavior, params};
 use std::fs::{self, File};
@@ -90,8 +90,8 @@ impl Writer {
     ///
     /// A message is dropped as a duplicate if it has registers and each has its reading for that meter,
     /// task and slot already. If some have, the message is stored whole, and the readings stay with the
-    /// message that was first. A message without registers, of failures only, is always stored. A number is
-    /// given to what is stored, and to nothing else.
+    /// message that was first. A message without registers, of failures only, is always stored, and so is one
+    /// that is none of readings. A number is given to what is stored, and to nothing else.
     ///
     /// # Errors
     /// Nothing is stored, as far as is known; the same messages may be committed again.
@@ -125,11 +125,11 @@ impl Writer {
         let Ok(after) = i64::try_from(after) else { return Ok(Vec::new()) };
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
         self.with(|open| {
-            let sql = "SELECT seq, topic, body FROM outbox WHERE seq > ?1 ORDER BY seq LIMIT ?2";
+            let sql = "SELECT seq, topic, body, retain FROM outbox WHERE seq > ?1 ORDER BY seq LIMIT ?2";
             let mut statement = open.connection.prepare_cached(sql)?;
             let pending = |row: &rusqlite::Row<'_>| {
                 let seq = row.get::<_, i64>(0)?.cast_unsigned();
-                Ok(Pending { seq, topic: row.get(1)?, body: row.get(2)? })
+                Ok(Pending { seq, topic: row.get(1)?, body: row.get(2)?, retain: row.get(3)? })
             };
             statement.query_map([after, limit], pending)?.collect()
         })
@@ -232,7 +232,7 @@ impl Open {
                 Stored::Duplicate => duplicates += 1,
             }
         }
-        if let Some(newest) = entries.iter().map(|entry| entry.slot).max() {
+        if let Some(newest) = entries.iter().filter_map(|entry| Some(entry.identity.as_ref()?.slot)).max() {
             prune(&transaction, newest, entries.len())?;
         }
         if now != before {
@@ -280,11 +280,30 @@ fn store(
     entry: &Entry,
     seq: i64,
 ) -> rusqlite::Result<Stored> {
-    let slot = entry.slot.as_millisecond();
-    let meter = points.intern(transaction, &entry.meter)?;
-    let task = points.intern(transaction, &entry.task)?;
+    if let Some(identity) = &entry.identity
+        && !identify_readings(transaction, points, registers, identity, seq)?
+    {
+        return Ok(Stored::Duplicate);
+    }
+    transaction
+        .prepare_cached("INSERT INTO outbox (seq, topic, body, retain) VALUES (?1, ?2, ?3, ?4)")?
+        .execute(params![seq, entry.topic, entry.body, entry.retain])?;
+    Ok(Stored::New)
+}
+
+/// Notes which readings the message `seq` is the first to bring; false if it brings none that is new.
+fn identify_readings(
+    transaction: &Transaction<'_>,
+    points: &mut Names,
+    registers: &mut Names,
+    identity: &Identity,
+    seq: i64,
+) -> rusqlite::Result<bool> {
+    let slot = identity.slot.as_millisecond();
+    let meter = points.intern(transaction, &identity.meter)?;
+    let task = points.intern(transaction, &identity.task)?;
     let mut fresh = Registers::default();
-    for register in &entry.registers {
+    for register in &identity.registers {
         fresh.insert(registers.intern(transaction, register)?);
     }
     if !fresh.is_empty() {
@@ -294,18 +313,15 @@ fn store(
             fresh.remove(row.get_ref(0)?.as_blob()?);
         }
         if fresh.is_empty() {
-            return Ok(Stored::Duplicate);
+            return Ok(false);
         }
     }
-    transaction
-        .prepare_cached("INSERT INTO outbox (seq, topic, body) VALUES (?1, ?2, ?3)")?
-        .execute(params![seq, entry.topic, entry.body])?;
     transaction
         .prepare_cached(
             "INSERT INTO reading (slot, meter, task, seq, registers) VALUES (?1, ?2, ?3, ?4, ?5)",
         )?
         .execute(params![slot, meter, task, seq, fresh.octets()])?;
-    Ok(Stored::New)
+    Ok(true)
 }
 
 /// Takes numbers out of the outbox and says how many were there.

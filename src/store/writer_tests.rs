@@ -12,10 +12,23 @@ fn entry(meter: &str, slot: Timestamp, registers: &[&str]) -> Entry {
     Entry {
         topic: format!("em/gw/{meter}/data/live"),
         body: format!(r#""meter":"{meter}","slot":"{slot}","readings":{registers:?}}}"#),
-        meter: meter.to_owned(),
-        task: "live".to_owned(),
-        slot,
-        registers: registers.iter().map(|&r| r.to_owned()).collect(),
+        retain: false,
+        identity: Some(Identity {
+            meter: meter.to_owned(),
+            task: "live".to_owned(),
+            slot,
+            registers: registers.iter().map(|&r| r.to_owned()).collect(),
+        }),
+    }
+}
+
+/// A message that is none of readings.
+fn event(number: u8) -> Entry {
+    Entry {
+        topic: "em/gw/meter/a/event/active_report".to_owned(),
+        body: format!(r#""n":{number}}}"#),
+        retain: false,
+        identity: None,
     }
 }
 
@@ -82,7 +95,10 @@ fn identity_is_meter_task_register_and_slot() {
     let later = at("2026-11-21T00:00:01Z");
     let others = [
         entry("b", at(SLOT), &["x"]),
-        Entry { task: "day".to_owned(), ..first.clone() },
+        Entry {
+            identity: first.identity.clone().map(|own| Identity { task: "day".to_owned(), ..own }),
+            ..first.clone()
+        },
         entry("a", at(SLOT), &["y"]),
         entry("a", later, &["x"]),
     ];
@@ -106,6 +122,22 @@ fn failures_are_always_stored_and_make_no_slot_read() {
     assert_eq!(writer.newest().unwrap(), Some(at(SLOT)));
     assert_eq!(writer.commit(&[entry("a", at(SLOT), &["x"])]).unwrap().stored, 1);
     assert!(writer.slot_is_read("a", "live", "x", at(SLOT)).unwrap());
+}
+
+#[test]
+fn what_is_no_reading_is_always_stored_and_makes_no_slot_known() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut writer = Writer::open(dir.path()).unwrap();
+    let all = [event(1), event(1), entry("a", at(SLOT), &["x"]), Entry { retain: true, ..event(2) }];
+    let committed = writer.commit(&all).unwrap();
+    assert_eq!(committed, Committed { newest: 4, stored: 4, duplicates: 0 });
+    assert_eq!(writer.backlog().unwrap(), 4);
+    let retained: Vec<_> = writer.offer(0, 9).unwrap().into_iter().map(|p| (p.seq, p.retain)).collect();
+    assert_eq!(retained, [(1, false), (2, false), (3, false), (4, true)]);
+    let late = entry("a", at(SLOT) + SignedDuration::from_hours(1), &["x"]);
+    writer.commit(&[event(3)]).unwrap();
+    assert_eq!(writer.newest().unwrap(), Some(at(SLOT)), "an event is of no slot");
+    assert_eq!(writer.commit(&[all[2].clone(), late]).unwrap().stored, 1);
 }
 
 #[test]

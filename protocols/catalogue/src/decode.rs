@@ -66,23 +66,9 @@ impl<'a> Decoded<'a> {
     }
 
     fn plain(register: Register, octets: &'a [u8], value: Result<Value, NoValue>) -> Self {
-        let (mut at, mut bits) = (None, Vec::new());
-        match value {
-            Ok(Value::Demand { at: own, .. }) => at = own,
-            Ok(Value::Bits(word)) => bits = register.bits(word).collect(),
-            Ok(
-                Value::Number(_)
-                | Value::Date(_)
-                | Value::Time(_)
-                | Value::DateTime(..)
-                | Value::Recurring(_)
-                | Value::Slot(_)
-                | Value::Digits(_)
-                | Value::Text(_)
-                | Value::Hex(_),
-            )
-            | Err(_) => {}
-        }
+        let at = value.ok().and_then(|value| value.at());
+        let word = value.ok().and_then(|value| value.bits());
+        let bits = word.into_iter().flat_map(|word| register.bits(word)).collect();
         Self { value: Some(value), at, bits, ..Self::named(register, octets) }
     }
 }

@@ -51,22 +51,7 @@ impl<'a> Field<'a> {
 
     /// What its bits say, where it is a bit word.
     pub fn bits(&self) -> impl Iterator<Item = Bit> + use<> {
-        let word = match self.value {
-            Ok(Value::Bits(word)) => Some(word),
-            Ok(
-                Value::Number(_)
-                | Value::Demand { .. }
-                | Value::Date(_)
-                | Value::Time(_)
-                | Value::DateTime(..)
-                | Value::Recurring(_)
-                | Value::Slot(_)
-                | Value::Digits(_)
-                | Value::Text(_)
-                | Value::Hex(_),
-            )
-            | Err(_) => None,
-        };
+        let word = self.value.ok().and_then(|value| value.bits());
         let specs: &'static [bits::BitSpec] = &self.spec.bits;
         word.into_iter().flat_map(move |word| bits::said(specs, None, word))
     }

@@ -105,6 +105,34 @@ pub enum Value {
     Hex(Word),
 }
 
+impl Value {
+    /// The quantity, where it is one; of a demand without its instant.
+    pub const fn number(&self) -> Option<Decimal> {
+        match self {
+            Self::Number(value) | Self::Demand { value, .. } => Some(*value),
+            Self::Date(_)
+            | Self::Time(_)
+            | Self::DateTime(..)
+            | Self::Recurring(_)
+            | Self::Slot(_)
+            | Self::Digits(_)
+            | Self::Text(_)
+            | Self::Bits(_)
+            | Self::Hex(_) => None,
+        }
+    }
+
+    /// When a demand occurred, where it is one and the meter has the instant.
+    pub const fn at(&self) -> Option<(Date, Time)> {
+        if let Self::Demand { at, .. } = self { *at } else { None }
+    }
+
+    /// The word, where it is a bit word.
+    pub const fn bits(&self) -> Option<Word> {
+        if let Self::Bits(word) = self { Some(*word) } else { None }
+    }
+}
+
 /// The value alone: a demand without its instant, `2026-11-20T18:30:00` for both.
 impl fmt::Display for Value {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

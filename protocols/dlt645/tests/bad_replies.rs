@@ -266,7 +266,8 @@ fn command_is_never_sent_twice_because_of_an_active_report() {
     let mut exchange = Exchange::new(request, TIMING, ms(0));
     assert!(exchange.poll_transmit().is_some());
     exchange.handle_bytes(ms(60), &frame("1234", 0x91, &[0x01, 0x15, 0x00, 0x04, 1, 2]));
-    assert_eq!(exchange.poll_event(), Some(Event::ActiveReport { from: own(), octets: vec![1, 2] }));
+    let told = Event::ActiveReport { from: own(), octets: vec![1, 2], first_octet: ms(60) };
+    assert_eq!(exchange.poll_event(), Some(told));
     assert_eq!(exchange.poll_transmit(), None);
     exchange.handle_bytes(ms(120), &frame("1234", 0x99, &[]));
     assert!(matches!(exchange.poll_event(), Some(Event::Done(Outcome::Done { .. }))));

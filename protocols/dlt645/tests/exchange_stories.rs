@@ -481,24 +481,24 @@ fn truncated_value_is_never_taken_for_a_whole_one() {
 #[test]
 fn active_report_is_kept_and_the_read_repeated_once() {
     let report = frame("1234", 0x91, &data(ACTIVE_REPORT, &[7; 12]));
-    let told = Event::ActiveReport { from: own(), octets: vec![7; 12] };
+    let told = |at| Event::ActiveReport { from: own(), octets: vec![7; 12], first_octet: at };
     let mut line = Line::ask_voltage();
     line.comes(ms(60), &report);
     assert_eq!(line.sent.len(), 2);
     assert_eq!(line.sent[0], line.sent[1]);
     assert_eq!(line.exchange.poll_timeout(), Some((ms(60 + 20 + 500), Deadline::FirstOctet)));
-    assert_eq!(line.comes(ms(200), &answer()).at_once(), [told.clone(), voltage(ms(200))]);
+    assert_eq!(line.comes(ms(200), &answer()).at_once(), [told(ms(60)), voltage(ms(200))]);
     // A second report is stray, and is not answered with a third request.
     let mut line = Line::ask_voltage();
     let (events, _) = line.comes(ms(60), &report).comes(ms(200), &report).silence();
-    assert_eq!(events, [told.clone(), Event::Stray(report.clone()), failed(Failure::Stray)]);
+    assert_eq!(events, [told(ms(60)), Event::Stray(report.clone()), failed(Failure::Stray)]);
     assert_eq!(line.sent.len(), 2);
     // In the middle of an answer: the follow-up request is repeated.
     let mut line = Line::ask_voltage();
     line.comes(ms(60), &frame("1234", 0xB1, &data(VOLTAGE, &[0x05]))).comes(ms(120), &report);
     assert_eq!(line.sent[1], line.sent[2]);
     line.comes(ms(200), &frame("1234", 0x92, &data(VOLTAGE, &[0x22, 1])));
-    assert_eq!(line.at_once(), [told, voltage(ms(60))]);
+    assert_eq!(line.at_once(), [told(ms(120)), voltage(ms(60))]);
     // Another meter's is stray; asked for by name it is an answer.
     let other = frame("1235", 0x91, &data(ACTIVE_REPORT, &[7; 12]));
     let events = Line::ask_voltage().comes(ms(60), &other).comes(ms(80), &answer()).at_once();

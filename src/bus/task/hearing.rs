@@ -7,6 +7,7 @@ use crate::bus::learned::Learned;
 use crate::bus::round::{Lesson, Round};
 use crate::bus::talk::{Answer, NoReply};
 use crate::bus::timing::Class;
+use crate::event::Event;
 use crate::reading::{Failure, Reason};
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,8 +23,8 @@ impl BusTask {
     ) {
         let now = self.given.clock.elapsed();
         let (noted, tries, sound) = match came {
-            Ok(answer) => (answer.noted, answer.tries, true),
-            Err(no_reply) => (no_reply.noted, no_reply.tries, no_reply.reason == Reason::Refused),
+            Ok(answer) => (&answer.noted, answer.tries, true),
+            Err(no_reply) => (&no_reply.noted, no_reply.tries, no_reply.reason == Reason::Refused),
         };
         if noted.echoed && !self.echo_said {
             self.echo_said = true;
@@ -123,7 +124,9 @@ impl BusTask {
             .lessons()
             .filter_map(|lesson| match lesson {
                 Lesson::Lacks(di) => refusals.refused(meter, di, now).then_some(Learned::Lacks { meter, di }),
-                Lesson::Unheard(di) => refusals.silent(meter, di, now).then_some(Learned::Lacks { meter, di }),
+                Lesson::Unheard(di) => {
+                    refusals.silent(meter, di, now).then_some(Learned::Lacks { meter, di })
+                }
                 Lesson::Has(di) => refusals.answered(meter, di).then_some(Learned::Has { meter, di }),
             })
             .collect();
@@ -148,10 +151,15 @@ impl BusTask {
     }
 
     pub(super) async fn port_works(&mut self, was_open: bool) {
-        if !was_open || !self.back_off.wait.is_zero() {
+        if !was_open {
+            let bus = self.given.plan.buses.get(self.given.bus);
+            let (port, line) = (bus.map(|b| b.port.to_string()), bus.map(|b| b.line.to_string()));
+            tracing::info!(bus = self.name(), port, line, "the port is open");
+        }
+        if !self.back_off.wait.is_zero() {
             self.back_off = super::BackOff::default();
             let since = self.given.clock.elapsed();
-            self.changed(Change::PortOpen { since }).await;
+            self.changed(Change::PortBack { since }).await;
             self.schedule.again(None, self.given.clock.now());
         }
     }
@@ -169,8 +177,9 @@ impl BusTask {
     /// Says a change once: in the log and to the daemon.
     async fn changed(&mut self, change: Change) {
         self.log(&change);
-        let since = self.wall(change.since());
-        self.tell(Said::Changed { bus: self.given.bus, change, since }).await;
+        let at = self.wall(change.since());
+        let (of, kind) = change.event(self.given.bus);
+        self.happened(Event { of, at, kind }).await;
     }
 
     fn name(&self) -> Option<&str> {
@@ -178,8 +187,6 @@ impl BusTask {
     }
 
     fn log(&self, change: &Change) {
-        let bus = self.given.plan.buses.get(self.given.bus);
-        let (port, line) = (bus.map(|b| b.port.to_string()), bus.map(|b| b.line.to_string()));
         let bus = self.name();
         let of = |meter: usize| self.given.plan.meters.get(meter);
         let name = |meter| of(meter).map(|m| m.name.as_str());
@@ -206,11 +213,13 @@ impl BusTask {
             ),
             Change::Quiet { .. } => tracing::info!(bus, "the line is quiet again"),
             Change::Echo { .. } => {
-                tracing::info!(bus, "the adapter gives back what it sends; that is told apart and does no harm");
+                tracing::info!(
+                    bus,
+                    "the adapter gives back what it sends; that is told apart and does no harm"
+                );
             }
-            // Said with the time of the next try where it failed.
-            Change::PortGone { .. } => {}
-            Change::PortOpen { .. } => tracing::info!(bus, port, line, "the port is open"),
+            // Said where it is known when it is tried again, and what was opened.
+            Change::PortGone { .. } | Change::PortBack { .. } => {}
         }
     }
 }

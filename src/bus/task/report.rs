@@ -2,6 +2,7 @@
 
 use super::{BusTask, Said};
 use crate::bus::round::Round;
+use crate::event::Event;
 use crate::reading::{Failure, Reason, Report, Source};
 use crate::schedule::{Job, Skipped};
 use jiff::Timestamp;
@@ -12,6 +13,9 @@ impl BusTask {
     pub(super) async fn finish(&mut self, job: Job, round: Round) {
         self.learn(job.meter, &round).await;
         let answered = round.is_answered();
+        if answered {
+            self.reports.round_over(job.meter);
+        }
         let decoded = round.finish();
         let lost = |f: &Failure| match f.reason {
             Reason::Damaged | Reason::Stray | Reason::Silent | Reason::PortGone => true,
@@ -55,6 +59,11 @@ impl BusTask {
         self.given.counts.read(report.readings.len(), report.failures.len());
         self.unsaid = true;
         self.tell(Said::Report(report)).await;
+    }
+
+    pub(super) async fn happened(&mut self, event: Event) {
+        self.unsaid = true;
+        self.tell(Said::Event(event)).await;
     }
 
     /// Hands something to the collector; waits while the store is behind.

@@ -1,13 +1,12 @@
 //! What a stream of octets holds, as the objects of `meterd decode --json`; their form is a public contract.
 
-use catalogue::{Bit, Catalogue, Decoded, Field};
-use dlt645::format::{NoValue, Value};
+use crate::mqtt::json::Scalar;
+use crate::mqtt::payload::RegisterJson;
 use dlt645::frame::Frame;
 use dlt645::pdu::Reply;
 use dlt645::scanner::{Damage, Found, Scanner};
 use dlt645::{Address, Di, Edition, ErrorWord};
 use serde::Serialize;
-use serde_json::value::RawValue;
 
 /// One thing that the stream holds.
 #[derive(Debug, Serialize)]
@@ -32,7 +31,7 @@ pub(in crate::cli) struct FrameObject {
     pub(in crate::cli) di: Option<String>,
     pub(in crate::cli) offset: u64,
     pub(in crate::cli) frame: String,
-    pub(in crate::cli) registers: Vec<RegisterObject>,
+    pub(in crate::cli) registers: Vec<RegisterJson>,
     /// The frame in one line, for a person.
     #[serde(skip)]
     pub(in crate::cli) line: String,
@@ -51,35 +50,6 @@ pub(in crate::cli) struct DamagedObject {
     pub(in crate::cli) damaged: String,
     pub(in crate::cli) offset: u64,
     pub(in crate::cli) octets: String,
-}
-
-/// A register, or a field of one.
-#[derive(Debug, Serialize)]
-pub(in crate::cli) struct RegisterObject {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(in crate::cli) register: Option<String>,
-    #[serde(skip)]
-    pub(in crate::cli) name_zh: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(in crate::cli) obis: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(in crate::cli) di: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(in crate::cli) value: Option<Box<RawValue>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(in crate::cli) unit: Option<&'static str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(in crate::cli) at: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(in crate::cli) bits: Option<Vec<String>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(in crate::cli) reason: Option<&'static str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(in crate::cli) detail: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(in crate::cli) raw: Option<String>,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub(in crate::cli) fields: Vec<RegisterObject>,
 }
 
 /// Everything that the octets hold, in their order. FE before frames are not told.
@@ -152,7 +122,7 @@ impl Following {
                 if *more {
                     self.begun = Some((*from, *of, octets));
                 } else {
-                    registers = of_reply(*of, &octets);
+                    registers = RegisterJson::of_reply(*of, &octets);
                 }
             }
             Some(Reply::More { from, di: of, octets, more, .. }) => {
@@ -163,7 +133,7 @@ impl Following {
                         if *more {
                             self.begun = Some((begun_by, begun, joined));
                         } else {
-                            registers = of_reply(*of, &joined);
+                            registers = RegisterJson::of_reply(*of, &joined);
                         }
                     }
                     Some(_) | None => {}
@@ -171,7 +141,7 @@ impl Following {
             }
             Some(Reply::Repeated { di: of, octets, more: false, .. }) => {
                 di = Some(*of);
-                registers = of_reply(*of, &octets.clone().collect::<Vec<u8>>());
+                registers = RegisterJson::of_reply(*of, &octets.clone().collect::<Vec<u8>>());
             }
             Some(Reply::Repeated { di: of, .. } | Reply::Security { di: of, .. }) => di = Some(*of),
             Some(Reply::Address { address, .. }) => registers.push(address_object(*address)),
@@ -209,14 +179,9 @@ fn has_di(function: u8) -> bool {
     [READ, READ_MORE, WRITE, SET_PASSWORD, READ_1997, READ_MORE_1997, WRITE_1997].contains(&function)
 }
 
-/// The registers of a whole reply (octets after the DI, after -33H), in wire order.
-pub(in crate::cli) fn of_reply(di: Di, octets: &[u8]) -> Vec<RegisterObject> {
-    Catalogue::of(di.edition()).decode(di, octets).iter().map(register).collect()
-}
-
-fn address_object(address: Address) -> RegisterObject {
-    let value = serde_json::value::to_raw_value(&address.to_string()).ok();
-    RegisterObject { register: Some("communication_address".to_owned()), value, ..empty() }
+fn address_object(address: Address) -> RegisterJson {
+    let value = Some(Scalar::Text(address.to_string()));
+    RegisterJson { register: Some("communication_address".to_owned()), value, ..RegisterJson::default() }
 }
 
 fn error_object(word: ErrorWord) -> ErrorObject {
@@ -225,135 +190,6 @@ fn error_object(word: ErrorWord) -> ErrorObject {
         ErrorWord::Security(code) => format!("{code:04X}"),
     };
     ErrorObject { code, meaning: word.meanings().collect() }
-}
-
-fn empty() -> RegisterObject {
-    RegisterObject {
-        register: None,
-        name_zh: None,
-        obis: None,
-        di: None,
-        value: None,
-        unit: None,
-        at: None,
-        bits: None,
-        reason: None,
-        detail: None,
-        raw: None,
-        fields: Vec::new(),
-    }
-}
-
-fn register(decoded: &Decoded<'_>) -> RegisterObject {
-    let mut object = RegisterObject {
-        register: decoded.name.clone(),
-        name_zh: decoded.name_zh.clone(),
-        obis: decoded.obis.clone(),
-        di: Some(decoded.di.to_string()),
-        unit: decoded.unit.map(catalogue::Unit::text),
-        at: decoded.at.map(|(date, time)| format!("{date}T{time}")),
-        fields: decoded.fields.iter().map(field).collect(),
-        ..empty()
-    };
-    match &decoded.value {
-        Some(value) => put(&mut object, value, decoded.octets, decoded.bits.iter().copied()),
-        None if object.fields.is_empty() => object.raw = Some(hex(decoded.octets)),
-        None => {}
-    }
-    doubt(&mut object, decoded.doubt);
-    object
-}
-
-fn field(field: &Field<'_>) -> RegisterObject {
-    let mut object = RegisterObject {
-        register: Some(field.name().to_string()),
-        name_zh: Some(field.name_zh().to_string()),
-        unit: field.unit.map(catalogue::Unit::text),
-        at: field.at.map(|(date, time)| format!("{date}T{time}")),
-        ..empty()
-    };
-    put(&mut object, &field.value, field.octets, field.bits());
-    doubt(&mut object, field.doubt);
-    object
-}
-
-impl RegisterObject {
-    /// One line of JSON with the address first.
-    pub(in crate::cli) fn json_line(&self, address: &str) -> Option<String> {
-        #[derive(Serialize)]
-        struct Addressed<'a> {
-            address: &'a str,
-            #[serde(flatten)]
-            register: &'a RegisterObject,
-        }
-        serde_json::to_string(&Addressed { address, register: self }).ok()
-    }
-}
-
-fn doubt(object: &mut RegisterObject, doubt: Option<&'static str>) {
-    if object.detail.is_none() {
-        object.detail = doubt.map(str::to_owned);
-    }
-}
-
-/// The value, or why there is none with the octets that were no value.
-fn put(
-    object: &mut RegisterObject,
-    value: &Result<Value, NoValue>,
-    octets: &[u8],
-    bits: impl Iterator<Item = Bit>,
-) {
-    match value {
-        Ok(value) => {
-            object.value = raw(value);
-            match value {
-                Value::Bits(_) => object.bits = Some(bits.map(bit).collect()),
-                Value::Demand { at: Some((date, time)), .. } => object.at = Some(format!("{date}T{time}")),
-                Value::Demand { at: None, .. }
-                | Value::Number(_)
-                | Value::Date(_)
-                | Value::Time(_)
-                | Value::DateTime(..)
-                | Value::Recurring(_)
-                | Value::Slot(_)
-                | Value::Digits(_)
-                | Value::Text(_)
-                | Value::Hex(_) => {}
-            }
-        }
-        Err(no_value) => {
-            object.unit = None;
-            object.reason = Some(match no_value {
-                NoValue::Missing | NoValue::Unset => "missing",
-                NoValue::Implausible(_) => "implausible",
-            });
-            object.detail = Some(no_value.to_string());
-            object.raw = Some(hex(octets));
-        }
-    }
-}
-
-/// A number with the digits that were sent, anything else as a string.
-fn raw(value: &Value) -> Option<Box<RawValue>> {
-    match value {
-        Value::Number(_) | Value::Demand { .. } => RawValue::from_string(value.to_string()).ok(),
-        Value::Date(_)
-        | Value::Time(_)
-        | Value::DateTime(..)
-        | Value::Recurring(_)
-        | Value::Slot(_)
-        | Value::Digits(_)
-        | Value::Text(_)
-        | Value::Bits(_)
-        | Value::Hex(_) => serde_json::value::to_raw_value(&value.to_string()).ok(),
-    }
-}
-
-fn bit(bit: Bit) -> String {
-    match bit.name {
-        Some(name) => name.to_owned(),
-        None => format!("bit {}", bit.first),
-    }
 }
 
 /// Unspaced, in the order of the wire.

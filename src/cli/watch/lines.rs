@@ -1,7 +1,9 @@
-//! Lines of `watch` and `demo`: a reading, a failure or a change of status each. Pure.
+//! Lines of `watch` and `demo`: a reading, a failure, an event or a change of status each. Pure.
 
 use crate::mqtt::StatusMessage;
-use crate::mqtt::payload::{Body, FailureJson, ReadingJson};
+use crate::mqtt::payload::{
+    Body, EventBody, EventJson, FailureJson, LineJson, MeterState, MeterStatusBody, ReadingJson, RegisterJson,
+};
 use crate::mqtt::status::{ClockWord, Offline, State};
 use crate::mqtt::watch::Seen;
 use crate::reading::Quality;
@@ -45,6 +47,8 @@ impl Paint {
 pub(crate) fn of(seen: &Seen, paint: Paint) -> Vec<String> {
     match seen {
         Seen::Data { message, .. } => data(&message.body, paint),
+        Seen::Event { message, .. } => vec![event(&message.body, paint)],
+        Seen::MeterStatus { message, .. } => vec![meter_status(&message.body, paint)],
         Seen::Status { message, .. } => vec![status(message, paint)],
         Seen::Connected => vec!["connected to the broker; waiting for readings".to_owned()],
         Seen::Lost { why, retry_in } => {
@@ -90,6 +94,43 @@ fn failure(body: &Body, failure: &FailureJson, paint: Paint) -> String {
         line.push_str(&failure.detail);
     }
     paint.on(RED, line)
+}
+
+fn event(body: &EventBody, paint: Paint) -> String {
+    let whose = body.meter.as_ref().unwrap_or(&body.gateway);
+    let line = match &body.event {
+        EventJson::ActiveReport(report) => {
+            let mut line = begin(&body.taken_at, whose, "event active_report");
+            let said: Vec<&str> = report.registers.iter().flat_map(RegisterJson::said).collect();
+            line.push_str(&if said.is_empty() { format!("octets {}", report.raw) } else { said.join(", ") });
+            line
+        }
+        EventJson::LineSilent(bus) => line(body, bus, "no meter answers: power, cable or serial server"),
+        EventJson::LineBack(bus) => line(body, bus, "answers again"),
+        EventJson::LineJammed(bus) => line(body, bus, "is jammed: somebody talks without end"),
+        EventJson::LineQuiet(bus) => line(body, bus, "is quiet again"),
+        EventJson::LineEcho(bus) => line(body, bus, "has an adapter that echoes, which does no harm"),
+        EventJson::PortGone(bus) => line(body, bus, "has lost its port"),
+        EventJson::PortBack(bus) => line(body, bus, "has its port again"),
+    };
+    paint.on(YELLOW, line)
+}
+
+/// `10:15:00 bus riser-1 is jammed: …`
+fn line(body: &EventBody, of: &LineJson, what: &str) -> String {
+    let detail = of.detail.as_deref().map(|detail| format!(": {detail}")).unwrap_or_default();
+    format!("{} bus {} {what}{detail}", time_of_day(&body.taken_at), of.bus)
+}
+
+fn meter_status(body: &MeterStatusBody, paint: Paint) -> String {
+    let (time, meter, bus) = (time_of_day(&body.since), &body.meter, &body.bus);
+    match (body.state, body.reason) {
+        (MeterState::Online, _) => paint.on(GREEN, format!("{time} meter {meter} on {bus} is online")),
+        (MeterState::Offline, reason) => {
+            let why = reason.map(|reason| format!(": {reason}")).unwrap_or_default();
+            paint.on(YELLOW, format!("{time} meter {meter} on {bus} is offline{why}"))
+        }
+    }
 }
 
 const fn quality(quality: Quality) -> &'static str {
@@ -163,7 +204,7 @@ fn columns(text: &str) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::mqtt::payload::DataMessage;
+    use crate::mqtt::payload::{DataMessage, EventMessage};
 
     const MESSAGE: &str = r#"{"v":1,"store":"8f3c","seq":7,"gateway":"gw01","meter":"flat-101",
         "address":"000012345678","archive":"a","task":"live","source":"present",
@@ -216,6 +257,25 @@ mod tests {
         assert!(!lines[0].contains('\x1b'), "{}", lines[0]);
         assert!(lines[1].starts_with(YELLOW) && lines[1].ends_with("\x1b[0m"));
         assert!(lines[4].starts_with(RED));
+    }
+
+    #[test]
+    fn an_active_report_is_a_line_of_what_its_bits_say() {
+        let line = |registers: &str| {
+            let message = format!(
+                r#"{{"v":1,"store":"8f","seq":7,"gateway":"gw01","meter":"flat-101","address":"000012345678",
+                "archive":"a","taken_at":"2026-11-21T10:15:00.431+08:00","event":"active_report",
+                "registers":[{registers}],"raw":"0102"}}"#
+            );
+            event(&EventMessage::parse(message.as_bytes()).unwrap().body, Paint::Plain)
+        };
+        let named = r#"{"register":"r","di":"04001501","fields":[{"register":"w","value":"03","bits":["bit 0","bit 1"]}]}"#;
+        let head = "10:15:00 flat-101      event active_report         ";
+        assert_eq!(line(named), format!("{head}bit 0, bit 1"));
+        assert_eq!(
+            line(r#"{"di":"04001501","reason":"implausible","raw":"0102"}"#),
+            format!("{head}octets 0102")
+        );
     }
 
     #[test]

@@ -1,5 +1,7 @@
+use super::register::{minute, scalar};
 use super::*;
-use dlt645::format::{Date, Digits as Plate, Time};
+use dlt645::format::{Date, Digits as Plate, Time, Value};
+use rust_decimal::Decimal;
 
 fn body_of(readings: Vec<ReadingJson>, failures: Vec<FailureJson>) -> Body {
     Body {
@@ -48,7 +50,7 @@ fn refused() -> FailureJson {
 
 #[test]
 fn message_is_the_text_of_the_contract() {
-    let body = body_of(vec![voltage("220.0")], vec![refused()]).fragment();
+    let body = fragment(&body_of(vec![voltage("220.0")], vec![refused()]));
     let text = String::from_utf8(compose("8f3c2a", 12345, &body)).unwrap();
     let expected = concat!(
         r#"{"v":1,"store":"8f3c2a","seq":12345,"gateway":"gw01","meter":"flat-101","#,
@@ -66,7 +68,7 @@ fn message_is_the_text_of_the_contract() {
 #[test]
 fn message_reads_back_as_it_was_composed() {
     let body = body_of(vec![voltage("0.50"), voltage("-12.3456")], vec![refused()]);
-    let payload = compose("8f3c2a", 7, &body.fragment());
+    let payload = compose("8f3c2a", 7, &fragment(&body));
     let message = DataMessage::parse(&payload).unwrap();
     assert_eq!(message, DataMessage { v: 1, store: "8f3c2a".into(), seq: 7, body });
     assert_eq!(message.body.readings[0].value.to_string(), "0.50");
@@ -82,8 +84,7 @@ fn both_arrays_are_there_when_empty() {
 
 #[test]
 fn a_reader_of_version_1_leaves_unknown_keys_alone() {
-    let body = body_of(vec![voltage("1.0")], Vec::new())
-        .fragment()
+    let body = fragment(&body_of(vec![voltage("1.0")], Vec::new()))
         .replace("\"gateway\"", "\"new\":{\"a\":[1]},\"gateway\"");
     assert!(DataMessage::parse(&compose("s", 1, &body)).is_ok());
     assert!(DataMessage::parse(b"{}").is_err());
@@ -94,9 +95,10 @@ fn a_demand_has_its_instant_and_a_demand_without_one_has_none() {
     let date = Date { year: 26, month: 11, day: 20 };
     let time = Time { hour: 18, minute: 30, second: None };
     let value = Decimal::new(1234, 4);
-    let (number, at) = scalar(&Value::Demand { value, at: Some((date, time)) });
-    assert_eq!((number.to_string().as_str(), at.as_deref()), ("0.1234", Some("2026-11-20T18:30")));
-    assert_eq!(scalar(&Value::Demand { value, at: None }).1, None);
+    let demand = Value::Demand { value, at: Some((date, time)) };
+    assert_eq!(scalar(&demand).to_string(), "0.1234");
+    assert_eq!(demand.at().map(minute).as_deref(), Some("2026-11-20T18:30"));
+    assert_eq!(Value::Demand { value, at: None }.at(), None);
 }
 
 #[test]
@@ -110,7 +112,7 @@ fn dates_times_and_digits_are_texts() {
         (Value::DateTime(date, time), "2026-11-20T08:05:09"),
         (Value::Digits(plate), "000012345678"),
     ] {
-        assert_eq!(scalar(&value), (Scalar::Text(text.into()), None));
+        assert_eq!((scalar(&value), value.at()), (Scalar::Text(text.into()), None));
     }
 }
 

@@ -259,7 +259,7 @@ impl<'a> Conversation<'a> {
     }
 
     fn publish(&mut self, pending: Pending) {
-        let Pending { seq, topic, body } = pending;
+        let Pending { seq, topic, body, retain } = pending;
         let payload = payload::compose(self.store.id(), seq, &body);
         let octets = payload.len() + topic.len() + HEADER;
         let broker = self.settings.broker();
@@ -268,7 +268,7 @@ impl<'a> Conversation<'a> {
             warn!(%broker, seq, %topic, octets, most, "the broker does not take a message of this size; it stays in the store, raise the broker's limit");
             return;
         }
-        match self.client.publish(Publish { topic, payload }, false) {
+        match self.client.publish(Publish { topic, payload }, retain) {
             Ok(()) => {
                 self.window.queued(Cargo::Message(seq), self.clock.elapsed());
                 self.counters.published.fetch_add(1, Ordering::Relaxed);

@@ -90,11 +90,11 @@ pub struct Counters {
 /// The counters at one moment.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Counts {
-    /// Data messages handed to a connection; one that is sent again counts again.
+    /// Messages of the store handed to a connection; one that is sent again counts again.
     pub published: u64,
-    /// Data messages that the broker signed for.
+    /// Messages that the broker signed for.
     pub signed_for: u64,
-    /// Data messages that the broker refused (MQTT 5); they stay in the store and are sent again.
+    /// Messages that the broker refused (MQTT 5); they stay in the store and are sent again.
     pub refused: u64,
     /// Connections after the first.
     pub reconnects: u64,

@@ -6,8 +6,8 @@ use crate::pdu::{RATE_REFUSED_1997, Reply, Request};
 use crate::{Address, Di, Edition, ErrorWord};
 use alloc::vec::Vec;
 
-/// The status word that a State Grid meter with an event pending may send as the answer to anything.
-const ACTIVE_REPORT: Di = Di::new(0x0400_1501);
+/// The status word that a State Grid meter with an event pending may send as the answer to anything (主动上报状态字).
+pub const ACTIVE_REPORT: Di = Di::new(0x0400_1501);
 
 /// What a frame is to the request that is out.
 pub(super) enum Verdict {

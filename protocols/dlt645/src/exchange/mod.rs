@@ -12,6 +12,7 @@
 mod judge;
 mod outcome;
 
+pub use judge::ACTIVE_REPORT;
 pub use outcome::{Accepted, Deadline, Event, Failure, Outcome};
 
 use crate::frame::MAX_LEN;
@@ -254,7 +255,7 @@ impl Exchange {
                         }
                         Verdict::Report { from, octets } if !self.reported => {
                             self.reported = true;
-                            self.tell(Event::ActiveReport { from, octets });
+                            self.tell(Event::ActiveReport { from, octets, first_octet });
                             if self.asked.is_read() {
                                 self.ask(self.asked.clone(), now, scanner.decided());
                             } else {

@@ -33,6 +33,8 @@ pub enum Event {
         from: Address,
         /// Octets after the DI, after -33H.
         octets: Vec<u8>,
+        /// When the report's first octet came, its FE included.
+        first_octet: Duration,
     },
     /// The end; no event follows.
     Done(Outcome),

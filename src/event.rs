@@ -1,0 +1,90 @@
+//! What happened and is no reading: at a meter, or at the gateway itself. Pure.
+//!
+//! An event says what was seen and when; what it means for a task or a bus is not decided here.
+
+use crate::reading::Reason;
+use jiff::Timestamp;
+
+/// Something that happened; it becomes one message.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Event {
+    /// To whom.
+    pub of: Of,
+    /// When it was seen; of what a meter said, the instant of its first octet.
+    pub at: Timestamp,
+    /// What.
+    pub kind: Kind,
+}
+
+/// To whom something happened.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Of {
+    /// The gateway.
+    Gateway,
+    /// A meter point, by its index in the plan.
+    Meter(usize),
+}
+
+/// What happened, each kind with what is to be said of it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Kind {
+    /// A meter gave its active report (主动上报, DI 04001501) in place of an answer.
+    ActiveReport {
+        /// Octets after the DI, after -33H.
+        octets: Vec<u8>,
+    },
+    /// A meter answers: for the first time in this run, or again. It is the meter's state from then on.
+    Online,
+    /// A meter does not answer any more; it is probed until it does. It is the meter's state from then on.
+    Offline {
+        /// What its last exchange failed with.
+        reason: Reason,
+    },
+    /// Something happened to a whole line.
+    Bus {
+        /// Index of the bus.
+        bus: usize,
+        /// What.
+        what: Line,
+    },
+}
+
+/// What happens to a line (总线).
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Line {
+    /// No meter of it answers any more: power, cable or serial server (整条总线无应答). Of the meters nothing is said
+    /// meanwhile.
+    Silent,
+    /// A meter of it answers again.
+    Back,
+    /// Somebody talks without end, so that nothing can be asked (总线堵塞).
+    Jammed,
+    /// It is quiet again.
+    Quiet,
+    /// The adapter gives back what it sends (回显); said once in a run.
+    Echo,
+    /// The port cannot be used: unplugged, refused, closed (端口脱落).
+    PortGone {
+        /// What the system said.
+        detail: String,
+    },
+    /// The port is open again.
+    PortBack,
+}
+
+impl Kind {
+    /// The word as it is published: the last level of the topic.
+    pub const fn word(&self) -> &'static str {
+        match self {
+            Self::ActiveReport { .. } => "active_report",
+            Self::Online | Self::Offline { .. } => "status",
+            Self::Bus { what: Line::Silent, .. } => "line_silent",
+            Self::Bus { what: Line::Back, .. } => "line_back",
+            Self::Bus { what: Line::Jammed, .. } => "line_jammed",
+            Self::Bus { what: Line::Quiet, .. } => "line_quiet",
+            Self::Bus { what: Line::Echo, .. } => "line_echo",
+            Self::Bus { what: Line::PortGone { .. }, .. } => "port_gone",
+            Self::Bus { what: Line::PortBack, .. } => "port_back",
+        }
+    }
+}
