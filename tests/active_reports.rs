@@ -116,6 +116,27 @@ async fn an_active_report_is_published_once_and_the_reading_still_comes() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_meter_that_reports_before_every_answer_is_one_event_until_it_reports_something_else() {
+    let data = tempfile::tempdir().unwrap();
+    let before_every_answer = |di: &str, number| {
+        let mut status = STATUS;
+        // Of the third round on.
+        status[13] += u8::from(number > 8);
+        vec![if number % 2 == 1 { reply(METER, REPORT, &status) } else { answer(di) }]
+    };
+    let (running, _meter) = start(data.path(), before_every_answer).await;
+    let mut expected = vec!["event/active_report", "data/live"];
+    for more in [&[][..], &["data/live"], &["event/active_report", "data/live"]] {
+        expected.extend(more);
+        let outbox = after_a_minute(&running).await;
+        assert_eq!(kinds(&outbox), expected);
+        let read = outbox.iter().filter(|p| p.topic.ends_with("/data/live"));
+        assert!(read.into_iter().all(|p| p.body.ends_with("\"failures\":[]}")));
+    }
+    running.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_report_is_kept_though_no_answer_follows() {
     let data = tempfile::tempdir().unwrap();
     let only_reports = |_: &str, number| {

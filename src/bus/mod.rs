@@ -2,10 +2,12 @@
 //!
 //! [`port`] is where octets come and go, [`exchange`] one question with all that may come back,
 //! [`talk`] a question with its retries, [`round`] all that is wanted of one meter, [`task`] the
-//! order of rounds. A bus never waits for the network, and never believes a reply because it came.
+//! order of rounds, [`reports`] which active reports are news. A bus never waits for the network, and
+//! never believes a reply because it came.
 
 pub mod exchange;
 pub mod port;
+pub mod reports;
 pub mod round;
 pub mod talk;
 pub mod task;

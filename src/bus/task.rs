@@ -1,5 +1,6 @@
 //! The task that owns a line: commands first, then what is due, one exchange at a time.
 
+use super::reports::Reports;
 use super::round::Round;
 use super::talk::{NoReply, Talk};
 use crate::clock::{Clock, Distrust};
@@ -78,6 +79,7 @@ pub struct BusTask {
     unsaid: bool,
     /// Meters that said nothing in their last round.
     silent: BTreeSet<usize>,
+    reports: Reports,
 }
 
 /// Comes when the daemon ends and an exchange under way has had its time.
@@ -111,6 +113,7 @@ impl BusTask {
             back_off: BackOff::default(),
             unsaid: false,
             silent: BTreeSet::new(),
+            reports: Reports::default(),
         }
     }
 
@@ -226,8 +229,10 @@ impl BusTask {
             () = stopping(self.given.stop.clone()) => Err(NoReply::stopped()),
         };
         for report in self.talk.take_reports() {
-            let kind = Kind::ActiveReport { octets: report.octets };
-            self.happened(Event { of: Of::Meter(meter), at: report.taken_at, kind }).await;
+            if self.reports.take(meter, &report.octets) {
+                let kind = Kind::ActiveReport { octets: report.octets };
+                self.happened(Event { of: Of::Meter(meter), at: report.taken_at, kind }).await;
+            }
         }
         match &came {
             Err(no_reply) if no_reply.reason == Reason::PortGone => {
@@ -250,6 +255,9 @@ impl BusTask {
         let nothing =
             decoded.readings.is_empty() && decoded.failures.iter().all(|f| f.reason == Reason::Silent);
         self.heard(job.meter, nothing);
+        if !nothing {
+            self.reports.round_over(job.meter);
+        }
         self.say(Report {
             meter: job.meter,
             task: job.task,
