@@ -293,7 +293,7 @@ mod tests {
         assert_eq!(round.not_supported().iter().map(ToString::to_string).collect::<Vec<_>>(), ["B61F"]);
         let decoded = round.finish();
         assert_eq!((decoded.readings.len(), decoded.failures.len()), (3, 1));
-        assert_eq!(decoded.readings[0].value.to_string(), "220");
+        assert_eq!(decoded.readings[0].value().unwrap().to_string(), "220");
     }
 
     #[test]
