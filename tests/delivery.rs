@@ -357,7 +357,7 @@ async fn onlooker_of_meterd_reads_what_is_published_and_survives_a_restart_of_th
         let data = until(&mut seen, |seen| matches!(seen, Seen::Data { .. })).await;
         let Seen::Data { message, .. } = data else { unreachable!() };
         assert_eq!((message.seq, message.body.meter.as_str()), (2, "flat-101"));
-        assert_eq!(message.body.readings[0].value.to_string(), "220.0");
+        assert_eq!(message.body.readings[0].value.as_ref().unwrap().to_string(), "220.0");
         gateway.stop().await;
         let offline =
             |seen: &Seen| matches!(seen, Seen::Status { message, .. } if message.state == State::Offline);

@@ -76,7 +76,7 @@ fn only_failure(decoded: &Decoded) -> Reason {
 fn only_value(decoded: &Decoded) -> String {
     assert_eq!(decoded.failures, []);
     assert_eq!(decoded.readings.len(), 1);
-    decoded.readings[0].value.to_string()
+    decoded.readings[0].value().unwrap().to_string()
 }
 
 async fn says(octets: Vec<u8>) -> Decoded {

@@ -5,7 +5,7 @@
 
 use catalogue::{Catalogue, Register};
 use dlt645::Address;
-use dlt645::format::{Date, Time, Value};
+use dlt645::format::{Date, Time, Value, Word};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use meterd::clock::Trust;
@@ -16,7 +16,7 @@ use meterd::mqtt::payload::{
     schema_status,
 };
 use meterd::planner::Line;
-use meterd::reading::{Failure, Quality, Reading, Reason, Report, Source, Transformers};
+use meterd::reading::{Content, Failure, Quality, Reading, Reason, Report, Source, Transformers};
 use meterd::store::Identity;
 use rust_decimal::Decimal;
 use serde_json::Value as Json;
@@ -116,6 +116,9 @@ fn message_that_breaks_the_contract_does_not_fit() {
         ("\"day\":null,", ""),
         ("\"backfilled\":false", "\"backfilled\":\"no\""),
         ("\"unit\"", "\"units\""),
+        ("\"value\":220.0,", ""),
+        ("\"value\":220.0", "\"value\":220.0,\"fields\":[{\"register\":\"count\",\"value\":1}]"),
+        ("\"value\":220.0", "\"fields\":[{\"register\":1}]"),
     ] {
         assert!(LONGHAND.contains(from), "{from}");
         assert_ne!(faults(&schema_data(), LONGHAND.replace(from, to).as_bytes()), [""; 0], "{from} → {to}");
@@ -181,7 +184,7 @@ fn reading(plan: &Plan, name: &str, value: Value) -> Reading {
     let register = register(name);
     Reading {
         register,
-        value,
+        content: Content::Value(value),
         quality: Quality::Good,
         why: None,
         raw: None,
@@ -205,6 +208,11 @@ fn message_of_a_report_fits_the_schema_and_keeps_every_digit() {
         raw: Some(vec![0x50, 0x00]),
         ..reading(&plan, "active_energy_import", number("123456.50"))
     };
+    let record = Reading {
+        content: Content::Record(vec![0x10, 0, 0, 0x20, 0, 0]),
+        primary: None,
+        ..reading(&plan, "total_voltage_loss_totals", number("0"))
+    };
     let report = Report {
         meter: 0,
         task: 0,
@@ -215,6 +223,8 @@ fn message_of_a_report_fits_the_schema_and_keeps_every_digit() {
             reading(&plan, "current_l1", number("-1.500")),
             reading(&plan, "01010000", demand),
             suspect,
+            reading(&plan, "status_word_1", Value::Bits(Word::from_wire(&[0x04, 0x00]).unwrap())),
+            record,
         ],
         failures: vec![Failure {
             register: register("current_l2"),
@@ -238,6 +248,8 @@ fn message_of_a_report_fits_the_schema_and_keeps_every_digit() {
         r#""di":"02020100","value":-1.500,"unit":"A","ratio":15,"primary":-22.500,"quality":"good""#,
         r#""di":"01010000","value":0.1234,"at":"2026-11-20T18:30","unit":"kW","ratio":15,"primary":1.8510,"#,
         r#""value":123456.50,"unit":"kWh","ratio":15,"primary":1851847.50,"quality":"suspect","why":"it fell","raw":"5000","#,
+        r#"{"register":"status_word_1","di":"04000501","value":"0004","bits":[""#,
+        r#"{"register":"total_voltage_loss_totals","di":"03050000","fields":[{"register":"count","value":10},{"register":"minutes","value":20,"unit":"min"}],"quality":"good""#,
         r#""failures":[{"register":"current_l2","di":"02020200","reason":"implausible","detail":"a nibble above 9","raw":"ABCDEF"}]}"#,
     ] {
         assert!(text.contains(part), "{part}\nis not in\n{text}");

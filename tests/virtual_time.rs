@@ -74,8 +74,21 @@ impl Bench {
         tokio::spawn(answer(wire, VirtualLine::new(meters), self.clock.clone()))
     }
 
-    async fn outbox(&self) -> Vec<Pending> {
+    /// All that nobody has signed for.
+    async fn unsigned(&self) -> Vec<Pending> {
         self.running.store().offer(0, 100_000).await.unwrap()
+    }
+
+    /// The data messages of it.
+    async fn outbox(&self) -> Vec<Pending> {
+        self.unsigned().await.into_iter().filter(|p| p.topic.contains("/data/")).collect()
+    }
+
+    /// The events and the meters' states of it, as the ends of their topics.
+    async fn events(&self) -> Vec<String> {
+        let all = self.unsigned().await;
+        let topics = all.iter().filter(|p| !p.topic.contains("/data/"));
+        topics.map(|p| p.topic.replace("meterd/v1/gw01/", "")).collect()
     }
 
     /// Lets virtual time pass.
@@ -129,10 +142,15 @@ async fn an_hour_of_slots_is_read_of_every_meter_without_a_hole() {
         }
         expected += SignedDuration::from_secs(60);
     }
-    let numbers: Vec<u64> = outbox.iter().map(|p| p.seq).collect();
-    assert_eq!(numbers, (1..=120).collect::<Vec<u64>>(), "seq has no hole");
+    let numbers: Vec<u64> = bench.unsigned().await.iter().map(|p| p.seq).collect();
+    assert_eq!(
+        numbers,
+        (1..=122).collect::<Vec<u64>>(),
+        "seq has no hole; two are of meters that came online"
+    );
+    assert_eq!(bench.events().await, ["meter/flat-101/status", "meter/flat-102/status"]);
     bench.running.store().forget(numbers).await.unwrap();
-    assert_eq!(bench.outbox().await, []);
+    assert_eq!(bench.unsigned().await, []);
     bench.running.stop().await;
 }
 
@@ -257,7 +275,8 @@ async fn a_stop_in_the_middle_of_a_round_keeps_what_was_read_and_says_what_was_n
     bench.running.stop().await;
     assert!(bench.clock.elapsed() - before < Duration::from_secs(5));
     let mut writer = meterd::store::Writer::open(data.path()).unwrap();
-    let kept = writer.offer(0, 10).unwrap();
+    let kept: Vec<_> =
+        writer.offer(0, 10).unwrap().into_iter().filter(|p| p.topic.contains("/data/")).collect();
     assert_eq!(kept.len(), 2, "one message a meter");
     let accounted: Vec<_> = kept.iter().map(|p| (readings(p), failures(p, "expired"))).collect();
     assert!(accounted.iter().all(|(read, not)| read + not == 7), "{accounted:?}");

@@ -365,7 +365,7 @@ mod tests {
         assert!(round.lessons().any(|lesson| lesson == Lesson::Unheard("B650".parse().unwrap())));
         let decoded = round.finish();
         assert_eq!((decoded.readings.len(), decoded.failures.len()), (3, 1));
-        assert_eq!(decoded.readings[0].value.to_string(), "220");
+        assert_eq!(decoded.readings[0].value().unwrap().to_string(), "220");
     }
 
     #[test]

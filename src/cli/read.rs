@@ -13,7 +13,7 @@ use crate::clock::Clock;
 use crate::config::{PortAddress, Protocol};
 use crate::mqtt::payload::{self, RegisterJson};
 use crate::planner::{CharFormat, Costs, Line, RATES};
-use crate::reading::{Decoded, Failure};
+use crate::reading::{Content, Decoded, Failure};
 use catalogue::{Catalogue, Register};
 use dlt645::{Address, Edition};
 use jiff::tz::TimeZone;
@@ -171,9 +171,14 @@ async fn read(
         round.take(came);
     }
     let mut decoded = round.finish();
-    let is_read = |failure: &mut Failure| failure.register.is_record() && failure.raw.is_some();
-    let records =
-        decoded.failures.extract_if(.., is_read).filter_map(|f| Some((f.register, f.raw?))).collect();
+    let mut records = Vec::new();
+    decoded.readings.retain(|reading| match &reading.content {
+        Content::Value(_) => true,
+        Content::Record(octets) => {
+            records.push((reading.register, octets.clone()));
+            false
+        }
+    });
     One { address, decoded, records, never_a_frame }
 }
 
@@ -192,14 +197,11 @@ fn records(one: &One) -> impl Iterator<Item = RegisterJson> + '_ {
 
 fn text_lines(one: &One) -> String {
     let mut text = format!("{}\n", one.address);
-    for reading in &one.decoded.readings {
+    for (reading, value) in one.decoded.readings.iter().filter_map(|r| Some((r, r.value()?))) {
         let unit = reading.register.unit().map_or("", catalogue::Unit::text);
-        let at = reading.value.at().map(|(date, time)| format!("at {date}T{time}")).unwrap_or_default();
-        let line = format!(
-            "  {:<34} {:>14} {unit:<6} {at}",
-            reading.register.name().to_string(),
-            reading.value.to_string()
-        );
+        let at = value.at().map(|(date, time)| format!("at {date}T{time}")).unwrap_or_default();
+        let line =
+            format!("  {:<34} {:>14} {unit:<6} {at}", reading.register.name().to_string(), value.to_string());
         text.push_str(&format!("{}\n", line.trim_end()));
     }
     for record in records(one) {

@@ -16,8 +16,10 @@ pub(super) enum NotFound {
     Unknown(#[from] Unknown),
     #[error("{0} can be written and never read; leave it out")]
     WriteOnly(String),
-    #[error("{0} is a record of several values, which a task cannot read yet; name registers with one value")]
-    Record(String),
+    #[error(
+        "{0} is a load record (负荷记录), which is asked for by a count and a time; a task of present values cannot, `meterd read` fetches it once"
+    )]
+    LoadRecord(String),
 }
 
 /// By name, OBIS code, DI or pattern, out of the registers of DL/T 645.
@@ -25,8 +27,8 @@ pub(super) fn dlt645(edition: Edition, text: &str) -> Result<Vec<Register>, NotF
     let found = Catalogue::of(edition).find(text, TARIFFS)?;
     match found.iter().find(|register| register.access() == Access::Write) {
         Some(register) => Err(NotFound::WriteOnly(register.name().to_string())),
-        None => match found.iter().find(|register| register.is_record()) {
-            Some(record) => Err(NotFound::Record(record.name().to_string())),
+        None => match found.iter().find(|register| register.is_load_record()) {
+            Some(record) => Err(NotFound::LoadRecord(record.name().to_string())),
             None => Ok(found),
         },
     }

@@ -14,7 +14,7 @@ pub use register::RegisterJson;
 use super::json::{self, Number, Scalar};
 use super::{PAYLOAD_VERSION, StatusMessage, topics};
 use crate::config::Plan;
-use crate::reading::{Failure, Quality, Reading, Reason, Report, Source};
+use crate::reading::{Content, Failure, Quality, Reading, Reason, Report, Source};
 use crate::store;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
@@ -71,8 +71,9 @@ pub struct Body {
     pub failures: Vec<FailureJson>,
 }
 
-/// One register with its value.
+/// One register with its value, or a record with its fields.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
+#[schemars(extend("oneOf" = [{ "required": ["value"] }, { "required": ["fields"] }]))]
 pub struct ReadingJson {
     /// Stable name of the register.
     pub register: String,
@@ -81,14 +82,25 @@ pub struct ReadingJson {
     pub obis: Option<String>,
     /// Its DL/T 645 data identifier.
     pub di: String,
-    /// What the meter sent, digit for digit; a string for dates, times and digits that are no quantity.
-    pub value: Scalar,
-    /// When a maximum demand occurred, by the meter's clock; left out where the meter has no instant.
+    /// What the meter sent, digit for digit; a string for dates, times, words and digits that are no quantity. A record
+    /// has none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Scalar")]
+    pub value: Option<Scalar>,
+    /// When a maximum demand occurred or a record was frozen, by the meter's clock; left out where the meter has no
+    /// instant.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub at: Option<String>,
     /// Unit of `value` and `primary`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unit: Option<String>,
+    /// What the bits of a bit word say: names, or `bit N` for a bit that is set and has none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Vec<String>")]
+    pub bits: Option<Vec<String>>,
+    /// The fields of a record, in wire order, as `meterd decode --json` shows them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub fields: Vec<RegisterJson>,
     /// The ratio as it applies to this register, where a ratio is configured for the meter point.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ratio: Option<Number>,
@@ -128,13 +140,26 @@ impl ReadingJson {
     /// Takes a reading over, with its time in `zone`.
     pub fn of(reading: &Reading, zone: &TimeZone) -> Self {
         let register = &reading.register;
+        let (value, at, bits, fields) = match &reading.content {
+            Content::Value(value) => {
+                let bits = value.bits().map(|word| register.bits(word).map(register::bit).collect());
+                (Some(register::scalar(value)), value.at().map(register::minute), bits, Vec::new())
+            }
+            Content::Record(octets) => {
+                let records = RegisterJson::of_reply(register.di(), octets);
+                let at = records.iter().find_map(|record| record.at.clone());
+                (None, at, None, records.into_iter().flat_map(|record| record.fields).collect())
+            }
+        };
         Self {
             register: register.name().to_string(),
             obis: register.obis().map(|code| code.to_string()),
             di: register.di().to_string(),
-            value: register::scalar(&reading.value),
-            at: reading.value.at().map(register::minute),
+            value,
+            at,
             unit: register.unit().map(|unit| unit.text().to_owned()),
+            bits,
+            fields,
             ratio: reading.primary.map(|p| Number(p.ratio)),
             primary: reading.primary.map(|p| Number(p.value)),
             quality: reading.quality,

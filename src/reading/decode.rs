@@ -1,6 +1,6 @@
 //! Octets of an answer to readings and failures. Pure.
 
-use super::{Failure, Quality, Reading, Reason, Transformers};
+use super::{Content, Failure, Quality, Reading, Reason, Transformers};
 use crate::planner::{Ask, Subject};
 use catalogue::Register;
 use jiff::Timestamp;
@@ -67,15 +67,23 @@ fn one(
     taken_at: Timestamp,
     transformers: Transformers,
 ) {
-    match register.decode(octets) {
-        Ok(value) => decoded.readings.push(Reading {
+    let content = if register.is_record() {
+        register.record(octets).map(|_| Content::Record(octets.to_vec()))
+    } else {
+        register.decode(octets).map(Content::Value)
+    };
+    match content {
+        Ok(content) => decoded.readings.push(Reading {
             register,
-            value,
             quality: Quality::Good,
             why: None,
             raw: None,
             taken_at,
-            primary: transformers.primary(register.quantity(), &value),
+            primary: match &content {
+                Content::Value(value) => transformers.primary(register.quantity(), value),
+                Content::Record(_) => None,
+            },
+            content,
         }),
         Err(no_value) => decoded.failures.push(Failure {
             register,
@@ -104,7 +112,7 @@ mod tests {
     }
 
     fn values(decoded: &Decoded) -> Vec<String> {
-        decoded.readings.iter().map(|r| format!("{}={}", r.register.name(), r.value)).collect()
+        decoded.readings.iter().map(|r| format!("{}={}", r.register.name(), r.value().unwrap())).collect()
     }
 
     #[test]
@@ -121,7 +129,7 @@ mod tests {
             let decoded = decode(&ask, octets, Timestamp::UNIX_EPOCH, transformers).unwrap();
             let reading = &decoded.readings[0];
             let of = reading.primary.unwrap();
-            let texts = [reading.value.to_string(), of.ratio.to_string(), of.value.to_string()];
+            let texts = [reading.value().unwrap().to_string(), of.ratio.to_string(), of.value.to_string()];
             assert_eq!(texts, [value, ratio, primary], "{name}");
         }
     }
@@ -148,6 +156,34 @@ mod tests {
             assert!(decoded.failures.iter().all(|f| f.reason == Reason::Missing));
             assert_eq!(decoded.failures.len(), 2);
         }
+    }
+
+    #[test]
+    fn a_record_is_a_reading_of_fields_and_what_fits_no_layout_is_none() {
+        let ask = |name: &str| Ask::single(register(name));
+        let of = |name: &str, octets: &[u8]| {
+            decode(&ask(name), octets, Timestamp::UNIX_EPOCH, Transformers::default()).unwrap()
+        };
+        let decoded = of("voltage_loss_totals", &[0x12; 18]);
+        assert_eq!(decoded.readings[0].content, Content::Record(vec![0x12; 18]));
+        assert_eq!((decoded.readings[0].value(), decoded.readings[0].primary), (None, None));
+        let programming = register("programming_record1");
+        for (name, octets, reason) in [
+            ("voltage_loss_totals", vec![0x12; 17], Reason::Implausible),
+            ("voltage_loss_totals", vec![], Reason::Implausible),
+            ("voltage_loss_totals", vec![0xFF; 18], Reason::Missing),
+            ("programming_record1", vec![0xFF; programming.octets()], Reason::Missing),
+            ("programming_record1", vec![0; programming.octets()], Reason::Missing),
+            ("load_record_latest", vec![], Reason::Missing),
+            ("load_record_latest", vec![0x12; 9], Reason::Implausible),
+        ] {
+            let decoded = of(name, &octets);
+            assert_eq!(decoded.readings, [], "{name} {octets:?}");
+            assert_eq!(decoded.failures[0].reason, reason, "{name} {octets:?}");
+            assert_eq!(decoded.failures[0].raw.as_ref(), Some(&octets));
+        }
+        // A word of bits may have all of them set.
+        assert_eq!(of("active_report_status", &[0xFF; 12]).readings.len(), 1);
     }
 
     #[test]

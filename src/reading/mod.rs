@@ -1,6 +1,6 @@
 //! What was read: readings with their value, and failures with their reason.
 //!
-//! A reading always has a value; what has no value is a failure, by one list of words. This part
+//! A reading always has a value, or the fields of a record; what has none is a failure, by one list of words. This part
 //! never estimates, never rounds, and never decides what to do about a failure.
 
 mod decode;
@@ -94,13 +94,22 @@ impl fmt::Display for Reason {
     }
 }
 
-/// The value of one register of one meter point, as the meter sent it.
+/// What a register held.
+#[derive(Clone, PartialEq, Debug)]
+pub enum Content {
+    /// One value.
+    Value(Value),
+    /// A record: octets (after -33H) that fit a layout of it, so that [`Register::record`] gives its fields.
+    Record(Vec<u8>),
+}
+
+/// What one register of one meter point held, as the meter sent it.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Reading {
     /// Which register.
     pub register: Register,
     /// What the meter sent (抄见示数).
-    pub value: Value,
+    pub content: Content,
     /// How far it is to be believed.
     pub quality: Quality,
     /// Why the quality is not good.
@@ -111,6 +120,16 @@ pub struct Reading {
     pub taken_at: Timestamp,
     /// Ratio and primary value, where a ratio is configured for the meter point.
     pub primary: Option<Primary>,
+}
+
+impl Reading {
+    /// Its value; a record has none of its own.
+    pub const fn value(&self) -> Option<&Value> {
+        match &self.content {
+            Content::Value(value) => Some(value),
+            Content::Record(_) => None,
+        }
+    }
 }
 
 /// What the reading is on the primary side of the transformers.

@@ -77,8 +77,8 @@ impl Catalogue {
     /// Reads the octets (after DI and -33H) of a whole reply to a request for this DI.
     ///
     /// One entry for each register in wire order: the items of a block or of a frozen state, one for a record with all
-    /// its fields, one for each register of each load record. An event record of all 00 or all FF has no fields: the
-    /// event never happened. What the catalogue does not know, or what fits no layout, is one entry with its octets.
+    /// its fields, one for each register of each load record. An event record of all 00 has no fields, since the event
+    /// never happened, nor has a record of all FF. What the catalogue does not know, or what fits no layout, is one entry with its octets.
     pub fn decode<'a>(&'static self, di: Di, octets: &'a [u8]) -> Vec<Decoded<'a>> {
         match self.by_di(di) {
             None => vec![Decoded::raw(di, octets)],
@@ -115,12 +115,8 @@ impl Catalogue {
                     })
                     .collect(),
             },
-            Form::Record(_) if register.record_back().is_some() && is_filled(octets) => {
-                let why = if octets.contains(&0) { NoValue::Unset } else { NoValue::Missing };
-                vec![Decoded { value: Some(Err(why)), ..Decoded::named(register, octets) }]
-            }
-            Form::Record(_) => match register.field_list(octets) {
-                Err(_) => wrong(),
+            Form::Record(_) => match register.record(octets) {
+                Err(why) => vec![Decoded { value: Some(Err(why)), ..Decoded::named(register, octets) }],
                 Ok(fields) => {
                     let frozen = fields.first().filter(|first| first.name().to_string() == "freeze_time");
                     let at = match frozen.map(|field| field.value) {
@@ -168,9 +164,4 @@ impl Catalogue {
             ..Decoded::raw(register.di(), field.octets)
         }
     }
-}
-
-/// All 00 or all FF, and something at all.
-fn is_filled(octets: &[u8]) -> bool {
-    !octets.is_empty() && (octets.iter().all(|&o| o == 0) || octets.iter().all(|&o| o == 0xFF))
 }

@@ -132,6 +132,31 @@ impl Register {
         self.field_list(octets).map(Vec::into_iter)
     }
 
+    /// The fields of a record as a meter sent it, or why it has none.
+    ///
+    /// # Errors
+    /// [`NoValue::Unset`] for an event record of zeros and for no load record at all: it never happened.
+    /// [`NoValue::Missing`] for FF fill, where FF is no value of its fields. [`NoValue::Implausible`] for octets that
+    /// fit no layout that is documented for the record, and of a register that is none.
+    pub fn record<'a>(&self, octets: &'a [u8]) -> Result<Vec<Field<'a>>, NoValue> {
+        const LENGTH: NoValue = NoValue::Implausible("a length that does not fit the register");
+        let all = |octet| !octets.is_empty() && octets.iter().all(|&o| o == octet);
+        match &self.row.form {
+            Form::Plain | Form::Raw | Form::FieldOf(_) => Err(NoValue::Implausible("no record")),
+            Form::Load(_) if octets.is_empty() => Err(NoValue::Unset),
+            Form::Load(_) => {
+                self.field_list(octets).or(Err(NoValue::Implausible("octets that are no load record")))
+            }
+            Form::Record(_) if self.record_back().is_some() && all(0) => Err(NoValue::Unset),
+            Form::Record(_) if self.record_back().is_some() && all(0xFF) => Err(NoValue::Missing),
+            Form::Record(_) => {
+                let fields = self.field_list(octets).or(Err(LENGTH))?;
+                let missing = |field: &Field<'_>| field.value == Err(NoValue::Missing);
+                if all(0xFF) && fields.iter().any(missing) { Err(NoValue::Missing) } else { Ok(fields) }
+            }
+        }
+    }
+
     pub(crate) fn field_list<'a>(&self, octets: &'a [u8]) -> Result<Vec<Field<'a>>, LayoutFault> {
         let fault = LayoutFault { di: self.di(), got: octets.len(), each: self.octets() };
         match &self.row.form {
@@ -160,5 +185,10 @@ impl Register {
             Form::Plain | Form::Raw | Form::FieldOf(_) => false,
             Form::Record(_) | Form::Load(_) => true,
         }
+    }
+
+    /// Whether it is a load record (负荷记录), which is asked for with a count and an instant.
+    pub fn is_load_record(&self) -> bool {
+        matches!(self.row.form, Form::Load(_))
     }
 }

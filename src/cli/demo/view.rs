@@ -108,7 +108,9 @@ impl Table {
         self.messages += 1;
         let Some((_, row)) = self.rows.iter_mut().find(|(name, _)| *name == body.meter) else { return };
         for reading in &body.readings {
-            row.insert(reading.register.clone(), reading.value.to_string());
+            if let Some(value) = &reading.value {
+                row.insert(reading.register.clone(), value.to_string());
+            }
         }
         for failure in &body.failures {
             row.insert(failure.register.clone(), failure.reason.word().to_owned());

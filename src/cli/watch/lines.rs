@@ -19,6 +19,7 @@ pub(crate) enum Paint {
 }
 
 /// Widths of the columns before the quality; with a name of usual length a line has 80 columns at most.
+const TIME: usize = 8;
 const METER: usize = 13;
 const REGISTER: usize = 27;
 const VALUE: usize = 12;
@@ -61,21 +62,30 @@ pub(crate) fn of(seen: &Seen, paint: Paint) -> Vec<String> {
     }
 }
 
-/// Readings first, then failures, in the order of the message.
+/// Readings first, a record with its fields below it, then failures, in the order of the message.
 pub(crate) fn data(body: &Body, paint: Paint) -> Vec<String> {
-    let readings = body.readings.iter().map(|r| reading(body, r, paint));
+    let readings = body
+        .readings
+        .iter()
+        .flat_map(|r| std::iter::once(reading(body, r, paint)).chain(r.fields.iter().map(field)));
     readings.chain(body.failures.iter().map(|f| failure(body, f, paint))).collect()
 }
 
 fn reading(body: &Body, reading: &ReadingJson, paint: Paint) -> String {
     let mut line = begin(&reading.taken_at, &body.meter, &reading.register);
-    pad_left(&mut line, &reading.value.to_string(), VALUE);
+    let value = match &reading.value {
+        Some(value) => value.to_string(),
+        None => format!("{} fields", reading.fields.len()),
+    };
+    pad_left(&mut line, &value, VALUE);
     line.push(' ');
     pad(&mut line, reading.unit.as_deref().unwrap_or_default(), UNIT);
     line.push(' ');
     line.push_str(quality(reading.quality));
     for extra in
-        [reading.at.as_deref().map(|at| format!("at {at}")), reading.why.clone()].into_iter().flatten()
+        [reading.at.as_deref().map(|at| format!("at {at}")), bits(&reading.bits), reading.why.clone()]
+            .into_iter()
+            .flatten()
     {
         // Writing to a String cannot fail.
         let _ = write!(line, ", {extra}");
@@ -84,6 +94,29 @@ fn reading(body: &Body, reading: &ReadingJson, paint: Paint) -> String {
         Quality::Good => line,
         Quality::Suspect | Quality::NotFrozen | Quality::ClockOff => paint.on(YELLOW, line),
     }
+}
+
+/// A field of a record, under the name of its register.
+fn field(field: &RegisterJson) -> String {
+    let mut line = begin("", "", field.register.as_deref().unwrap_or_default());
+    let value = match (&field.value, field.reason) {
+        (Some(value), _) => value.to_string(),
+        (None, Some(reason)) => reason.to_string(),
+        (None, None) => String::new(),
+    };
+    pad_left(&mut line, &value, VALUE);
+    line.push(' ');
+    line.push_str(field.unit.as_deref().unwrap_or_default());
+    if let Some(said) = bits(&field.bits) {
+        line.push_str(&said);
+    }
+    line.truncate(line.trim_end().len());
+    line
+}
+
+/// What the bits of a word say, where any is set.
+fn bits(bits: &Option<Vec<String>>) -> Option<String> {
+    bits.as_ref().filter(|said| !said.is_empty()).map(|said| said.join(", "))
 }
 
 fn failure(body: &Body, failure: &FailureJson, paint: Paint) -> String {
@@ -173,7 +206,9 @@ fn status(message: &StatusMessage, paint: Paint) -> String {
 }
 
 fn begin(time: &str, meter: &str, register: &str) -> String {
-    let mut line = format!("{} ", time_of_day(time));
+    let mut line = String::new();
+    pad(&mut line, time_of_day(time), TIME);
+    line.push(' ');
     pad(&mut line, meter, METER);
     line.push(' ');
     pad(&mut line, register, REGISTER);
@@ -234,6 +269,25 @@ mod tests {
             "10:15:00 flat-101      current_l1                  refused: no requested data",
         ];
         assert_eq!(shown(MESSAGE, Paint::Plain), expected);
+    }
+
+    #[test]
+    fn a_record_has_its_fields_below_it() {
+        let reading =
+            r#"{"register":"meter_address","di":"04000401","value":"000012345678","quality":"good","#;
+        let record = r#"{"register":"programming_record1","di":"03300001","fields":[
+            {"register":"operator","value":"00000001"},{"register":"active_energy_import","value":1.50,"unit":"kWh"},
+            {"register":"word","value":"0005","bits":["one","bit 2"]},
+            {"register":"time","reason":"missing","raw":"FF"}],"quality":"good","#;
+        let lines = shown(&MESSAGE.replace(reading, record), Paint::Plain);
+        let expected = [
+            "10:15:03 flat-101      programming_record1             4 fields       good",
+            "                       operator                        00000001",
+            "                       active_energy_import                1.50 kWh",
+            "                       word                                0005 one, bit 2",
+            "                       time                             missing",
+        ];
+        assert_eq!(lines[3..8], expected);
     }
 
     #[test]

@@ -26,9 +26,11 @@ fn voltage(digits: &str) -> ReadingJson {
         register: "voltage_l1".into(),
         obis: Some("1-0:32.7.0".into()),
         di: "02010100".into(),
-        value: Scalar::Number(Number(digits.parse().unwrap())),
+        value: Some(Scalar::Number(Number(digits.parse().unwrap()))),
         at: None,
         unit: Some("V".into()),
+        bits: None,
+        fields: Vec::new(),
         ratio: None,
         primary: None,
         quality: Quality::Good,
@@ -71,7 +73,7 @@ fn message_reads_back_as_it_was_composed() {
     let payload = compose("8f3c2a", 7, &fragment(&body));
     let message = DataMessage::parse(&payload).unwrap();
     assert_eq!(message, DataMessage { v: 1, store: "8f3c2a".into(), seq: 7, body });
-    assert_eq!(message.body.readings[0].value.to_string(), "0.50");
+    assert_eq!(message.body.readings[0].value.as_ref().unwrap().to_string(), "0.50");
     // What is composed as text is what the documented struct would have been.
     assert_eq!(json::text(&message).into_bytes(), payload);
 }
