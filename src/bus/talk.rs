@@ -9,7 +9,7 @@ use crate::config::Protocol;
 use crate::planner::{Costs, Line};
 use crate::reading::Reason;
 use dlt645::exchange::{Exchange as Dlt645, Failure as NoAnswer, Outcome, Timing};
-use dlt645::pdu::Request;
+use dlt645::pdu::{Count, RecordTime, Request};
 use dlt645::{Address, Di, ErrorWord};
 use jiff::Timestamp;
 use std::fmt;
@@ -130,6 +130,20 @@ impl Talk {
             Protocol::Dlt645_1997(address) | Protocol::Dlt645_2007(address) => Request::Read { address, di },
         };
         self.ask(request).await
+    }
+
+    /// Asks a meter of 2007 for load records: the earliest, those from a time, or the latest, as the identifier says.
+    ///
+    /// # Errors
+    /// As [`Talk::read`].
+    pub async fn read_records(
+        &mut self,
+        address: Address,
+        di: Di,
+        count: Count,
+        from: Option<RecordTime>,
+    ) -> Result<Answer, NoReply> {
+        self.ask(Request::ReadRecords { address, di, count, from }).await
     }
 
     /// Asks whoever is on the line for its address (13H); of use where one meter is on it.

@@ -3,6 +3,8 @@
 
 #![expect(clippy::print_stderr, reason = "the command line speaks to a person")]
 
+mod records;
+
 use super::USAGE;
 use super::decode::object::{self, RegisterObject};
 use super::trace::Trace;
@@ -57,8 +59,10 @@ pub(super) struct ReadArgs {
     /// Print one JSON object a register
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    range: records::Range,
     /// Registers by name, OBIS code or 数据标识 (DI), or a pattern:
-    /// active_energy_import_t*
+    /// active_energy_import_t*; load_record, or one class: load_record_1
     #[arg(value_name = "REGISTER", required = true)]
     registers: Vec<String>,
 }
@@ -68,6 +72,7 @@ Examples:
   meterd read --port /dev/ttyUSB0 --address 12345678 active_energy_import
   meterd read --port /dev/ttyUSB0 --address AAAAAAAAAAAA --trace 'voltage_l*'
   meterd read --port tcp://192.0.2.7:4001 --address 101,102 --json 1-0:1.8.0
+  meterd read --port /tmp/bus1 --address 101 --from 2026-11-21T00:00 load_record
 
 Values are what the meter sent 抄见示数, without CT and PT.
 
@@ -91,7 +96,8 @@ impl Speaks {
 }
 
 pub(super) async fn run(args: ReadArgs) -> anyhow::Result<ExitCode> {
-    let (port, registers) = match (port(&args.port), registers(args.protocol.edition(), &args.registers)) {
+    let registers = registers(args.protocol.edition(), &args.registers, &args.range);
+    let (port, (load_records, registers)) = match (port(&args.port), registers) {
         (Ok(port), Ok(registers)) => (port, registers),
         (Err(why), _) | (_, Err(why)) => return Ok(super::fail(USAGE, &why)),
     };
@@ -114,6 +120,17 @@ pub(super) async fn run(args: ReadArgs) -> anyhow::Result<ExitCode> {
         complete &= one.decoded.failures.is_empty();
         never_a_frame |= one.never_a_frame;
         super::out(&if args.json { json_lines(&one, &zone) } else { text_lines(&one) })?;
+        for &record in &load_records {
+            let ended = records::read(&mut talk, one.address, record, &args.range, |came| {
+                if let Some(trace) = &trace {
+                    show(lock(trace).rest());
+                }
+                super::out(&shown_record(came, one.address, args.json))
+            });
+            let ended = ended.await?;
+            complete &= ended.complete;
+            never_a_frame |= ended.never_a_frame;
+        }
     }
     if never_a_frame {
         eprintln!(
@@ -171,6 +188,27 @@ fn json_lines(one: &One, zone: &TimeZone) -> String {
     let failures = one.decoded.failures.iter().map(|failure| payload::failure_line(&address, failure));
     let records = records(one).filter_map(|record| record.json_line(&address));
     readings.chain(records).chain(failures).map(|line| format!("{line}\n")).collect()
+}
+
+/// A load record, or why there is none.
+fn shown_record(came: records::Came, address: Address, json: bool) -> String {
+    let address = address.to_string();
+    match came {
+        records::Came::Record(record) if json => {
+            record.json_line(&address).map_or_else(String::new, |line| format!("{line}\n"))
+        }
+        records::Came::Record(record) => {
+            let mut text = String::new();
+            super::decode::explain_register(&record, 2, &mut text);
+            text
+        }
+        records::Came::Failed(failure) if json => {
+            format!("{}\n", payload::failure_line(&address, &failure))
+        }
+        records::Came::Failed(failure) => {
+            failure_line(&failure).into_iter().map(|line| format!("{line}\n")).collect()
+        }
+    }
 }
 
 /// The records with their fields.
@@ -280,16 +318,26 @@ fn port(text: &str) -> Result<PortAddress, String> {
     text.parse().map_err(|e| format!("--port {text} is no port; {e}"))
 }
 
-fn registers(edition: Edition, texts: &[String]) -> Result<Vec<Register>, String> {
+/// The load records and the other registers.
+fn registers(
+    edition: Edition,
+    texts: &[String],
+    range: &records::Range,
+) -> Result<(Vec<Register>, Vec<Register>), String> {
     let mut found = Vec::new();
     let mut unknown = Vec::new();
     for text in texts {
-        match Catalogue::of(edition).find(text, Costs::usual(Line::DEFAULT).tariffs) {
+        let text = records::long_name(edition, text, range);
+        match Catalogue::of(edition).find(&text, Costs::usual(Line::DEFAULT).tariffs) {
             Ok(registers) => found.extend(registers),
             Err(e) => unknown.push(e.to_string()),
         }
     }
-    if unknown.is_empty() { Ok(found) } else { Err(unknown.join("\n        ")) }
+    if unknown.is_empty() {
+        records::apart(records::with_stamps(found), range)
+    } else {
+        Err(unknown.join("\n        "))
+    }
 }
 
 fn rate(text: &str) -> Result<u32, String> {

@@ -1,11 +1,12 @@
 //! What a stream of octets holds, as the objects of `meterd decode --json`; their form is a public contract.
 
-use catalogue::{Bit, Catalogue, Decoded, Field};
-use dlt645::format::{NoValue, Value};
+use catalogue::{Bit, Catalogue, Decoded, Field, Register};
+use dlt645::format::{NoValue, Value, load};
 use dlt645::frame::Frame;
 use dlt645::pdu::Reply;
 use dlt645::scanner::{Damage, Found, Scanner};
 use dlt645::{Address, Di, Edition, ErrorWord};
+use jiff::civil::DateTime;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
@@ -212,6 +213,40 @@ fn has_di(function: u8) -> bool {
 /// The registers of a whole reply (octets after the DI, after -33H), in wire order.
 pub(in crate::cli) fn of_reply(di: Di, octets: &[u8]) -> Vec<RegisterObject> {
     Catalogue::of(di.edition()).decode(di, octets).iter().map(register).collect()
+}
+
+/// The load records of a reply with their registers as fields, each with its time where it has one.
+pub(in crate::cli) fn of_load_records(
+    record: Register,
+    octets: &[u8],
+) -> Vec<(Option<DateTime>, RegisterObject)> {
+    let found = load::records(record.di().byte(2), octets).map(|found| {
+        let (own, at) = match &found {
+            Ok(found) => (found.octets, found.at.ok()),
+            Err((_, octets)) => (*octets, None),
+        };
+        let decoded = Catalogue::of(record.di().edition()).decode(record.di(), own);
+        match decoded.as_slice() {
+            // No record, or groups that fit no layout: it stands for itself.
+            [one] if one.name.as_deref() == Some(record.name().to_string().as_str()) => (None, register(one)),
+            fields => {
+                let at = at.map(|(date, time)| format!("{date}T{time}"));
+                let own = RegisterObject {
+                    register: Some(record.name().to_string()),
+                    name_zh: Some(record.name_zh().to_string()),
+                    di: Some(record.di().to_string()),
+                    at: at.clone(),
+                    fields: fields
+                        .iter()
+                        .map(|one| RegisterObject { di: None, at: None, ..register(one) })
+                        .collect(),
+                    ..empty()
+                };
+                (at.and_then(|at| at.parse().ok()), own)
+            }
+        }
+    });
+    found.collect()
 }
 
 fn address_object(address: Address) -> RegisterObject {
