@@ -2,10 +2,17 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails loudly")]
 
 use assert_cmd::Command;
-use dlt645::Di;
+use dlt645::format::{Date, Time, load};
+use dlt645::meter::{Answering, Manner, answer};
+use dlt645::pdu::Request;
+use dlt645::scanner::Scanner;
+use dlt645::{Di, ErrorWord};
 use meterd::clock::Clock;
 use meterd::simulator::{self, Bound, Listen, Running, Said, Scenario};
+use rust_decimal::Decimal;
 use serde_json::Value;
+use std::io::{Read, Write};
+use std::net::TcpListener;
 use std::process::Output;
 use std::time::Duration;
 
@@ -13,7 +20,101 @@ const METERD: &str = env!("CARGO_BIN_EXE_meterd");
 /// A program that takes so long hangs; it is ended then.
 const HANGS: Duration = Duration::from_secs(120);
 
-/// Its history is over before any clock that a test may run by.
+/// A serial server with one meter behind it, whose answers are `respond`'s.
+fn meter(
+    mut respond: impl FnMut(&Request, &mut Vec<u8>) -> Result<(), ErrorWord> + Send + 'static,
+) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = format!("tcp://{}", listener.local_addr().unwrap());
+    std::thread::spawn(move || {
+        let own = "1".parse().unwrap();
+        while let Ok((mut stream, _)) = listener.accept() {
+            let (mut scanner, mut answering) = (Scanner::default(), Answering::default());
+            let mut octets = [0; 64];
+            while let Ok(n @ 1..) = stream.read(&mut octets) {
+                scanner.push(&octets[..n]);
+                while let Some(frame) = scanner.next_frame() {
+                    if let Some(frame) = answer(own, Manner::E2007, &mut answering, &frame, &mut respond) {
+                        stream.write_all(&frame).unwrap();
+                    }
+                }
+            }
+        }
+    });
+    port
+}
+
+/// A record of class 3 at this time of 2026-11-21, of a power factor of 1.000.
+fn record(hour: u8, minute: u8) -> Vec<u8> {
+    let (date, time) = (Date { year: 26, month: 11, day: 21 }, Time { hour, minute, second: None });
+    let factors: &[u8] = &[0x00, 0x10].repeat(4);
+    let mut out = Vec::new();
+    load::emit((date, time), [&[], &[], factors, &[], &[], &[]], &mut out).unwrap();
+    out
+}
+
+const FROM_TEN: [&str; 4] = ["--json", "--from", "2026-11-21T10:00", "load_record_3"];
+
+#[tokio::test]
+async fn a_meter_that_gives_one_record_at_a_time_is_asked_for_one() {
+    let port = meter(|request, out| {
+        if let Request::ReadRecords { count, from: Some(from), .. } = request {
+            let parts = from.parts().filter(|[.., hour, _]| count.get() == Some(1) && *hour < 12);
+            let [.., hour, minute] = parts.ok_or(ErrorWord::NO_REQUESTED_DATA)?;
+            out.extend(record(hour, minute));
+            return Ok(());
+        }
+        // The interval of class 3: half an hour.
+        let interval = matches!(request, Request::Read { di, .. } if di.get() == 0x0400_0A04);
+        out.extend([0x30, 0x00]);
+        if interval { Ok(()) } else { Err(ErrorWord::NO_REQUESTED_DATA) }
+    });
+    let output = read(&port, "1", &FROM_TEN).await;
+    let found = objects(&output);
+    assert_eq!(times(&found), ["10:00", "10:30", "11:00", "11:30"].map(|t| format!("2026-11-21T{t}")));
+    assert_eq!(out(&output).matches("\"value\":1.000").count(), 4 * 4, "{}", out(&output));
+}
+
+#[tokio::test]
+async fn a_block_that_the_meter_cannot_read_is_told_and_passed() {
+    let port = meter(|request, out| {
+        let Request::ReadRecords { from: Some(from), .. } = request else {
+            return Err(ErrorWord::NO_REQUESTED_DATA);
+        };
+        match from.parts() {
+            Some([.., 10, 0]) => {
+                out.extend(record(10, 0));
+                let mut bad = record(10, 1);
+                bad[..2].fill(0xE0);
+                out.extend(bad);
+            }
+            Some([.., 10, 1]) => out.extend([0xE0, 0xE0].into_iter().chain(record(10, 1).split_off(2))),
+            Some([.., 10, 2]) => out.extend(record(10, 2)),
+            _ => {}
+        }
+        Ok(())
+    });
+    let output = read(&port, "1", &FROM_TEN).await;
+    assert_eq!(output.status.code(), Some(1), "one block was lost");
+    let found: Vec<Value> = out(&output).lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let told: Vec<_> = found.iter().map(|o| o["at"].as_str().or(o["reason"].as_str()).unwrap()).collect();
+    assert_eq!(told, ["2026-11-21T10:00", "implausible", "implausible", "2026-11-21T10:02"]);
+    assert!(found[1]["detail"].as_str().unwrap().starts_with("E0 E0") && found[1].get("raw").is_some());
+}
+
+#[tokio::test]
+async fn a_meter_that_always_begins_at_its_oldest_record_does_not_keep_the_reader_for_ever() {
+    let port = meter(|request, out| {
+        if !matches!(request, Request::ReadRecords { .. }) {
+            return Err(ErrorWord::NO_REQUESTED_DATA);
+        }
+        out.extend([record(9, 0), record(10, 0), record(10, 30)].concat());
+        Ok(())
+    });
+    let found = objects(&read(&port, "1", &FROM_TEN).await);
+    assert_eq!(times(&found), ["2026-11-21T10:00", "2026-11-21T10:30"]);
+}
+
 const METERS: &str = r#"
     installed = "2020-01-01"
     [[meter]]
@@ -36,7 +137,8 @@ const METERS: &str = r#"
 
 async fn line(listen: &Listen) -> Running {
     let scenario = Scenario::parse("memory.toml", METERS).unwrap();
-    simulator::spawn(scenario.line(), listen, Clock::system(), 256).await.unwrap()
+    let noon = Clock::virtual_at("2026-11-21T04:00:00Z".parse().unwrap());
+    simulator::spawn(scenario.line(), listen, noon, 256).await.unwrap()
 }
 
 async fn tcp() -> (Running, String) {
@@ -99,8 +201,8 @@ async fn load_records_from_a_time_are_fetched_in_several_exchanges_and_are_what_
         // Forward active energy stands behind three groups: four octets, low byte first.
         let at = 8 + 18 + 25 + 9;
         let digits: String = record[at..at + 4].iter().rev().map(|o| format!("{o:02X}")).collect();
-        let digits = format!("{}.{}", digits[..6].parse::<u32>().unwrap(), &digits[6..]);
-        assert_eq!(field(object, "active_energy_import")["value"].to_string(), digits);
+        let energy: Decimal = field(object, "active_energy_import")["value"].to_string().parse().unwrap();
+        assert_eq!(energy, Decimal::new(digits.parse().unwrap(), 2));
         assert_eq!(field(object, "voltage_l2")["reason"], "missing", "a single-phase meter");
     }
     running.stop().await.unwrap();
@@ -114,9 +216,10 @@ async fn load_records_of_one_class_end_where_the_meter_has_no_more() {
     assert_eq!(latest[0]["fields"].as_array().unwrap().len(), 4);
     assert_eq!(latest[0]["register"], "load_record_latest_4");
     // From the first of them on, without a count: to the end.
+    assert_eq!(times(&latest), ["10:00", "11:00", "12:00"].map(|t| format!("2026-11-21T{t}")));
     let first = times(&latest)[0].to_owned();
     let rest = objects(&read(&port, "2", &["--json", "--from", &first, "load_record_4"]).await);
-    assert_eq!(times(&rest)[..3], times(&latest)[..]);
+    assert_eq!(times(&rest), times(&latest));
     let earliest = objects(&read(&port, "2", &["--json", "--count", "11", "load_record_earliest_4"]).await);
     assert_eq!(earliest.len(), 11, "the eleventh is of a second question, from the tenth on");
     assert_eq!((times(&earliest)[0], times(&earliest)[10]), ("2020-01-01T00:00", "2020-01-01T10:00"));
@@ -162,8 +265,8 @@ async fn a_freeze_is_read_with_its_time() {
         registers,
         ["daily_freeze_time_day2", "active_energy_import_day2", "active_energy_import_t1_day2"]
     );
-    let stamp = found[0]["value"].as_str().unwrap();
-    assert!(stamp.ends_with("T00:00"), "{stamp}");
+    let stamp = "2026-11-20T00:00";
+    assert_eq!(found[0]["value"], stamp);
     let whole = objects(&read(&port, "1", &["--json", "daily_freeze_day2"]).await);
     assert_eq!(whole[0]["at"], stamp);
     for register in &registers[1..] {

@@ -45,7 +45,7 @@ pub struct MeterSettings {
     pub preamble: u8,
     /// From the end of a request to the first octet of the answer (Td, 20 to 500 ms in DL/T 645-2007).
     pub response_delay: Duration,
-    /// Whether it answers blocks; some meters know only single registers.
+    /// Whether it answers blocks and whole freezes; some meters know only single registers.
     pub blocks: bool,
     /// Its clock's offset from UTC.
     pub utc_offset: Offset,
