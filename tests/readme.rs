@@ -375,7 +375,7 @@ fn failures_table_says_what_meterd_prints() {
     assert_in_both(full.split(" (").next().unwrap());
     // What needs a plug pulled or a clock without its time: the words stand in the source.
     for (text, source) in [
-        ("the port failed", include_str!("../src/bus/task.rs")),
+        ("the port failed", include_str!("../src/bus/task/hearing.rs")),
         ("the clock is not trusted: no slot opens until it is set", include_str!("../src/daemon.rs")),
     ] {
         assert!(source.contains(text), "{text}");

@@ -9,7 +9,7 @@ use crate::config::Protocol;
 use crate::planner::Line;
 use crate::reading::Reason;
 use dlt645::exchange::{Exchange as Dlt645, Failure as NoAnswer, Outcome, Timing};
-use dlt645::pdu::Request;
+use dlt645::pdu::{Count, RecordTime, Request};
 use dlt645::{Address, Di, ErrorWord};
 use jiff::Timestamp;
 use std::fmt;
@@ -205,6 +205,21 @@ impl Talk {
             Protocol::Dlt645_1997(address) | Protocol::Dlt645_2007(address) => Request::Read { address, di },
         };
         self.ask(request, asked, patience).await
+    }
+
+    /// Asks a meter of 2007 for load records: the earliest, those from a time, or the latest, as the identifier says.
+    /// The address is that of `asked`.
+    ///
+    /// # Errors
+    /// As [`Talk::read`].
+    pub async fn read_records(
+        &mut self,
+        asked: Asked,
+        (di, count, from): (Di, Count, Option<RecordTime>),
+        patience: Patience,
+    ) -> Result<Answer, NoReply> {
+        let (Protocol::Dlt645_1997(address) | Protocol::Dlt645_2007(address)) = asked.protocol;
+        self.ask(Request::ReadRecords { address, di, count, from }, asked, patience).await
     }
 
     /// Asks whoever is on the line for its address (13H); of use where one meter is on it. The address of `asked` is

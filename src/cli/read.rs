@@ -3,6 +3,8 @@
 
 #![expect(clippy::print_stderr, reason = "the command line speaks to a person")]
 
+mod records;
+
 use super::USAGE;
 use super::trace::Trace;
 use crate::bus::exchange::Tap;
@@ -58,8 +60,10 @@ pub(super) struct ReadArgs {
     /// Print one JSON object a register
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    range: records::Range,
     /// Registers by name, OBIS code or 数据标识 (DI), or a pattern:
-    /// active_energy_import_t*
+    /// active_energy_import_t*; load_record, or one class: load_record_1
     #[arg(value_name = "REGISTER", required = true)]
     registers: Vec<String>,
 }
@@ -69,6 +73,7 @@ Examples:
   meterd read --port /dev/ttyUSB0 --address 12345678 active_energy_import
   meterd read --port /dev/ttyUSB0 --address AAAAAAAAAAAA --trace 'voltage_l*'
   meterd read --port tcp://192.0.2.7:4001 --address 101,102 --json 1-0:1.8.0
+  meterd read --port /tmp/bus1 --address 101 --from 2026-11-21T00:00 load_record
 
 Values are what the meter sent 抄见示数, without CT and PT.
 
@@ -92,7 +97,8 @@ impl Speaks {
 }
 
 pub(super) async fn run(args: ReadArgs) -> anyhow::Result<ExitCode> {
-    let (port, registers) = match (port(&args.port), registers(args.protocol.edition(), &args.registers)) {
+    let registers = registers(args.protocol.edition(), &args.registers, &args.range);
+    let (port, (load_records, registers)) = match (port(&args.port), registers) {
         (Ok(port), Ok(registers)) => (port, registers),
         (Err(why), _) | (_, Err(why)) => return Ok(super::fail(USAGE, &why)),
     };
@@ -105,6 +111,7 @@ pub(super) async fn run(args: ReadArgs) -> anyhow::Result<ExitCode> {
         turnaround: args.turnaround,
     };
     let mut talk = Talk::new(Opener::Address(port), line, clock);
+    let costs = Costs::usual(line);
     let trace = args.trace.then(Arc::<Mutex<Trace>>::default);
     if let Some(trace) = &trace {
         talk.watch(tracer(Arc::clone(trace)));
@@ -113,13 +120,27 @@ pub(super) async fn run(args: ReadArgs) -> anyhow::Result<ExitCode> {
     let mut complete = true;
     let mut never_a_frame = false;
     for &address in &args.address {
-        let one = read(&mut talk, patience, args.protocol, address, &registers, Costs::usual(line)).await;
+        let protocol = Protocol::dlt645(args.protocol.edition(), address);
+        let asked = Asked { protocol, line, preamble: costs.preamble };
+        let mut to = Questions { talk: &mut talk, asked, patience };
+        let one = read(&mut to, address, &registers, costs).await;
         if let Some(trace) = &trace {
             show(lock(trace).rest());
         }
         complete &= one.decoded.failures.is_empty();
         never_a_frame |= one.never_a_frame;
         super::out(&if args.json { json_lines(&one, &zone) } else { text_lines(&one) })?;
+        for &record in &load_records {
+            let ended = records::read(&mut to, record, &args.range, |came| {
+                if let Some(trace) = &trace {
+                    show(lock(trace).rest());
+                }
+                super::out(&shown_record(came, one.address, args.json))
+            });
+            let ended = ended.await?;
+            complete &= ended.complete;
+            never_a_frame |= ended.never_a_frame;
+        }
     }
     if never_a_frame {
         eprintln!(
@@ -139,32 +160,38 @@ struct One {
     never_a_frame: bool,
 }
 
-async fn read(
-    talk: &mut Talk,
+/// One meter, how it is asked, and how patiently.
+struct Questions<'t> {
+    talk: &'t mut Talk,
+    asked: Asked,
     patience: Patience,
-    speaks: Speaks,
-    address: Address,
-    registers: &[Register],
-    costs: Costs,
-) -> One {
+}
+
+impl Questions<'_> {
+    /// The wildcard is from now on the meter that answered it.
+    fn found(&mut self, address: Address) {
+        self.asked.protocol = Protocol::dlt645(self.asked.protocol.edition(), address);
+    }
+}
+
+async fn read(to: &mut Questions<'_>, address: Address, registers: &[Register], costs: Costs) -> One {
     let mut address = address;
-    let asked = |address| Asked {
-        protocol: Protocol::dlt645(speaks.edition(), address),
-        line: costs.line,
-        preamble: costs.preamble,
-    };
-    if address == Address::ANY && speaks == Speaks::Dlt645_2007 {
+    if address == Address::ANY && to.asked.protocol.edition() == Edition::E2007 {
         // 13H is what 2007 has for this; a meter that does not know it may still answer AA.
-        if let Ok(answer) = talk.read_address(asked(address), patience).await {
+        if let Ok(answer) = to.talk.read_address(to.asked, to.patience).await {
             address = answer.from;
+            to.found(address);
         }
     }
     let mut round = Round::new(registers, BTreeSet::new(), costs, Point::default());
     let mut never_a_frame = false;
     while let Some(ask) = round.next() {
-        let came = talk.read(asked(address), ask.subject.di(), patience).await;
+        let came = to.talk.read(to.asked, ask.subject.di(), to.patience).await;
         match &came {
-            Ok(answer) if address.has_wildcard() => address = answer.from,
+            Ok(answer) if address.has_wildcard() => {
+                address = answer.from;
+                to.found(address);
+            }
             Ok(_) => {}
             Err(no_reply) => never_a_frame |= no_reply.never_a_frame,
         }
@@ -188,6 +215,27 @@ fn json_lines(one: &One, zone: &TimeZone) -> String {
     let failures = one.decoded.failures.iter().map(|failure| payload::failure_line(&address, failure));
     let records = records(one).map(|record| record.line(&address));
     readings.chain(records).chain(failures).map(|line| format!("{line}\n")).collect()
+}
+
+/// A load record, or why there is none.
+fn shown_record(came: records::Came, address: Address, json: bool) -> String {
+    let address = address.to_string();
+    match came {
+        records::Came::Record(record) if json => {
+            format!("{}\n", record.line(&address))
+        }
+        records::Came::Record(record) => {
+            let mut text = String::new();
+            super::decode::explain_register(&record, 2, &mut text);
+            text
+        }
+        records::Came::Failed(failure) if json => {
+            format!("{}\n", payload::failure_line(&address, &failure))
+        }
+        records::Came::Failed(failure) => {
+            failure_line(&failure).into_iter().map(|line| format!("{line}\n")).collect()
+        }
+    }
 }
 
 /// The records with their fields.
@@ -281,16 +329,26 @@ fn port(text: &str) -> Result<PortAddress, String> {
     text.parse().map_err(|e| format!("--port {text} is no port; {e}"))
 }
 
-fn registers(edition: Edition, texts: &[String]) -> Result<Vec<Register>, String> {
+/// The load records and the other registers.
+fn registers(
+    edition: Edition,
+    texts: &[String],
+    range: &records::Range,
+) -> Result<(Vec<Register>, Vec<Register>), String> {
     let mut found = Vec::new();
     let mut unknown = Vec::new();
     for text in texts {
-        match Catalogue::of(edition).find(text, Costs::usual(Line::DEFAULT).tariffs) {
+        let text = records::long_name(edition, text, range);
+        match Catalogue::of(edition).find(&text, Costs::usual(Line::DEFAULT).tariffs) {
             Ok(registers) => found.extend(registers),
             Err(e) => unknown.push(e.to_string()),
         }
     }
-    if unknown.is_empty() { Ok(found) } else { Err(unknown.join("\n        ")) }
+    if unknown.is_empty() {
+        records::apart(records::with_stamps(found), range)
+    } else {
+        Err(unknown.join("\n        "))
+    }
 }
 
 fn rate(text: &str) -> Result<u32, String> {

@@ -13,16 +13,29 @@ use jiff::{SignedDuration, Timestamp};
 pub(super) struct Calendar {
     offset: Offset,
     installed: Date,
+    /// How far its clock is fast; negative where it is slow.
+    fast: SignedDuration,
 }
 
 impl Calendar {
-    pub(super) fn new(offset: Offset, installed: Date) -> Self {
-        Self { offset, installed }
+    pub(super) fn new(offset: Offset, installed: Date, fast: SignedDuration) -> Self {
+        Self { offset, installed, fast }
     }
 
     /// What the meter's display shows.
     pub(super) fn shown(self, now: Timestamp) -> DateTime {
-        self.offset.to_datetime(now)
+        self.shown_at(self.offset.to_datetime(now))
+    }
+
+    /// What the meter's display shows at a true time of its zone.
+    pub(super) fn shown_at(self, local: DateTime) -> DateTime {
+        local.saturating_add(self.fast)
+    }
+
+    /// When the meter's display shows this: the inverse of [`Calendar::since`].
+    pub(super) fn instant(self, since: Since) -> Timestamp {
+        let local = self.at(since).saturating_sub(self.fast);
+        self.offset.to_timestamp(local).unwrap_or(Timestamp::MAX)
     }
 
     /// Seconds since the meter was installed; 0 before, when it stood in its box.
@@ -51,7 +64,8 @@ impl Calendar {
         }
     }
 
-    fn between(self, shown: DateTime) -> Since {
+    /// Seconds since the meter was installed when its display shows this; 0 before.
+    pub(super) fn between(self, shown: DateTime) -> Since {
         u64::try_from(shown.duration_since(self.installed.at(0, 0, 0, 0)).as_secs()).unwrap_or(0)
     }
 }
@@ -111,7 +125,7 @@ mod tests {
     use jiff::civil;
 
     fn shanghai() -> Calendar {
-        Calendar::new(utc_offset("+08:00").unwrap(), civil::date(2026, 1, 1))
+        Calendar::new(utc_offset("+08:00").unwrap(), civil::date(2026, 1, 1), SignedDuration::ZERO)
     }
 
     #[test]
@@ -120,6 +134,15 @@ mod tests {
         assert_eq!(shanghai().since(now), DAY);
         assert_eq!(shanghai().at(DAY), civil::date(2026, 1, 2).at(0, 0, 0, 0));
         assert_eq!(shanghai().since("2025-06-01T00:00:00Z".parse().unwrap()), 0);
+    }
+
+    #[test]
+    fn a_fast_clock_shows_midnight_too_early() {
+        let fast = Calendar { fast: SignedDuration::from_secs(90), ..shanghai() };
+        let now = "2026-01-01T15:58:30Z".parse().unwrap();
+        assert_eq!(fast.shown(now), civil::date(2026, 1, 2).at(0, 0, 0, 0));
+        assert_eq!(fast.since(now), DAY);
+        assert_eq!(fast.instant(DAY), now);
     }
 
     #[test]

@@ -4,6 +4,7 @@
 //! current and energy agree with each other to that digit. It knows no data identifiers and no octets.
 
 use super::load::{Load, QUARTER, Since, mix};
+use super::supply::Supply;
 
 /// Conductors that a meter measures.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -98,6 +99,11 @@ impl House {
             shares,
             stock,
         }
+    }
+
+    /// The same house behind a supply with cuts.
+    pub(super) fn behind(self, supply: &Supply) -> Self {
+        Self { import: self.import.behind(supply), export: self.export.behind(supply), ..self }
     }
 
     /// Energy in the last digit of its register: 0.01 kWh, kvarh or kVAh. Tariff 0 is the total: the sum of the

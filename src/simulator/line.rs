@@ -144,27 +144,49 @@ impl VirtualLine {
         self.scanner.push(octets);
         let mut answers = Vec::new();
         while let Some(frame) = self.scanner.next_frame() {
-            for (meter, (answering, read_at)) in self.meters.iter().zip(&mut self.answering) {
-                let settings = meter.settings();
+            for (meter, (answering, read_at)) in self.meters.iter_mut().zip(&mut self.answering) {
+                if !meter.has_power(now) {
+                    *answering = Answering::default();
+                    continue;
+                }
+                let (address, edition) = (meter.settings().address, meter.settings().edition);
                 let (mut said, mut called) = (Said::Other, false);
-                let answer = dlt645::meter::answer(
-                    settings.address,
-                    manner(settings.edition),
-                    answering,
-                    &frame,
-                    |request, out| {
+                let answer =
+                    dlt645::meter::answer(address, manner(edition), answering, &frame, |request, out| {
                         called = true;
-                        // Nothing can be written to a virtual meter, nor load records read from it.
-                        let Request::Read { di, .. } = *request else { return Err(ErrorWord::OTHER) };
+                        let (di, result) = match *request {
+                            Request::Read { di, .. } => (di, meter.read(di, now, out)),
+                            Request::ReadRecords { di, count, from, .. } => {
+                                let result = match count.get() {
+                                    Some(count) => meter.read_records(di, count, from, now, out),
+                                    None => Err(ErrorWord::OTHER),
+                                };
+                                (di, result)
+                            }
+                            Request::Freeze { at, .. } => return meter.freeze(at, now),
+                            // Nothing can be written to a virtual meter.
+                            Request::ReadMore { .. }
+                            | Request::ReRead { .. }
+                            | Request::ReadAddress
+                            | Request::Write { .. }
+                            | Request::WriteAddress { .. }
+                            | Request::BroadcastTime { .. }
+                            | Request::SetRate { .. }
+                            | Request::SetPassword { .. }
+                            | Request::ResetDemand { .. }
+                            | Request::ClearMeter { .. }
+                            | Request::ClearEvents { .. }
+                            | Request::Relay { .. }
+                            | Request::Output { .. }
+                            | Request::Security { .. } => return Err(ErrorWord::OTHER),
+                        };
                         *read_at = now;
-                        let result = meter.read(di, now, out);
                         said = match result {
                             Ok(()) => Said::Data { di, octets: out.clone() },
                             Err(word) => Said::Refused { di, word },
                         };
                         result
-                    },
-                );
+                    });
                 // Follow-up frames carry the values of the read that they continue.
                 let follow_up = match Request::parse(&frame) {
                     Ok(Request::ReadMore { di, .. }) if !called => Some(di),
@@ -177,6 +199,7 @@ impl VirtualLine {
                     };
                 }
                 if let Some(frame) = answer {
+                    let settings = meter.settings();
                     let mut octets = vec![0xFE; usize::from(settings.preamble)];
                     octets.extend_from_slice(&frame);
                     let at = if follow_up.is_some() { *read_at } else { now };
@@ -260,6 +283,57 @@ mod tests {
         assert_eq!(sent[0].said, sent[1].said);
         assert!(matches!(&sent[1].said, Said::Data { octets, .. } if octets.len() == 256));
         assert_eq!(sent.iter().map(|s| s.frame[8]).collect::<Vec<_>>(), [0xB1, 0x92]);
+    }
+
+    #[test]
+    fn load_records_go_on_in_follow_up_frames() {
+        let mut line = line(&["1234"]).logged(Log::keeping(9));
+        let now = at("2026-11-21T00:00:00Z");
+        let latest = [0x02, 0x00, 0x00, 0x06];
+        line.hear(&frame(0x11, &[&latest[..], &[0x05]].concat()), now);
+        for sequence in 1..=2 {
+            line.hear(&frame(0x12, &[&latest[..], &[sequence]].concat()), now);
+        }
+        let sent = line.sent();
+        assert_eq!(sent.iter().map(|s| s.frame[8]).collect::<Vec<_>>(), [0xB1, 0xB2, 0x92]);
+        // DI before the first part; DI before and SEQ behind the others.
+        let part = |s: &Sent, behind: usize| s.frame[14..s.frame.len() - 2 - behind].to_vec();
+        let joined = [part(&sent[0], 0), part(&sent[1], 1), part(&sent[2], 1)].concat();
+        let joined: Vec<u8> = joined.into_iter().map(|o| o.wrapping_sub(0x33)).collect();
+        assert_eq!(joined.len(), 5 * 103);
+        let records = dlt645::format::load::records(0, &joined);
+        let times = records.map(|record| record.unwrap().at.unwrap().1.to_string());
+        assert_eq!(times.collect::<Vec<_>>(), ["07:00", "07:15", "07:30", "07:45", "08:00"]);
+        assert!(sent.iter().all(|s| matches!(&s.said, Said::Data { octets, .. } if *octets == joined)));
+    }
+
+    #[test]
+    fn a_broadcast_freeze_is_taken_and_not_answered() {
+        let mut line = line(&["1234"]).logged(Log::keeping(9));
+        let now = at("2026-11-21T00:00:00Z");
+        let freeze =
+            [0x68, 0x99, 0x99, 0x99, 0x99, 0x99, 0x99, 0x68, 0x16, 0x04, 0xCC, 0xCC, 0xCC, 0xCC, 0xB0, 0x16];
+        let mut freeze = freeze.to_vec();
+        freeze[14] = freeze[..14].iter().fold(0, |sum: u8, o| sum.wrapping_add(*o));
+        assert_eq!(line.hear(&freeze, now), []);
+        line.hear(&frame(0x11, &[0x01, 0x00, 0x01, 0x05]), now);
+        assert_eq!(line.hear(&frame(0x16, &[0x99; 4]), now).len(), 1, "its own meter answers");
+        line.hear(&frame(0x11, &[0x02, 0x00, 0x01, 0x05]), now);
+        let stamp = vec![0x00, 0x08, 0x21, 0x11, 0x26];
+        let said: Vec<_> = line.sent().into_iter().map(|s| s.said).collect();
+        let data = |n: u32| Said::Data { di: Di::new(0x0501_0000 + n), octets: stamp.clone() };
+        assert_eq!(said, [data(1), Said::Other, data(2)]);
+    }
+
+    #[test]
+    fn a_meter_without_power_is_silent() {
+        let mut settings = MeterSettings::household("1234".parse().unwrap());
+        let day = jiff::civil::date(2026, 11, 21);
+        settings.memory.power_cuts = vec![(day.at(8, 0, 0, 0), day.at(9, 0, 0, 0))];
+        let mut line = VirtualLine::new(vec![VirtualMeter::new(settings, 1)]);
+        let answers = ["2026-11-20T23:59:59Z", "2026-11-21T00:00:00Z", "2026-11-21T01:00:00Z"]
+            .map(|now| line.hear(&hex(READ), at(now)).len());
+        assert_eq!(answers, [1, 0, 1]);
     }
 
     fn frame(control: u8, data: &[u8]) -> Vec<u8> {

@@ -7,6 +7,8 @@
 //! quarters and a quarter over its minutes by weights from the seed: appliances switching. Integers
 //! only, and no clock.
 
+use super::supply::Supply;
+
 /// Seconds since the meter was installed.
 pub(super) type Since = u64;
 
@@ -31,6 +33,9 @@ pub(super) struct Load {
     seed: u64,
     /// Mean W·s by hour of the day.
     means: [u64; 24],
+    supply: Supply,
+    /// W·s by hour of the day that each cut of the supply took, in their order.
+    lost: Vec<[u64; 24]>,
 }
 
 impl Load {
@@ -40,17 +45,36 @@ impl Load {
         if solar {
             means.iter_mut().zip(SUN).filter(|(_, sun)| *sun > 0).for_each(|(mean, _)| *mean = 0);
         }
-        Self { seed: mix(seed, 1, 0), means }
+        Self::of(mix(seed, 1, 0), means)
     }
 
     /// What a roof feeds in.
     pub(super) fn export(seed: u64, times: u64, solar: bool) -> Self {
         let means = if solar { SUN.map(|watts| watts * 3600 * times / 100) } else { [0; 24] };
-        Self { seed: mix(seed, 2, 0), means }
+        Self::of(mix(seed, 2, 0), means)
+    }
+
+    fn of(seed: u64, means: [u64; 24]) -> Self {
+        Self { seed, means, supply: Supply::default(), lost: Vec::new() }
+    }
+
+    /// The same load behind a supply with cuts: what flowed then does not count.
+    pub(super) fn behind(mut self, supply: &Supply) -> Self {
+        let lost = supply.cuts().iter().map(|(from, to)| less(self.uncut(*to), self.uncut(*from)));
+        self.lost = lost.collect();
+        self.supply = supply.clone();
+        self
     }
 
     /// W·s since the start, by hour of the day, so that any schedule of tariffs can add up its own.
     pub(super) fn energy(&self, at: Since) -> [u64; 24] {
+        let cuts = self.supply.cuts().iter().zip(&self.lost);
+        cuts.take_while(|((from, _), _)| *from < at).fold(self.uncut(at), |sums, ((from, to), lost)| {
+            if *to <= at { less(sums, *lost) } else { less(sums, less(self.uncut(at), self.uncut(*from))) }
+        })
+    }
+
+    fn uncut(&self, at: Since) -> [u64; 24] {
         let (day, second) = (at / DAY, at % DAY);
         let mut sums = [0; 24];
         for (hour, sum) in (0u64..).zip(sums.iter_mut()) {
@@ -78,6 +102,10 @@ impl Load {
 
     /// W·s of one interval of fifteen minutes, counted from the start.
     pub(super) fn quarter(&self, interval: u64) -> u64 {
+        let (from, to) = (interval * QUARTER, (interval + 1) * QUARTER);
+        if self.supply.cuts().iter().any(|cut| cut.0 < to && cut.1 > from) {
+            return less(self.energy(to), self.energy(from)).iter().sum();
+        }
         let (day, hour) = (interval / 96, interval % 96 / 4);
         let first = interval % 4 * QUARTER;
         self.part_of_hour(day, hour, first + QUARTER) - self.part_of_hour(day, hour, first)
@@ -124,6 +152,12 @@ impl Load {
         let next = share(within, minute + 1, 15, appliances);
         before + whole + (next - whole) * second / 60
     }
+}
+
+/// By hour of the day.
+fn less(mut sums: [u64; 24], less: [u64; 24]) -> [u64; 24] {
+    sums.iter_mut().zip(less).for_each(|(sum, less)| *sum = sum.saturating_sub(less));
+    sums
 }
 
 /// What the first `first` of `all` parts have of `energy`, by weight. Never falls as `first` grows.
@@ -173,6 +207,23 @@ mod tests {
             assert_eq!(load.power(start + 30), gone / 6, "minute {minute}");
             before = now;
         }
+    }
+
+    #[test]
+    fn a_cut_takes_what_flowed_in_it_and_nothing_else() {
+        let (from, to) = (3 * DAY + 100, 5 * DAY + 4000);
+        let whole = Load::import(1, 130, false);
+        let cut = whole.clone().behind(&Supply::new(vec![(from, to), (6 * DAY, 6 * DAY + 60)]));
+        let sum = |load: &Load, at| load.energy(at).iter().sum::<u64>();
+        assert_eq!(cut.energy(from), whole.energy(from));
+        for at in [from + 1, 4 * DAY, to - 1, to] {
+            assert_eq!(cut.energy(at), whole.energy(from), "{at}");
+        }
+        let lost = sum(&whole, to) - sum(&whole, from);
+        assert!(lost > 0);
+        assert_eq!(sum(&cut, 6 * DAY), sum(&whole, 6 * DAY) - lost);
+        let quarters: u64 = (0..6 * 96).map(|n| cut.quarter(n)).sum();
+        assert_eq!(quarters, sum(&cut, 6 * DAY));
     }
 
     #[test]

@@ -1,18 +1,22 @@
 //! A virtual meter: which data identifiers it has, and the octets that it answers with at a given time.
 //!
 //! Formats, lengths and layouts of blocks are the catalogue's; values are those of its house, or what a
-//! scenario fixed. It has no state that a question could change, and it never reads a clock.
+//! scenario fixed. It has no state that a question could change, and it never reads a clock; a freeze
+//! command is all that it obeys.
 
 use super::calendar::{self, Calendar};
 use super::edition_1997;
 use super::house::{Flow, House, Phases, Power};
 use super::load::{Since, mix};
+use super::memory::{self, Commanded, Memory};
+use super::supply::Supply;
 use catalogue::{Block, Catalogue, Entry, Register};
 use dlt645::format::{Digits, Value};
+use dlt645::pdu::{FreezeAt, RecordTime};
 use dlt645::{Address, Di, Edition, ErrorWord};
-use jiff::Timestamp;
 use jiff::civil::Date;
 use jiff::tz::Offset;
+use jiff::{SignedDuration, Timestamp};
 use rust_decimal::Decimal;
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -41,12 +45,16 @@ pub struct MeterSettings {
     pub preamble: u8,
     /// From the end of a request to the first octet of the answer (Td, 20 to 500 ms in DL/T 645-2007).
     pub response_delay: Duration,
-    /// Whether it answers blocks; some meters know only single registers.
+    /// Whether it answers blocks and whole freezes; some meters know only single registers.
     pub blocks: bool,
     /// Its clock's offset from UTC.
     pub utc_offset: Offset,
+    /// How far its clock is fast; negative where it is slow. It does everything by its own clock.
+    pub clock_offset: SignedDuration,
     /// The day on which it began to count.
     pub installed: Date,
+    /// What it freezes and records, and when it had no power.
+    pub memory: Memory,
     /// What it answers whatever it measures, by data identifier.
     pub fixed: BTreeMap<Di, Fixed>,
 }
@@ -75,18 +83,23 @@ impl MeterSettings {
             response_delay: Duration::from_millis(30),
             blocks: true,
             utc_offset: Offset::constant(8),
+            clock_offset: SignedDuration::ZERO,
             installed: Date::constant(2026, 1, 1),
+            memory: Memory::default(),
             fixed: BTreeMap::new(),
         }
     }
 }
 
-/// One meter of a virtual line. The same seed, settings and time give the same octets.
+/// One meter of a virtual line. The same seed, settings and time give the same octets, but for the freezes that it
+/// was commanded.
 #[derive(Clone, Debug)]
 pub struct VirtualMeter {
     settings: MeterSettings,
     calendar: Calendar,
+    supply: Supply,
     house: House,
+    commanded: Commanded,
 }
 
 impl VirtualMeter {
@@ -96,12 +109,74 @@ impl VirtualMeter {
         let seed = mix(seed, u64::from_le_bytes([a, b, c, d, e, f, 0, 0]), 0);
         let s = &settings;
         let house = House::new(seed, s.phases, s.tariffs, s.nominal_voltage, s.energy, s.solar);
-        Self { calendar: Calendar::new(s.utc_offset, s.installed), house, settings }
+        let calendar = Calendar::new(s.utc_offset, s.installed, s.clock_offset);
+        let supply = s.memory.supply(calendar);
+        let house = house.behind(&supply);
+        Self { calendar, supply, house, settings, commanded: Commanded::default() }
     }
 
     /// What it was made with.
     pub fn settings(&self) -> &MeterSettings {
         &self.settings
+    }
+
+    pub(super) fn calendar(&self) -> Calendar {
+        self.calendar
+    }
+
+    pub(super) fn supply(&self) -> &Supply {
+        &self.supply
+    }
+
+    pub(super) fn commanded(&self) -> &Commanded {
+        &self.commanded
+    }
+
+    /// Whether it has power; without it hears and says nothing.
+    pub fn has_power(&self, now: Timestamp) -> bool {
+        self.supply.cut_at(self.calendar.since(now)).is_none()
+    }
+
+    /// Obeys a freeze command (16H): an instant freeze at once, a timed one from now on.
+    ///
+    /// # Errors
+    /// [`ErrorWord::OTHER`] for a time that is neither, and from a meter of 1997.
+    pub fn freeze(&mut self, at: FreezeAt, now: Timestamp) -> Result<(), ErrorWord> {
+        match self.settings.edition {
+            Edition::E1997 => Err(ErrorWord::OTHER),
+            Edition::E2007 => self.commanded.obey(at, self.calendar.since(now)),
+        }
+    }
+
+    /// Appends what it answers to a read of load records at `now`: at most `count` of them, the oldest first, one
+    /// after the other; none where there is none.
+    ///
+    /// # Errors
+    /// [`ErrorWord::NO_REQUESTED_DATA`] where it records nothing, or `di` is no load record's.
+    pub fn read_records(
+        &self,
+        di: Di,
+        count: u8,
+        from: Option<RecordTime>,
+        now: Timestamp,
+        out: &mut Vec<u8>,
+    ) -> Result<(), ErrorWord> {
+        if let Some(fixed) = self.fixed(di) {
+            return fixed.map(|octets| out.extend_from_slice(octets));
+        }
+        match Catalogue::of(di.edition()).by_di(di) {
+            Some(Entry::Register(register)) if di.edition() == self.settings.edition => {
+                memory::records(self, register, count, from, now, out)
+            }
+            Some(_) | None => Err(ErrorWord::NO_REQUESTED_DATA),
+        }
+    }
+
+    fn fixed(&self, di: Di) -> Option<Result<&[u8], ErrorWord>> {
+        self.settings.fixed.get(&di).map(|fixed| match fixed {
+            Fixed::Octets(octets) => Ok(&octets[..]),
+            Fixed::Refused => Err(ErrorWord::NO_REQUESTED_DATA),
+        })
     }
 
     /// Appends what it answers to a read of `di` at `now`: the octets after the DI, before +33H. A block's
@@ -110,19 +185,17 @@ impl VirtualMeter {
     /// # Errors
     /// [`ErrorWord::NO_REQUESTED_DATA`] for what it does not have.
     pub fn read(&self, di: Di, now: Timestamp, out: &mut Vec<u8>) -> Result<(), ErrorWord> {
-        match self.settings.fixed.get(&di) {
-            Some(Fixed::Octets(octets)) => {
-                out.extend_from_slice(octets);
-                return Ok(());
-            }
-            Some(Fixed::Refused) => return Err(ErrorWord::NO_REQUESTED_DATA),
-            None if di.edition() != self.settings.edition => return Err(ErrorWord::NO_REQUESTED_DATA),
-            None => {}
+        if let Some(fixed) = self.fixed(di) {
+            return fixed.map(|octets| out.extend_from_slice(octets));
+        }
+        if di.edition() != self.settings.edition {
+            return Err(ErrorWord::NO_REQUESTED_DATA);
         }
         match Catalogue::of(di.edition()).by_di(di) {
+            Some(Entry::Register(register)) if is_of_the_past(di) => memory::read(self, register, now, out),
             Some(Entry::Register(register)) => {
                 let value = self.register(register, now).ok_or(ErrorWord::NO_REQUESTED_DATA)?;
-                write(register, value, out);
+                write(register, Some(value), out);
                 Ok(())
             }
             Some(Entry::Block(block)) if self.settings.blocks => self.block(block, now, out),
@@ -146,7 +219,7 @@ impl VirtualMeter {
                 Some(Fixed::Refused) => out.resize(fill, fill_with),
                 None => match self.register(register, now) {
                     Some(value) => {
-                        write(register, value, out);
+                        write(register, Some(value), out);
                         any = true;
                     }
                     None => out.resize(fill, fill_with),
@@ -290,8 +363,9 @@ impl VirtualMeter {
             0x0400_0101 => Value::Date(calendar::date(shown)),
             0x0400_0102 => Value::Time(calendar::time(shown, true)),
             0x0400_010C => Value::DateTime(calendar::date(shown), calendar::time(shown, true)),
+            0x0400_0204 => number(self.settings.tariffs.into(), 0),
             0x0400_0401 | 0x0400_0402 => Value::Digits(Digits::from_wire(&self.settings.address.to_wire())?),
-            _ => return None,
+            _ => return memory::setting(self, di),
         })
     }
 }
@@ -311,12 +385,17 @@ const fn fill(edition: Edition) -> u8 {
 /// Behind the last tariff of a block of 1997.
 const CLOSED: u8 = 0xAA;
 
-/// Appends a value in the register's format; fill where the register cannot hold it.
-fn write(register: Register, value: Value, out: &mut Vec<u8>) {
+/// Events, freezes and load records of 2007, which are octets of several values.
+fn is_of_the_past(di: Di) -> bool {
+    di.edition() == Edition::E2007 && matches!(di.byte(3), 0x03 | 0x05 | 0x06)
+}
+
+/// Appends a value in the register's format; fill where there is none or the register cannot hold it.
+pub(super) fn write(register: Register, value: Option<Value>, out: &mut Vec<u8>) {
     let start = out.len();
     out.resize(start + register.octets(), 0xFF);
     let Some(octets) = out.get_mut(start..) else { return };
-    if register.format().encode(value, octets).is_err() {
+    if value.is_none_or(|value| register.format().encode(value, octets).is_err()) {
         octets.fill(fill(register.di().edition()));
     }
 }
@@ -324,6 +403,8 @@ fn write(register: Register, value: Value, out: &mut Vec<u8>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use dlt645::format::NoValue;
+    use jiff::civil;
 
     fn at(text: &str) -> Timestamp {
         text.parse().unwrap()
@@ -355,7 +436,7 @@ mod tests {
         let (one, other) = (meter(42, |_| {}), meter(42, |_| {}));
         // Neither what was asked before nor its order matters.
         for hour in 0..50 {
-            one.value(Di::new(0x0001_0000), now - jiff::SignedDuration::from_hours(hour * 13));
+            one.value(Di::new(0x0001_0000), now - SignedDuration::from_hours(hour * 13));
         }
         assert_eq!(all(&one), all(&other));
         assert_ne!(all(&one), all(&meter(43, |_| {})));
@@ -452,16 +533,49 @@ mod tests {
             let Some(value) = meter.value(register.di(), now) else { continue };
             some += 1;
             let mut out = Vec::new();
-            write(register, value, &mut out);
-            let read = register.decode(&out);
-            assert_eq!(
-                read.map(|v| v.to_string()),
-                Ok(value.to_string()),
-                "{} {}",
-                register.di(),
-                register.name()
-            );
+            write(register, Some(value), &mut out);
+            let expected = match value.to_string().as_str() {
+                "---99T99:00" => Err(NoValue::Unset),
+                text => Ok(text.to_owned()),
+            };
+            let read = register.decode(&out).map(|v| v.to_string());
+            assert_eq!(read, expected, "{} {}", register.di(), register.name());
         }
         assert!(some > 400, "{some} registers");
+    }
+
+    #[test]
+    fn every_answer_of_a_meter_fits_the_layout_of_its_register() {
+        let three = meter(1, |s| {
+            s.phases = Phases::Three;
+            s.memory.power_cuts =
+                vec![(civil::date(2026, 11, 20).at(1, 0, 0, 0), civil::date(2026, 11, 20).at(2, 0, 0, 0))];
+        });
+        let now = at("2026-11-21T04:00:00Z");
+        let mut of_class = [0; 7];
+        let mut asked = None;
+        for register in Catalogue::dlt645_2007().registers() {
+            // One answer has all the tariffs of a freeze.
+            if asked.replace(register.di()) == Some(register.di()) {
+                continue;
+            }
+            let mut out = Vec::new();
+            if three.read(register.di(), now, &mut out).is_err() {
+                continue;
+            }
+            of_class[usize::from(register.di().byte(3))] += 1;
+            for decoded in Catalogue::dlt645_2007().decode(register.di(), &out) {
+                let (name, di) = (register.name(), register.di());
+                let fits = |value| !matches!(value, Err(NoValue::Implausible(_)));
+                assert!(decoded.value.is_none_or(fits), "{di} {name} {out:02X?}");
+                assert!(decoded.value.is_some() || !decoded.fields.is_empty(), "{di} {name} {out:02X?}");
+                for field in decoded.fields {
+                    assert!(field.value.is_ok(), "{di} {name} {field:?}");
+                }
+            }
+        }
+        // 12 × 62 daily and 4 × 254 hourly freezes: 05 00 and 05 01 were never commanded; 2 × 7 load records.
+        assert_eq!((of_class[5], of_class[6]), (13 * 62 + 4 * 254, 14));
+        assert!(of_class[3] > 100, "{of_class:?}");
     }
 }

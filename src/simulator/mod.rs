@@ -8,26 +8,33 @@
 //!
 //! Everything left of the port is pure: a seed and a time give the octets. Formats and layouts are those
 //! of the same catalogue that the daemon reads with, so a mistake in it shows in the golden frames,
-//! never here. A virtual meter only answers reads: it writes nothing and freezes nothing.
+//! never here. A virtual meter answers reads and takes a freeze command; nothing can be written to it.
 
 mod calendar;
 mod edition_1997;
+mod freeze;
 mod house;
 mod line;
 mod listen;
 mod load;
+mod memory;
 mod meter;
+mod profile;
 mod pty;
 mod scenario;
 mod serve;
+mod supply;
 mod tcp;
 mod wire;
 
 pub use calendar::{BadOffset, utc_offset};
+pub use freeze::Refreeze;
 pub use house::Phases;
 pub use line::{Answer, Log, Said, Sent, VirtualLine};
 pub use listen::{BadListen, Bound, Listen, ListenError};
+pub use memory::Memory;
 pub use meter::{Fixed, MOST_TARIFFS, MeterSettings, VirtualMeter};
+pub use profile::{CLASSES, Intervals};
 
 pub use scenario::{DEFAULT_SEED, Fault, Faults, Scenario, TooMany};
 pub use serve::{Port, Running, bind, serve, spawn};

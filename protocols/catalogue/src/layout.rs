@@ -6,7 +6,7 @@ use dlt645::format::Format;
 use std::fmt;
 
 /// What some meters put behind each item of a frozen record.
-const MARK: u8 = 0xAA;
+pub(crate) const MARK: u8 = 0xAA;
 /// Total and 63 tariffs.
 const MOST_TARIFFS: usize = 64;
 

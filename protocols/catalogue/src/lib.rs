@@ -18,6 +18,7 @@ mod bits;
 mod block;
 mod catalogue;
 mod decode;
+mod encode;
 mod fault;
 mod field;
 mod find;

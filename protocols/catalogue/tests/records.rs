@@ -51,6 +51,35 @@ const LOAD_RECORD_CLASS_1: &str = "A0 A0 1C 00 10 21 11 26 05 22 10 22 99 21 34 
     AA AA AA AA AA AA 0E E5";
 
 #[test]
+fn a_record_that_is_written_is_the_record_that_is_read() {
+    let octets = hex(LOAD_RECORD);
+    let own = register(0x0600_0002);
+    let read: Vec<_> = own.fields(&octets).unwrap().collect();
+    let of = |name: &str| read.iter().find(|f| f.name().to_string() == name).and_then(|f| f.value.ok());
+    let at = read[0].at.unwrap();
+    let mut written = Vec::new();
+    own.encode_load_record(at, |_| true, of, &mut written).unwrap();
+    assert_eq!(written, octets);
+    written.clear();
+    own.encode_load_record(at, |class| class == 1, of, &mut written).unwrap();
+    assert_eq!(written, hex(LOAD_RECORD_CLASS_1));
+
+    let frozen = register(0x0506_FF01);
+    let mut written = Vec::new();
+    let number = |name: &str| name.ends_with("_t4").then(|| Value::Number(12345.into()));
+    frozen.encode_record(4, number, &mut written).unwrap();
+    assert_eq!(written.len(), 269);
+    let read: Vec<_> = frozen.fields(&written).unwrap().collect();
+    assert_eq!(read[0].value, Err(NoValue::Missing), "no value was given for the time");
+    let energies = read.iter().filter(|f| f.value == Ok(Value::Number("12345.00".parse().unwrap())));
+    assert_eq!(energies.count(), 8, "a demand takes no plain number");
+    assert!(frozen.encode_load_record(at, |_| true, |_| None, &mut written).is_err());
+    assert!(own.encode_record(4, |_| None, &mut written).is_err());
+    assert!(register(0x0001_0000).encode_record(4, |_| None, &mut written).is_err());
+    assert_eq!(written.len(), 269);
+}
+
+#[test]
 fn a_load_record_is_its_registers_at_its_own_time() {
     let octets = hex(LOAD_RECORD);
     let read = decode(0x0600_0002, &octets);

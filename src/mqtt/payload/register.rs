@@ -4,9 +4,10 @@
 use super::{hex, with_address};
 use crate::mqtt::json::{self, Number, Scalar};
 use crate::reading::Reason;
-use catalogue::{Bit, Catalogue, Decoded, Field};
+use catalogue::{Bit, Catalogue, Decoded, Field, Register};
 use dlt645::Di;
-use dlt645::format::{Date, NoValue, Time, Value};
+use dlt645::format::{Date, NoValue, Time, Value, load};
+use jiff::civil::DateTime;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -65,6 +66,39 @@ impl RegisterJson {
     /// The registers of a whole reply (octets after the DI, after -33H), in wire order.
     pub fn of_reply(di: Di, octets: &[u8]) -> Vec<Self> {
         Catalogue::of(di.edition()).decode(di, octets).iter().map(Self::of).collect()
+    }
+
+    /// The load records of a reply with their registers as fields, each with its time where it has one.
+    pub fn of_load_records(record: Register, octets: &[u8]) -> Vec<(Option<DateTime>, Self)> {
+        let found = load::records(record.di().byte(2), octets).map(|found| {
+            let (own, at) = match &found {
+                Ok(found) => (found.octets, found.at.ok()),
+                Err((_, octets)) => (*octets, None),
+            };
+            let decoded = Catalogue::of(record.di().edition()).decode(record.di(), own);
+            match decoded.as_slice() {
+                // No record, or groups that fit no layout: it stands for itself.
+                [one] if one.name.as_deref() == Some(record.name().to_string().as_str()) => {
+                    (None, Self::of(one))
+                }
+                fields => {
+                    let at = at.map(minute);
+                    let own = Self {
+                        register: Some(record.name().to_string()),
+                        name_zh: Some(record.name_zh().to_string()),
+                        di: Some(record.di().to_string()),
+                        at: at.clone(),
+                        fields: fields
+                            .iter()
+                            .map(|one| Self { di: None, at: None, ..Self::of(one) })
+                            .collect(),
+                        ..Self::default()
+                    };
+                    (at.and_then(|at| at.parse().ok()), own)
+                }
+            }
+        });
+        found.collect()
     }
 
     /// Takes over what the catalogue read.

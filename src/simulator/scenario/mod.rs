@@ -4,6 +4,7 @@
 //! place and what to write instead. It opens no file and starts nothing.
 
 mod fixed;
+mod history;
 mod table;
 
 pub use table::{Fault, Faults};
@@ -160,6 +161,7 @@ fn meter(
         Duration::try_from(delay).ok().filter(|_| delay <= LONGEST_DELAY)
     });
     let blocks = section.get(reader, "blocks", "true or false", table::truth);
+    let clock_offset = history::clock_offset(reader, section);
 
     settings.edition = edition.unwrap_or(settings.edition);
     settings.address = address.unwrap_or(settings.address);
@@ -171,6 +173,8 @@ fn meter(
     settings.preamble = preamble.unwrap_or(settings.preamble);
     settings.response_delay = delay.unwrap_or(settings.response_delay);
     settings.blocks = blocks.unwrap_or(settings.blocks);
+    settings.clock_offset = clock_offset.unwrap_or(settings.clock_offset);
+    settings.memory = history::read(reader, section);
     settings.fixed = fixed::read(reader, section, settings.edition, settings.tariffs);
 }
 

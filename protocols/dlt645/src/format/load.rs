@@ -4,10 +4,13 @@
 //! holds is not known here.
 
 use super::{Date, NoValue, Time, instant};
+use alloc::vec::Vec;
 
 /// How many groups a record has.
 pub const GROUPS: usize = 6;
 
+/// The first octets of a record.
+const BEGIN: [u8; 2] = [0xA0, 0xA0];
 /// AA ends a group. It is in no BCD octet, even with a sign bit.
 const END_OF_GROUP: u8 = 0xAA;
 /// E5 ends a record.
@@ -63,7 +66,7 @@ impl<'a> Iterator for Records<'a> {
         }
         let all = self.rest;
         let bad = all.starts_with(&[0xE0, 0xE0]);
-        let known = bad || all.starts_with(&[0xA0, 0xA0]);
+        let known = bad || all.starts_with(&BEGIN);
         let Some((end, sum_fits)) = known.then(|| end_of_record(all)).flatten() else {
             self.rest = &[];
             return Some(Err((Fault::NoRecord, all)));
@@ -83,6 +86,35 @@ impl<'a> Iterator for Records<'a> {
             })
         })
     }
+}
+
+/// A group that has AA in it, or groups that are longer together than a record's length can say.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+#[error("these groups make no load record")]
+pub struct NotAGroup;
+
+/// Appends the record of a time and its groups without their AA: the inverse of [`records`].
+///
+/// # Errors
+/// [`NotAGroup`]; `out` is then as it was.
+pub fn emit((date, time): (Date, Time), groups: [&[u8]; GROUPS], out: &mut Vec<u8>) -> Result<(), NotAGroup> {
+    if groups.iter().any(|group| group.contains(&END_OF_GROUP)) {
+        return Err(NotAGroup);
+    }
+    let at = instant::minute_wire(date, time);
+    let len = at.len() + groups.iter().map(|group| group.len() + 1).sum::<usize>();
+    let len = u8::try_from(len).map_err(|_| NotAGroup)?;
+    let start = out.len();
+    out.extend_from_slice(&BEGIN);
+    out.push(len);
+    out.extend_from_slice(&at);
+    for group in groups {
+        out.extend_from_slice(group);
+        out.push(END_OF_GROUP);
+    }
+    let sum = out[start..].iter().fold(0u8, |sum, o| sum.wrapping_add(*o));
+    out.extend_from_slice(&[sum, END]);
+    Ok(())
 }
 
 /// Octets of the record in front, and whether its checksum fits.
@@ -159,6 +191,18 @@ mod tests {
         assert_eq!(date.to_string() + " " + &time.to_string(), "2026-11-21 10:00");
         assert_eq!(record.groups.map(<[u8]>::len), [17, 0, 0, 0, 0, 0]);
         assert!(record.sum_fits);
+    }
+
+    #[test]
+    fn what_a_meter_stores_is_the_record_that_a_reader_finds() {
+        let read = only(1, &CLASS_1).unwrap();
+        let mut out = Vec::new();
+        emit(read.at.unwrap(), read.groups, &mut out).unwrap();
+        assert_eq!(out, CLASS_1);
+        for bad in [&[0xAA][..], &[0; 250]] {
+            assert_eq!(emit(read.at.unwrap(), [bad, &[], &[], &[], &[], &[]], &mut out), Err(NotAGroup));
+        }
+        assert_eq!(out, CLASS_1);
     }
 
     #[test]

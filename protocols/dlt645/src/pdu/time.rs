@@ -86,6 +86,14 @@ impl RecordTime {
     pub const fn to_wire(self) -> [u8; 5] {
         self.0
     }
+
+    /// Year (20YY), month, day, hour, minute; `None` if the octets are no such time.
+    pub fn parts(self) -> Option<[u8; 5]> {
+        let [minute, hour, day, month, year] = self.0;
+        let [year, month, day, hour, minute, _] =
+            ClockTime::from_wire([0, minute, hour, day, month, year]).parts()?;
+        Some([year, month, day, hour, minute])
+    }
 }
 
 /// The digits as they are sent, e.g. `2026-11-21 10:00`.
