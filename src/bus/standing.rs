@@ -12,6 +12,8 @@ use std::time::Duration;
 
 /// Silent exchanges in a row that put a meter offline.
 const SILENCES: u32 = 3;
+/// So many meters silent in a row may be a silent line.
+const SEVERAL: usize = 2;
 /// Exchanges in a row without a sound answer that do, whatever came.
 const MISSES: u32 = 10;
 /// Sound answers in a row that bring it online again.
@@ -60,6 +62,16 @@ impl Standing {
         asked: Duration::ZERO,
         reason: Reason::Silent,
     };
+
+    /// Takes the meter to be gone if it was missed often enough; it is said once.
+    fn gone(&mut self, meter: usize) -> Option<Change> {
+        let gone = self.silences >= SILENCES || self.misses >= MISSES;
+        if !gone || self.state == State::Offline {
+            return None;
+        }
+        self.state = State::Offline;
+        Some(Change::Offline { meter, reason: self.reason, since: self.since })
+    }
 
     /// When it is worth a probe; `None` for one that answers.
     fn probe_from(&self) -> Option<Duration> {
@@ -120,6 +132,10 @@ impl Standings {
                 (standing.silences, standing.misses) = (0, 0);
             }
         }
+        // The line is alive: whoever was silent meanwhile is so by itself.
+        for (&silent, standing) in self.meters.iter_mut().filter(|(other, _)| **other != meter) {
+            changes.extend(standing.gone(silent));
+        }
         let Some(standing) = self.meters.get_mut(&meter) else { return changes };
         if standing.answers == 0 || standing.misses > 0 {
             standing.since = now;
@@ -149,25 +165,20 @@ impl Standings {
         standing.misses = standing.misses.saturating_add(1);
         standing.silences = if reason == Reason::Silent { standing.silences.saturating_add(1) } else { 0 };
         (standing.answers, standing.asked, standing.reason) = (0, now, reason);
-        if reason == Reason::Silent {
+        if reason != Reason::Silent {
+            // Something is alive on the line.
+            self.unheard.clear();
+        } else if standing.state != State::Offline {
             if self.unheard.is_empty() {
                 self.unheard_since = now;
             }
             self.unheard.insert(meter);
-        } else {
-            // Something is alive on the line.
-            self.unheard.clear();
         }
-        if !self.outage && self.is_dead() {
+        if self.unheard.len() < SEVERAL {
+            changes.extend(standing.gone(meter));
+        } else if !self.outage && self.is_dead() {
             self.outage = true;
             changes.push(Change::LineSilent { since: self.unheard_since });
-        }
-        let outage = self.outage;
-        let Some(standing) = self.meters.get_mut(&meter) else { return changes };
-        let gone = standing.silences >= SILENCES || standing.misses >= MISSES;
-        if gone && standing.state != State::Offline && !outage {
-            standing.state = State::Offline;
-            changes.push(Change::Offline { meter, reason, since: standing.since });
         }
         changes
     }
@@ -187,7 +198,18 @@ impl Standings {
         self.next_probe().map(|(at, _)| at)
     }
 
+    /// Before several silent meters are taken to be gone, the others are asked: it may be the line.
+    fn witness(&self) -> Option<usize> {
+        let unasked =
+            |(meter, s): &(&usize, &Standing)| s.state != State::Offline && !self.unheard.contains(meter);
+        let several = self.unheard.len() >= SEVERAL && !self.outage;
+        several.then(|| self.meters.iter().find(unasked).map(|(meter, _)| *meter)).flatten()
+    }
+
     fn next_probe(&self) -> Option<(Duration, usize)> {
+        if let Some(witness) = self.witness() {
+            return Some((Duration::ZERO, witness));
+        }
         if self.outage {
             let last = self.meters.values().map(|s| s.asked).max()?;
             let (&meter, _) = self.meters.iter().min_by_key(|(meter, s)| (s.asked, **meter))?;
@@ -203,9 +225,9 @@ impl Standings {
     /// Whether every meter that could be heard has been missed since anybody last answered. One alone is no
     /// line: it may be the meter.
     fn is_dead(&self) -> bool {
-        let alive =
+        let missed =
             |(meter, s): (&usize, &Standing)| s.state == State::Offline || self.unheard.contains(meter);
-        self.unheard.len() >= 2 && self.meters.iter().all(alive)
+        self.unheard.len() >= SEVERAL && self.meters.iter().all(missed)
     }
 }
 
