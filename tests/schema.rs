@@ -9,7 +9,9 @@ use dlt645::format::{Date, Time, Value};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use meterd::clock::Trust;
-use meterd::config::{Bus, Gateway, Meter, Mqtt, MqttVersion, Name, Plan, PortAddress, Protocol, Read, Task};
+use meterd::config::{
+    Bus, Gateway, Meter, Mqtt, MqttVersion, Name, Plan, PortAddress, PortSettings, Protocol, Read, Task,
+};
 use meterd::mqtt::payload::{self, DataMessage, schema_data, schema_status};
 use meterd::planner::Line;
 use meterd::reading::{Failure, Quality, Reading, Reason, Report, Source, Transformers};
@@ -135,7 +137,12 @@ fn plan() -> Plan {
             version: MqttVersion::V4,
             prefix: "meterd/v1".into(),
         },
-        buses: vec![Bus { name: name("east"), port, line: Line::DEFAULT }],
+        buses: vec![Bus {
+            name: name("east"),
+            settings: PortSettings::usual(&port),
+            port,
+            line: Line::DEFAULT,
+        }],
         meters: vec![Meter {
             name: name("flat-101"),
             bus: 0,

@@ -375,7 +375,7 @@ impl BusTask {
     }
 
     fn port_rests(&self) -> bool {
-        !self.talk.is_open() && self.given.clock.elapsed() < self.back_off.until
+        self.talk.backs_off() && !self.talk.is_open() && self.given.clock.elapsed() < self.back_off.until
     }
 
     fn port_failed(&mut self, was_open: bool, detail: &str) {

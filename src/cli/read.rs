@@ -11,7 +11,7 @@ use crate::bus::port::Opener;
 use crate::bus::round::Round;
 use crate::bus::talk::{Patience, Talk};
 use crate::clock::Clock;
-use crate::config::{PortAddress, Protocol};
+use crate::config::{BadPort, PortAddress, PortSettings, Protocol};
 use crate::mqtt::payload;
 use crate::planner::{CharFormat, Costs, Line, RATES};
 use crate::reading::{Decoded, Failure, Transformers};
@@ -98,7 +98,7 @@ pub(super) async fn run(args: ReadArgs) -> anyhow::Result<ExitCode> {
     let line = Line { baud: args.baud, frame: args.frame };
     let clock = Clock::system();
     let patience = Patience { first_octet: args.timeout, retries: args.retries, ..Patience::default() };
-    let mut talk = Talk::new(Opener::Address(port), line, clock, patience);
+    let mut talk = Talk::new(Opener::to(&port, &PortSettings::usual(&port)), line, clock, patience);
     let trace = args.trace.then(Arc::<Mutex<Trace>>::default);
     if let Some(trace) = &trace {
         talk.watch(tracer(Arc::clone(trace)));
@@ -277,7 +277,14 @@ fn lock(trace: &Mutex<Trace>) -> MutexGuard<'_, Trace> {
 }
 
 fn port(text: &str) -> Result<PortAddress, String> {
-    text.parse().map_err(|e| format!("--port {text} is no port; {e}"))
+    match text.parse() {
+        Ok(PortAddress::Listen(_)) => Err(format!("--port {text}: DTUs dial in to meterd run only")),
+        Ok(port @ (PortAddress::Serial(_) | PortAddress::Tcp { .. })) => Ok(port),
+        Err(BadPort::Form) => Err(format!(
+            "--port {text} is no port; write the path of a serial device, /dev/…, or tcp://HOST:PORT of a serial server"
+        )),
+        Err(e) => Err(format!("--port {text} is no port; {e}")),
+    }
 }
 
 fn registers(edition: Edition, texts: &[String]) -> Result<Vec<Register>, String> {

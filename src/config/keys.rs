@@ -19,8 +19,23 @@ pub(super) const GATEWAY: Shape = Shape {
 };
 pub(super) const MQTT: Shape =
     Shape { name: "mqtt", label: "[mqtt]", many: false, keys: &["url", "version", "prefix"] };
-pub(super) const BUS: Shape =
-    Shape { name: "bus", label: "[[bus]]", many: true, keys: &["name", "port", "baud", "frame"] };
+pub(super) const BUS: Shape = Shape {
+    name: "bus",
+    label: "[[bus]]",
+    many: true,
+    keys: &[
+        "name",
+        "port",
+        "baud",
+        "frame",
+        "latency",
+        "direction",
+        "registration",
+        "registration_hex",
+        "heartbeat",
+        "heartbeat_hex",
+    ],
+};
 pub(super) const METER: Shape = Shape {
     name: "meter",
     label: "[[meter]]",
