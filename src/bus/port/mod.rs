@@ -1,7 +1,8 @@
 //! Where a line's octets come and go: serial device, TCP serial server, a DTU that dials in, or memory.
 //!
-//! A port gives octets and *damaged* octets (parity, framing); it never looks for frames, and never
-//! waits for silence. TCP cannot tell damaged octets.
+//! A port gives octets and *damaged* octets (parity, framing); it never waits for silence once it is
+//! open, and looks for frames only to tell them from the heartbeats of a DTU. TCP cannot tell damaged
+//! octets. A port that failed is closed by dropping it, which gives up its descriptors at once.
 
 pub mod back_off;
 pub mod dial_in;
