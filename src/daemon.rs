@@ -4,6 +4,7 @@
 //! receipts flow back. No part waits for one that stands behind the store.
 
 use crate::bus::learned::Learned;
+use crate::bus::port::dial_in::{self, Listening};
 use crate::bus::port::{Opener, memory};
 use crate::bus::talk::Talk;
 use crate::bus::task::{BusTask, Given, Said};
@@ -47,6 +48,7 @@ pub struct Running {
     writer: JoinHandle<Result<Writer, store::Lost>>,
     sent: Arc<mqtt::Counters>,
     buses: Vec<JoinHandle<()>>,
+    listening: Listening,
     lanes: Vec<Lane>,
     collector: JoinHandle<()>,
     session: Option<JoinHandle<mqtt::Counts>>,
@@ -104,13 +106,15 @@ impl Daemon {
         };
         let collector = tokio::spawn(collector.run(heard));
 
+        let listening = dial_in::listen(&plan.buses, &stop);
         let mut lanes = Vec::new();
         let mut buses = Vec::new();
         for (index, bus) in plan.buses.iter().enumerate() {
             let (lane, commands) = command::lane();
-            let opener = match self.lines.remove(&index) {
-                Some(memory) => Opener::Memory(memory),
-                None => Opener::Address(bus.port.clone()),
+            let opener = match (self.lines.remove(&index), listening.seat(index)) {
+                (Some(memory), _) => Opener::Memory(memory),
+                (None, Some(seat)) => Opener::Dtu(seat.clone()),
+                (None, None) => Opener::to(&bus.port, &bus.settings),
             };
             let given = Given {
                 plan: Arc::clone(&plan),
@@ -152,6 +156,7 @@ impl Daemon {
             writer,
             sent,
             buses,
+            listening,
             lanes,
             collector,
             session,
@@ -169,6 +174,11 @@ impl Running {
     /// The store, as the MQTT session has it.
     pub fn store(&self) -> &store::Handle {
         &self.store
+    }
+
+    /// The ports that DTUs dial in to.
+    pub const fn listening(&self) -> &Listening {
+        &self.listening
     }
 
     /// The way of commands to each bus, by index.
@@ -209,6 +219,7 @@ impl Running {
         for bus in self.buses.drain(..) {
             joined("bus", bus.await);
         }
+        self.listening.ended().await;
         // The last bus gone, the collector has heard all.
         if let Err(store::Closed) = self.store.flush().await {
             tracing::error!("the store has ended before the daemon");

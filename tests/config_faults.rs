@@ -72,6 +72,39 @@ fn the_smallest_configuration_reads_by_the_defaults() {
 }
 
 #[test]
+fn a_port_is_used_as_it_is_written_or_as_is_usual_for_its_kind() {
+    let plan = config::load(&Path::new(GOOD).join("dial_in.toml")).unwrap().plan;
+    let octets = |packet: &Option<config::Packet>| packet.as_ref().map(|p| p.octets().to_vec());
+    let buses: Vec<_> = plan
+        .buses
+        .iter()
+        .map(|bus| {
+            let settings = &bus.settings;
+            let packets = (octets(&settings.registration), octets(&settings.heartbeat));
+            (bus.port.to_string(), settings.latency.as_millis(), settings.direction.word(), packets)
+        })
+        .collect();
+    let (beat, imei) = (b"beat".to_vec(), b"860123456789012".to_vec());
+    let port = |text: &str| text.to_owned();
+    assert_eq!(
+        buses,
+        [
+            (
+                port("tcp-listen://0.0.0.0:9001"),
+                2000,
+                "adapter",
+                (Some(b"0001".to_vec()), Some(beat.clone()))
+            ),
+            (port("tcp-listen://0.0.0.0:9001"), 300, "adapter", (Some(vec![0x0A, 0x0B]), Some(beat))),
+            (port("tcp-listen://0.0.0.0:9001"), 300, "adapter", (Some(imei.clone()), Some(imei))),
+            (port("tcp-listen://[::]:9002"), 300, "adapter", (None, None)),
+            (port("tcp://192.0.2.7:4001"), 800, "adapter", (None, None)),
+            (port("/dev/ttyS1"), 50, "rts-inverted", (None, None)),
+        ]
+    );
+}
+
+#[test]
 fn an_archive_as_a_spreadsheet_leaves_it_is_read_whole() {
     let plan = config::load(&Path::new(GOOD).join("archive.toml")).unwrap().plan;
     let meters: Vec<_> = plan

@@ -97,6 +97,80 @@ fn systemd_has_nothing_to_say_against_the_unit() {
     assert!(!verify().is_empty());
 }
 
+/// A line of udev rules as key, operator and value; nothing if it has not that form.
+fn assignments(line: &str) -> Option<Vec<(&str, &str, &str)>> {
+    let mut parts = Vec::new();
+    for part in line.split(", ") {
+        let (head, value) = part.strip_suffix('"')?.split_once('"')?;
+        let at = head.find(['=', '!', '+'])?;
+        let (key, operator) = head.split_at(at);
+        let sound = ["==", "!=", "=", "+="].contains(&operator) && !value.contains('"');
+        parts.push((key, operator, value));
+        if !sound {
+            return None;
+        }
+    }
+    Some(parts)
+}
+
+#[test]
+fn the_udev_rules_give_names_that_last_access_and_speed() {
+    const KEYS: [&str; 13] = [
+        "ACTION",
+        "GOTO",
+        "LABEL",
+        "SUBSYSTEM",
+        "DRIVER",
+        "KERNEL",
+        "GROUP",
+        "MODE",
+        "SYMLINK",
+        "ATTR{latency_timer}",
+        "ENV{ID_BUS}",
+        "ENV{ID_MM_PORT_IGNORE}",
+        "ENV{ID_PATH}",
+    ];
+    const FOUND_OUT_BY_60_SERIAL: [&str; 2] = ["ENV{ID_SERIAL_SHORT}", "ENV{.ID_PORT}"];
+    let text = fs::read_to_string("deploy/udev/70-meterd.rules").unwrap();
+    let rules: Vec<_> = text
+        .lines()
+        .filter(|line| !line.is_empty() && !line.starts_with('#'))
+        .map(|line| assignments(line).unwrap_or_else(|| panic!("no rule: {line}")))
+        .collect();
+    for (key, _, value) in rules.iter().flatten() {
+        assert!(KEYS.contains(key) || FOUND_OUT_BY_60_SERIAL.contains(key), "{key}");
+        let known =
+            |name: &str| ["ID_SERIAL_SHORT", "ID_USB_INTERFACE_NUM", "ID_PATH", ".ID_PORT"].contains(&name);
+        assert!(value.split("$env{").skip(1).all(|rest| known(rest.split('}').next().unwrap())), "{value}");
+    }
+    let values = |wanted: &str, operator: &str| -> Vec<&str> {
+        let all = rules.iter().flatten().filter(|(key, is, _)| *key == wanted && *is == operator);
+        all.map(|(_, _, value)| *value).collect()
+    };
+    let labels = values("LABEL", "=");
+    assert!(values("GOTO", "=").iter().all(|label| labels.contains(label)), "each GOTO has its LABEL");
+    let links = values("SYMLINK", "+=");
+    assert!(
+        links
+            .iter()
+            .all(|link| link.starts_with("meterd/by-serial/") || link.starts_with("meterd/by-socket/"))
+    );
+    assert_eq!(links.len(), 4, "by serial number and by socket, with and without a port: {links:?}");
+    assert_eq!(values("GROUP", "="), ["dialout"]);
+    let unit = fs::read_to_string(UNIT).unwrap();
+    assert!(unit.contains("SupplementaryGroups=dialout"), "the group is the unit's");
+    // The timer belongs to the device of the bus usb-serial, not to the tty.
+    let ftdi = rules.iter().find(|rule| rule.contains(&("ATTR{latency_timer}", "=", "1"))).unwrap();
+    assert!(
+        ftdi.contains(&("SUBSYSTEM", "==", "usb-serial")) && ftdi.contains(&("DRIVER", "==", "ftdi_sio"))
+    );
+    let kernels = values("KERNEL", "==");
+    for kind in ["ttyS", "ttyUSB", "ttyACM", "ttyAMA"] {
+        assert!(kernels.iter().any(|k| k.contains(&format!("{kind}[0-9]*"))), "{kind}");
+        assert!(unit.contains(&format!("DeviceAllow=char-{kind} rw")), "{kind} is open to the unit");
+    }
+}
+
 /// System calls of a set, with those of the sets in it.
 fn calls_of(set: &str) -> BTreeSet<String> {
     let output = Command::new("systemd-analyze").args(["syscall-filter", set]).output().unwrap();

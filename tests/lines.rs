@@ -329,6 +329,35 @@ async fn a_serial_line_that_is_unplugged_is_read_again_when_it_is_back_and_distu
 }
 
 #[tokio::test]
+async fn an_adapter_that_comes_back_under_another_name_is_found_by_its_lasting_one() {
+    let dir = TempDir::new().unwrap();
+    let device = |name: &str| dir.path().join(name);
+    let by_id = device("usb-FTDI_FT0ABCDE-if00-port0");
+    let first = line(&Listen::Pty(device("ttyUSB0")), [1, 2], "").await;
+    std::os::unix::fs::symlink(device("ttyUSB0"), &by_id).unwrap();
+    let tcp = line(&"tcp://127.0.0.1:0".parse().unwrap(), [3, 4], "").await;
+    let plan = configuration(dir.path(), &by_id, &tcp.bound().port_address().to_string(), &["voltage_l1"]);
+    let daemon = Daemon::new(plan, Clock::system()).without_broker().start().unwrap();
+    heard(&daemon, "it is read", "p1", |messages| messages.iter().any(is_read)).await;
+
+    let Bound::Pty { device: before, .. } = first.bound().clone() else { panic!("a pty") };
+    // Another adapter has taken the old name meanwhile: nobody answers there.
+    let second = line(&Listen::Pty(device("ttyUSB1")), [1, 2], "").await;
+    let Bound::Pty { device: now, .. } = second.bound().clone() else { panic!("a pty") };
+    assert_ne!(now, before);
+    first.stop().await.unwrap();
+    std::fs::remove_file(&by_id).unwrap();
+    let gone = heard(&daemon, "it is gone", "p1", |messages| messages.iter().any(is_port_gone)).await;
+    let held = std::fs::read_dir("/proc/self/fd").unwrap().flatten();
+    let held =
+        held.filter(|fd| std::fs::read_link(fd.path()).is_ok_and(|to| to.starts_with(&before))).count();
+    assert_eq!(held, 0, "no descriptor of what was unplugged is kept");
+    std::os::unix::fs::symlink(device("ttyUSB1"), &by_id).unwrap();
+    heard(&daemon, "it is read again", "p1", |messages| messages[gone.len()..].iter().any(is_read)).await;
+    daemon.stop().await;
+}
+
+#[tokio::test]
 async fn a_serial_server_that_goes_away_is_read_again_when_it_is_back_and_disturbs_no_other() {
     let mut bench = Bench::start(&["voltage_l1", "clock_time"], "").await;
     lost_and_back(&mut bench, false, "t2", "p2").await;

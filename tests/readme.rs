@@ -65,13 +65,14 @@ const OURS: [&str; 14] = [
     REGISTERS,
 ];
 /// Commands of other programs: the build and the tests themselves, and what only an installer may do.
-const OTHERS: [&str; 7] = [
+const OTHERS: [&str; 8] = [
     "cargo test --workspace",
     "cargo build --release",
     "sudo install -Dm755 target/release/meterd /usr/bin/meterd",
     "sudo useradd --system --no-create-home --groups dialout meterd",
     "sudo install -Dm644 deploy/config/meterd.example.toml /etc/meterd/meterd.toml",
     "sudo install -Dm644 deploy/systemd/meterd.service /etc/systemd/system/meterd.service",
+    "sudo install -Dm644 deploy/udev/70-meterd.rules /etc/udev/rules.d/70-meterd.rules",
     "sudo systemctl enable --now meterd",
 ];
 
@@ -376,6 +377,9 @@ fn failures_table_says_what_meterd_prints() {
     // What needs a plug pulled or a clock without its time: the words stand in the source.
     for (text, source) in [
         ("the port failed", include_str!("../src/bus/task/hearing.rs")),
+        ("no DTU has dialled in", include_str!("../src/bus/port/mod.rs")),
+        ("the connection is half-open", include_str!("../src/bus/port/mod.rs")),
+        ("an unknown DTU has dialled in", include_str!("../src/bus/port/dial_in.rs")),
         ("the clock is not trusted: no slot opens until it is set", include_str!("../src/daemon.rs")),
     ] {
         assert!(source.contains(text), "{text}");

@@ -9,7 +9,9 @@ use dlt645::format::{Date, Time, Value, Word};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use meterd::clock::Trust;
-use meterd::config::{Bus, Gateway, Meter, Mqtt, MqttVersion, Name, Plan, PortAddress, Protocol, Read, Task};
+use meterd::config::{
+    Bus, Gateway, Meter, Mqtt, MqttVersion, Name, Plan, PortAddress, PortSettings, Protocol, Read, Task,
+};
 use meterd::event::{Event, Kind, Line as OfLine, Of};
 use meterd::mqtt::payload::{
     self, DataMessage, EventMessage, MeterStatusMessage, schema_data, schema_event, schema_meter_status,
@@ -159,7 +161,13 @@ fn plan() -> Plan {
             version: MqttVersion::V4,
             prefix: "meterd/v1".into(),
         },
-        buses: vec![Bus { name: name("east"), port, line: Line::DEFAULT, turnaround: None }],
+        buses: vec![Bus {
+            name: name("east"),
+            settings: PortSettings::usual(&port),
+            port,
+            line: Line::DEFAULT,
+            turnaround: None,
+        }],
         meters: vec![Meter {
             name: name("flat-101"),
             bus: 0,

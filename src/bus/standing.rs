@@ -216,6 +216,10 @@ impl Standings {
             return Some((last + OUTAGE, meter));
         }
         let due = |(meter, standing): (&usize, &Standing)| {
+            // The first answer of one that was gone is worth a second question at once.
+            if standing.state == State::Offline && standing.answers > 0 {
+                return Some((standing.asked, *meter));
+            }
             let from = standing.probe_from()?;
             Some((from.max(self.share.free_at()).min(standing.asked + LONGEST), *meter))
         };

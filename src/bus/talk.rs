@@ -173,6 +173,11 @@ impl Talk {
         self.port.is_some()
     }
 
+    /// Whether a port that failed is to be left alone for a while.
+    pub const fn backs_off(&self) -> bool {
+        self.opener.backs_off()
+    }
+
     /// Opens the port if it is not.
     ///
     /// # Errors
@@ -326,6 +331,11 @@ impl Talk {
         first_octet: Duration,
         turnaround: Duration,
     ) -> Result<Once, NoReply> {
+        // What has ended while nothing was asked costs no question: it is opened anew at once.
+        if let Some(Err(ended)) = self.port.as_mut().map(Port::drain) {
+            tracing::info!(%ended, "the port is opened anew");
+            self.port = None;
+        }
         self.open().await.map_err(|e| NoReply::port(&e))?;
         if asked.line != self.line {
             self.line = asked.line;

@@ -4,6 +4,7 @@ mod hearing;
 mod report;
 
 use super::learned::{Learned, Memory};
+use super::port::back_off::BackOff;
 use super::reports::Reports;
 use super::round::{Point, Round};
 use super::standing::Standings;
@@ -25,8 +26,6 @@ use tokio::sync::{mpsc, watch};
 
 /// How often the wall clock is looked at while nothing is due: it may be stepped meanwhile.
 const LOOK: Duration = Duration::from_secs(1);
-/// The longest wait before a port is tried again.
-const MAX_BACK_OFF: Duration = Duration::from_secs(30);
 /// Silence after which a jammed line is free again, and how long it is listened to in one go.
 const QUIET: Duration = Duration::from_millis(200);
 /// Minutes after midnight in which meters are busy with their freezes.
@@ -101,13 +100,6 @@ async fn stopping(mut stop: watch::Receiver<bool>) {
     tokio::time::sleep(GRACE).await;
 }
 
-/// When a port that failed is tried again.
-#[derive(Clone, Copy, Debug, Default)]
-struct BackOff {
-    wait: Duration,
-    until: Duration,
-}
-
 impl BusTask {
     /// A task that talks on `talk` for the meters of one bus.
     pub fn new(mut given: Given, talk: Talk) -> Self {
@@ -125,6 +117,11 @@ impl BusTask {
             schedule.group(index, *groups.entry(meter.line).or_insert(next));
             meters.push(index);
         }
+        // Lines of one gateway, and gateways behind one server, are not to come back together.
+        let seed = [plan.gateway.id.as_str(), plan.buses.get(given.bus).map_or("", |bus| bus.name.as_str())]
+            .iter()
+            .flat_map(|name| name.bytes())
+            .fold(0, |seed: u64, octet| seed.wrapping_mul(31).wrapping_add(octet.into()));
         let pinned = plan.buses.get(given.bus).and_then(|bus| bus.turnaround);
         let memory = Memory::of(std::mem::take(&mut given.learned), pinned);
         Self {
@@ -134,7 +131,7 @@ impl BusTask {
             current: None,
             memory,
             standings: Standings::new(meters),
-            back_off: BackOff::default(),
+            back_off: BackOff::new(seed),
             unsaid: false,
             jammed: None,
             echo_said: false,
@@ -368,6 +365,7 @@ impl BusTask {
     }
 
     fn port_rests(&self) -> bool {
-        !self.talk.is_open() && self.given.clock.elapsed() < self.back_off.until
+        let rests = self.back_off.rests(self.given.clock.elapsed());
+        rests && self.talk.backs_off() && !self.talk.is_open()
     }
 }

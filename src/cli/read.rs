@@ -12,7 +12,7 @@ use crate::bus::port::Opener;
 use crate::bus::round::{Point, Round};
 use crate::bus::talk::{Asked, Patience, Talk};
 use crate::clock::Clock;
-use crate::config::{PortAddress, Protocol};
+use crate::config::{BadPort, PortAddress, PortSettings, Protocol};
 use crate::mqtt::payload::{self, RegisterJson};
 use crate::planner::{CharFormat, Costs, Line, RATES};
 use crate::reading::{Content, Decoded, Failure};
@@ -110,7 +110,7 @@ pub(super) async fn run(args: ReadArgs) -> anyhow::Result<ExitCode> {
         retries: args.retries,
         turnaround: args.turnaround,
     };
-    let mut talk = Talk::new(Opener::Address(port), line, clock);
+    let mut talk = Talk::new(Opener::to(&port, &PortSettings::usual(&port)), line, clock);
     let costs = Costs::usual(line);
     let trace = args.trace.then(Arc::<Mutex<Trace>>::default);
     if let Some(trace) = &trace {
@@ -326,7 +326,14 @@ fn lock(trace: &Mutex<Trace>) -> MutexGuard<'_, Trace> {
 }
 
 fn port(text: &str) -> Result<PortAddress, String> {
-    text.parse().map_err(|e| format!("--port {text} is no port; {e}"))
+    match text.parse() {
+        Ok(PortAddress::Listen(_)) => Err(format!("--port {text}: DTUs dial in to meterd run only")),
+        Ok(port @ (PortAddress::Serial(_) | PortAddress::Tcp { .. })) => Ok(port),
+        Err(BadPort::Form) => Err(format!(
+            "--port {text} is no port; write the path of a serial device, /dev/…, or tcp://HOST:PORT of a serial server"
+        )),
+        Err(e) => Err(format!("--port {text} is no port; {e}")),
+    }
 }
 
 /// The load records and the other registers.

@@ -1,11 +1,18 @@
 //! `[[bus]]`: RS-485 lines (总线).
 
+use super::dial_in::{self, Place};
 use super::every;
 use super::findings::{At, Findings, Here};
-use super::plan::{BadPort, Bus, PortAddress};
+use super::keys::not_among;
+use super::packet::Packet;
+use super::plan::{BadPort, Bus, Direction, PortAddress, PortSettings};
 use super::raw::{self, Section};
 use crate::planner::{CharFormat, Line, RATES};
+use dlt645::frame::START;
 use std::time::Duration;
+
+/// An answer that is later than this will be taken for silence in any case.
+const LONGEST_LATENCY: Duration = Duration::from_secs(10);
 
 /// What was written, as far as it is sound.
 #[derive(Debug)]
@@ -25,10 +32,11 @@ const LEARNED: &str = "learned";
 /// The longest pause that is of use.
 const MOST_TURNAROUND: Duration = Duration::from_secs(2);
 
-/// Reads all lines; names and ports must differ.
+/// Reads all lines; names and ports must differ, and the DTUs on one port.
 pub(super) fn read(sections: &[Section], findings: &mut Findings) -> Vec<Written> {
     let mut written: Vec<Written> = Vec::with_capacity(sections.len());
     let mut ports: Vec<At<PortAddress>> = Vec::with_capacity(sections.len());
+    let mut places: Vec<Place> = Vec::new();
     for section in sections {
         let name = section.required("name", "\"riser-1\"", findings);
         let port = section.required("port", "\"/dev/ttyUSB0\" or \"tcp://192.0.2.7:4001\"", findings);
@@ -51,7 +59,8 @@ pub(super) fn read(sections: &[Section], findings: &mut Findings) -> Vec<Written
         }
         let port = port.and_then(|text| port_of(&text, findings));
         if let Some(port) = &port {
-            if let Some(other) = ports.iter().find(|other| other.value == port.value) {
+            let is_shared = matches!(port.value, PortAddress::Listen(_));
+            if let Some(other) = ports.iter().find(|other| !is_shared && other.value == port.value) {
                 let cited = findings.cite(&other.here, &port.here);
                 findings.fault(
                     &port.here,
@@ -71,17 +80,137 @@ pub(super) fn read(sections: &[Section], findings: &mut Findings) -> Vec<Written
             Some(text) => frame_of(&text, findings),
             None => Some(Line::DEFAULT.frame),
         };
-        let bus = proved.zip(port).zip(baud).zip(frame).zip(turnaround).map(
-            |((((name, port), baud), frame), turnaround)| Bus {
+        let settings = settings(section, port.as_ref(), &mut places, findings);
+        let bus = proved.zip(port).zip(baud.zip(frame)).zip(settings.zip(turnaround)).map(
+            |(((name, port), (baud, frame)), (settings, turnaround))| Bus {
                 name,
                 port: port.value,
                 line: Line { baud, frame },
                 turnaround,
+                settings,
             },
         );
         written.push(Written { name, bus, preamble: preamble.unwrap_or(PREAMBLE) });
     }
+    dial_in::prove(&places, findings);
     written
+}
+
+/// What is peculiar to the kind of port; nothing if a part of it is a fault.
+fn settings(
+    section: &Section,
+    port: Option<&At<PortAddress>>,
+    places: &mut Vec<Place>,
+    findings: &mut Findings,
+) -> Option<PortSettings> {
+    let written_latency = section.text("latency", findings);
+    let written_direction = section.text("direction", findings);
+    let usual = port.map(|port| PortSettings::usual(&port.value));
+    let latency = match &written_latency {
+        Some(text) => latency_of(text, findings),
+        None => usual.as_ref().map(|usual| usual.latency),
+    };
+    let direction = match &written_direction {
+        Some(text) => direction_of(text, findings),
+        None => usual.as_ref().map(|usual| usual.direction),
+    };
+    let registration = packet_of("registration", "registration_hex", section, findings);
+    let heartbeat = packet_of("heartbeat", "heartbeat_hex", section, findings);
+    if let Some(Some(packet)) =
+        heartbeat.as_ref().filter(|h| h.as_ref().is_some_and(|h| h.value.octets() == [START]))
+    {
+        findings.fault(
+            &packet.here,
+            "a heartbeat of the one octet 68 cannot be told from a frame of DL/T 645; give the DTU another",
+        );
+    }
+    let port = port?;
+    let is_serial = matches!(port.value, PortAddress::Serial(_));
+    if let Some(text) = written_direction.filter(|_| !is_serial) {
+        findings.fault(
+            &text.here,
+            "direction is of a serial adapter; a serial server turns its line itself, leave it out",
+        );
+    }
+    match port.value {
+        PortAddress::Listen(_) => places.push(Place {
+            port: port.clone(),
+            is_broken: registration.is_none() || heartbeat.is_none(),
+            registration: registration.clone().flatten(),
+            heartbeat: heartbeat.clone().flatten(),
+        }),
+        PortAddress::Serial(_) | PortAddress::Tcp { .. } => {
+            let packets = [("registration", &registration), ("heartbeat", &heartbeat)];
+            for (key, packet) in packets.into_iter().filter_map(|(k, p)| Some((k, p.as_ref()?.as_ref()?))) {
+                findings.fault(
+                    &packet.here,
+                    format!("{key} is of a DTU that dials in; write port = \"tcp-listen://0.0.0.0:PORT\", or leave it out"),
+                );
+            }
+        }
+    }
+    Some(PortSettings {
+        latency: latency?,
+        direction: direction?,
+        registration: registration?.map(|at| at.value),
+        heartbeat: heartbeat?.map(|at| at.value),
+    })
+}
+
+/// A packet as text or as hexadecimal octets; nothing if it is a fault.
+fn packet_of(
+    as_text: &'static str,
+    as_hex: &'static str,
+    section: &Section,
+    findings: &mut Findings,
+) -> Option<Option<At<Packet>>> {
+    let (text, digits) = (section.text(as_text, findings), section.text(as_hex, findings));
+    let (written, key, packet) = match (text, digits) {
+        // What is written and is no text is a fault already.
+        (None, None) => return (!section.has(as_text) && !section.has(as_hex)).then_some(None),
+        (Some(_), Some(digits)) => {
+            findings.fault(&digits.here, format!("{as_hex} and {as_text} say the same; write one of them"));
+            return None;
+        }
+        (Some(text), None) => {
+            let packet = Packet::new(text.value.clone().into_bytes());
+            (text, as_text, packet)
+        }
+        (None, Some(digits)) => {
+            let packet = Packet::from_hex(&digits.value);
+            (digits, as_hex, packet)
+        }
+    };
+    match packet {
+        Ok(value) => Some(Some(At { value, here: written.here })),
+        Err(bad) => {
+            findings.fault(&written.here, format!("{key} \"{}\" cannot be used: {bad}", written.value));
+            None
+        }
+    }
+}
+
+/// `300ms` or `2s`.
+fn latency_of(text: &At<String>, findings: &mut Findings) -> Option<Duration> {
+    let latency = every::short(&text.value).ok();
+    let sound = latency.filter(|latency| *latency <= LONGEST_LATENCY);
+    if sound.is_none() {
+        let asked = &text.value;
+        findings.fault(
+            &text.here,
+            format!("latency \"{asked}\" cannot be used: write 0ms to 10s, \"300ms\" or \"2s\""),
+        );
+    }
+    sound
+}
+
+fn direction_of(text: &At<String>, findings: &mut Findings) -> Option<Direction> {
+    let found = Direction::ALL.into_iter().find(|direction| direction.word() == text.value);
+    if found.is_none() {
+        let known = Direction::ALL.map(Direction::word);
+        findings.fault(&text.here, not_among("direction", &text.value, &known));
+    }
+    found
 }
 
 fn port_of(text: &At<String>, findings: &mut Findings) -> Option<At<PortAddress>> {
@@ -98,7 +227,7 @@ fn port_of(text: &At<String>, findings: &mut Findings) -> Option<At<PortAddress>
 fn hint(bad: BadPort, asked: &str) -> String {
     match bad {
         BadPort::Device => format!("write \"/dev/{asked}\""),
-        BadPort::Server | BadPort::Form => bad.to_string(),
+        BadPort::Server | BadPort::Listen | BadPort::Form => bad.to_string(),
     }
 }
 

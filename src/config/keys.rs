@@ -23,7 +23,20 @@ pub(super) const BUS: Shape = Shape {
     name: "bus",
     label: "[[bus]]",
     many: true,
-    keys: &["name", "port", "baud", "frame", "preamble", "turnaround"],
+    keys: &[
+        "name",
+        "port",
+        "baud",
+        "frame",
+        "preamble",
+        "turnaround",
+        "latency",
+        "direction",
+        "registration",
+        "registration_hex",
+        "heartbeat",
+        "heartbeat_hex",
+    ],
 };
 pub(super) const METER: Shape = Shape {
     name: "meter",

@@ -147,6 +147,11 @@ impl Section {
         self.place(self.table.header.clone(), "")
     }
 
+    /// True if the key is written, whatever it holds.
+    pub(super) fn has(&self, key: &str) -> bool {
+        self.entry(key).is_some()
+    }
+
     /// A text, if it is written and is one.
     pub(super) fn text(&self, key: &str, findings: &mut Findings) -> Option<At<String>> {
         let entry = self.entry(key)?;

@@ -49,6 +49,7 @@ impl MemoryOpener {
         self.ports.try_recv().map_err(|_| PortError::Open {
             address: "a line in memory".to_owned(),
             source: io::Error::new(io::ErrorKind::NotFound, "nothing is plugged in"),
+            hint: String::new(),
         })
     }
 }

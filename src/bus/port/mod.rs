@@ -1,14 +1,20 @@
-//! Where a line's octets come and go: serial device, TCP serial server, or memory.
+//! Where a line's octets come and go: serial device, TCP serial server, a DTU that dials in, or memory.
 //!
-//! A port gives octets and *damaged* octets (parity, framing); it never looks for frames, and never
-//! waits for silence. TCP cannot tell damaged octets.
+//! A port gives octets and *damaged* octets (parity, framing); it never waits for silence once it is
+//! open, and looks for frames only to tell them from the heartbeats of a DTU. TCP cannot tell damaged
+//! octets. A port that failed is closed by dropping it, which gives up its descriptors at once.
 
+pub mod back_off;
+pub mod dial_in;
+mod heartbeat;
+mod ioctl;
 pub mod memory;
 mod parmrk;
+mod registration;
 mod serial;
 mod tcp;
 
-use crate::config::PortAddress;
+use crate::config::{PortAddress, PortSettings};
 use crate::planner::Line;
 use std::io;
 use std::time::Duration;
@@ -18,7 +24,7 @@ use std::time::Duration;
 pub enum Port {
     /// A serial device or a pty.
     Serial(serial::Serial),
-    /// A transparent serial server.
+    /// A transparent serial server, or a DTU that has dialled in.
     Tcp(tcp::Tcp),
     /// A line in memory, for tests on virtual time.
     Memory(memory::MemoryPort),
@@ -28,35 +34,57 @@ pub enum Port {
 #[derive(Debug, thiserror::Error)]
 pub enum PortError {
     /// It cannot be opened.
-    #[error("{address} cannot be opened: {source}{}", hint(.source))]
+    #[error("{address} cannot be opened: {source}{hint}")]
     Open {
         /// Where.
         address: String,
         /// What the system said.
         source: io::Error,
+        /// What to do about it, in brackets; or nothing.
+        hint: String,
+    },
+    /// The DTU of this bus is not connected.
+    #[error("no DTU has dialled in{}", .registration.as_ref().map(|r| format!(" with registration {r}")).unwrap_or_default())]
+    NotDialledIn {
+        /// Its registration as text in quotes or as hexadecimal digits, if it needs one.
+        registration: Option<String>,
+    },
+    /// Nothing listens for DTUs.
+    #[error("{address} does not listen: {why}")]
+    NotListening {
+        /// Where.
+        address: String,
+        /// Why.
+        why: String,
     },
     /// The other side is gone: unplugged, connection closed.
     #[error("the port is gone: the adapter was unplugged or the connection closed")]
     Gone,
+    /// The DTU has dialled in again: its older connection is of no use.
+    #[error("the DTU has dialled in again")]
+    DialledInAgain,
+    /// The connection is up at our side only.
+    #[error(
+        "the connection is half-open: the other side has acknowledged none of the last {requests} requests"
+    )]
+    HalfOpen {
+        /// How many.
+        requests: u32,
+    },
     /// Reading or writing failed.
     #[error("the port failed: {0}")]
     Io(#[from] io::Error),
 }
 
-fn hint(error: &io::Error) -> &'static str {
-    let hints = [
-        (io::ErrorKind::PermissionDenied, " (the user must be in the group dialout)"),
-        (io::ErrorKind::NotFound, " (is the adapter plugged in? see ls /dev/serial/by-id)"),
-        (io::ErrorKind::ConnectionRefused, " (does the serial server listen on this port?)"),
-    ];
-    hints.into_iter().find(|(kind, _)| *kind == error.kind()).map_or("", |(_, hint)| hint)
-}
-
 /// How a port is opened, again and again.
 #[derive(Debug)]
 pub enum Opener {
-    /// By its address.
-    Address(PortAddress),
+    /// A serial device.
+    Serial(serial::Device),
+    /// A transparent serial server.
+    Tcp(tcp::Server),
+    /// What a DTU that dials in is put on.
+    Dtu(dial_in::Seat),
     /// By what a test hands in.
     Memory(memory::MemoryOpener),
 }
@@ -129,19 +157,33 @@ impl Received {
 }
 
 impl Opener {
+    /// Opens what has this address. DTUs are listened for by [`dial_in::listen`], not here.
+    pub fn to(address: &PortAddress, settings: &PortSettings) -> Self {
+        match address {
+            PortAddress::Serial(path) => Self::Serial(serial::Device::new(path, settings)),
+            PortAddress::Tcp { host, port } => Self::Tcp(tcp::Server::new(host, *port, settings)),
+            PortAddress::Listen(_) => Self::Dtu(dial_in::Seat::unattended(address, settings)),
+        }
+    }
+
+    /// Whether a port that failed is to be left alone for a while. Looking for a DTU costs nothing, and
+    /// one that has dialled in is used at once.
+    pub const fn backs_off(&self) -> bool {
+        match self {
+            Self::Serial(_) | Self::Tcp(_) | Self::Memory(_) => true,
+            Self::Dtu(_) => false,
+        }
+    }
+
     /// Opens the port at this rate and character.
     ///
     /// # Errors
     /// [`PortError::Open`] with what to look at.
     pub async fn open(&mut self, line: Line) -> Result<Port, PortError> {
         match self {
-            Self::Address(PortAddress::Serial(path)) => serial::Serial::open(path, line)
-                .map(Port::Serial)
-                .map_err(|source| PortError::Open { address: path.display().to_string(), source }),
-            Self::Address(PortAddress::Tcp { host, port }) => tcp::Tcp::connect(host, *port)
-                .await
-                .map(Port::Tcp)
-                .map_err(|source| PortError::Open { address: format!("tcp://{host}:{port}"), source }),
+            Self::Serial(device) => device.open(line).map(Port::Serial),
+            Self::Tcp(server) => server.open().await.map(Port::Tcp),
+            Self::Dtu(seat) => seat.open().await.map(Port::Tcp),
             Self::Memory(opener) => opener.open().map(Port::Memory),
         }
     }
@@ -164,6 +206,7 @@ impl Port {
     }
 
     /// Throws away what came unasked, until nothing more is there; never waits. How many octets it were.
+    /// It is also where a connection that has ended meanwhile is noticed.
     ///
     /// # Errors
     /// The port must be opened again.
@@ -199,12 +242,11 @@ impl Port {
         }
     }
 
-    /// What a reply may be late by beyond its air time: USB adapters hand over in 16 ms steps, serial
-    /// servers add the network.
+    /// What a reply may be late by beyond its air time, as configured or as is usual for such a port.
     pub const fn latency(&self) -> Duration {
         match self {
-            Self::Serial(_) => Duration::from_millis(50),
-            Self::Tcp(_) => Duration::from_millis(300),
+            Self::Serial(port) => port.latency,
+            Self::Tcp(port) => port.latency,
             Self::Memory(_) => Duration::from_millis(10),
         }
     }

@@ -1,7 +1,7 @@
 //! What the task takes from what it hears: who answers, how soon, what a meter does not have, and what has
 //! become of the line.
 
-use super::{BusTask, LOOK, MAX_BACK_OFF, QUIET, Said};
+use super::{BusTask, LOOK, QUIET, Said};
 use crate::bus::change::Change;
 use crate::bus::learned::Learned;
 use crate::bus::round::{Lesson, Round};
@@ -136,12 +136,10 @@ impl BusTask {
     }
 
     pub(super) async fn port_failed(&mut self, was_open: bool, detail: &str) {
-        let first = self.back_off.wait.is_zero();
+        let first = !self.back_off.has_failed();
         let now = self.given.clock.elapsed();
-        self.back_off.wait = (self.back_off.wait * 2).clamp(Duration::from_secs(1), MAX_BACK_OFF);
-        self.back_off.until = now + self.back_off.wait;
+        let again_in_s = self.back_off.failed(now).as_secs_f32();
         self.talk.close();
-        let again_in_s = self.back_off.wait.as_secs();
         if was_open || first {
             tracing::warn!(bus = self.name(), detail, again_in_s, "the port failed");
             self.changed(Change::PortGone { since: now, detail: detail.to_owned() }).await;
@@ -156,8 +154,8 @@ impl BusTask {
             let (port, line) = (bus.map(|b| b.port.to_string()), bus.map(|b| b.line.to_string()));
             tracing::info!(bus = self.name(), port, line, "the port is open");
         }
-        if !self.back_off.wait.is_zero() {
-            self.back_off = super::BackOff::default();
+        if self.back_off.has_failed() {
+            self.back_off.works();
             let since = self.given.clock.elapsed();
             self.changed(Change::PortBack { since }).await;
             self.schedule.again(None, self.given.clock.now());
