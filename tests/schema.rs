@@ -141,6 +141,7 @@ fn plan() -> Plan {
             bus: 0,
             protocol: Protocol::Dlt645_2007(address),
             wiring: None,
+            profile: None,
             transformers: Transformers { ct: Some("75/5".parse().unwrap()), pt: None },
         }],
         tasks: vec![Task {

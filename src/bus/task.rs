@@ -190,7 +190,7 @@ impl BusTask {
         };
         let none = BTreeSet::new();
         let refused = refused.get(&job.meter).unwrap_or(&none);
-        let wanted = task.registers.of(meter.protocol.edition());
+        let wanted = task.registers.of(meter.dialect());
         let costs = Costs::usual(bus.line);
         let round = Round::of_wiring(meter.wiring, wanted, refused, costs, meter.transformers);
         self.current = Some((job, round));
@@ -323,7 +323,7 @@ impl BusTask {
             .tasks
             .get(job.task)
             .zip(meter)
-            .map_or_else(Vec::new, |(task, meter)| task.registers.of(meter.protocol.edition()).to_vec());
+            .map_or_else(Vec::new, |(task, meter)| task.registers.of(meter.dialect()).to_vec());
         let failures = registers
             .into_iter()
             .map(|register| Failure { register, reason, detail: detail.to_owned(), raw: None })

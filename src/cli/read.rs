@@ -3,19 +3,19 @@
 
 #![expect(clippy::print_stderr, reason = "the command line speaks to a person")]
 
-use super::USAGE;
 use super::decode::object::{self, RegisterObject};
 use super::trace::Trace;
+use super::{USAGE, profiles};
 use crate::bus::exchange::Tap;
 use crate::bus::port::Opener;
 use crate::bus::round::Round;
 use crate::bus::talk::{Patience, Talk};
 use crate::clock::Clock;
-use crate::config::{PortAddress, Protocol};
+use crate::config::{Dialect, PortAddress, Protocol};
 use crate::mqtt::payload;
 use crate::planner::{CharFormat, Costs, Line, RATES};
 use crate::reading::{Decoded, Failure, Transformers};
-use catalogue::{Catalogue, Register};
+use catalogue::{Profile, Register};
 use dlt645::format::Value;
 use dlt645::{Address, Edition};
 use jiff::tz::TimeZone;
@@ -36,9 +36,14 @@ pub(super) struct ReadArgs {
     /// finds the only meter on the line
     #[arg(long, value_name = "ADDRESS", required = true, value_delimiter = ',')]
     address: Vec<Address>,
-    /// What the meter speaks 规约
-    #[arg(long, value_enum, default_value_t = Speaks::Dlt645_2007)]
-    protocol: Speaks,
+    /// What the meter speaks 规约; by default what its profile does, or
+    /// dlt645-2007
+    #[arg(long, value_enum)]
+    protocol: Option<Speaks>,
+    /// What its model has beside the standard 表型: a name of `meterd profiles`, or
+    /// a file
+    #[arg(long, value_name = "NAME")]
+    profile: Option<String>,
     /// Bits per second 波特率
     #[arg(long, default_value_t = Line::DEFAULT.baud, value_parser = rate)]
     baud: u32,
@@ -68,6 +73,7 @@ Examples:
   meterd read --port /dev/ttyUSB0 --address 12345678 active_energy_import
   meterd read --port /dev/ttyUSB0 --address AAAAAAAAAAAA --trace 'voltage_l*'
   meterd read --port tcp://192.0.2.7:4001 --address 101,102 --json 1-0:1.8.0
+  meterd read --port /dev/ttyUSB0 --address 7 --profile line-voltage voltage_ab
 
 Values are what the meter sent 抄见示数, without CT and PT.
 
@@ -91,15 +97,17 @@ impl Speaks {
 }
 
 pub(super) async fn run(args: ReadArgs) -> anyhow::Result<ExitCode> {
-    let (port, registers) = match (port(&args.port), registers(args.protocol.edition(), &args.registers)) {
-        (Ok(port), Ok(registers)) => (port, registers),
+    let dialect = dialect(args.protocol, args.profile.as_deref());
+    let found = dialect.and_then(|dialect| Ok((dialect, registers(dialect, &args.registers)?)));
+    let (port, (dialect, registers)) = match (port(&args.port), found) {
+        (Ok(port), Ok(found)) => (port, found),
         (Err(why), _) | (_, Err(why)) => return Ok(super::fail(USAGE, &why)),
     };
     let line = Line { baud: args.baud, frame: args.frame };
     let clock = Clock::system();
     let patience = Patience { first_octet: args.timeout, retries: args.retries, ..Patience::default() };
     let mut talk = Talk::new(Opener::Address(port), line, clock, patience);
-    let trace = args.trace.then(Arc::<Mutex<Trace>>::default);
+    let trace = args.trace.then(|| Arc::new(Mutex::new(Trace::of(dialect.profile))));
     if let Some(trace) = &trace {
         talk.watch(tracer(Arc::clone(trace)));
     }
@@ -107,7 +115,7 @@ pub(super) async fn run(args: ReadArgs) -> anyhow::Result<ExitCode> {
     let mut complete = true;
     let mut never_a_frame = false;
     for &address in &args.address {
-        let one = read(&mut talk, args.protocol, address, &registers, Costs::usual(line)).await;
+        let one = read(&mut talk, dialect, address, &registers, Costs::usual(line)).await;
         if let Some(trace) = &trace {
             show(lock(trace).rest());
         }
@@ -130,18 +138,19 @@ struct One {
     decoded: Decoded,
     /// Records with their octets: they have fields, not a value.
     records: Vec<(Register, Vec<u8>)>,
+    profile: Option<&'static Profile>,
     never_a_frame: bool,
 }
 
 async fn read(
     talk: &mut Talk,
-    speaks: Speaks,
+    dialect: Dialect,
     address: Address,
     registers: &[Register],
     costs: Costs,
 ) -> One {
     let mut address = address;
-    if address == Address::ANY && speaks == Speaks::Dlt645_2007 {
+    if address == Address::ANY && dialect.edition == Edition::E2007 {
         // 13H is what 2007 has for this; a meter that does not know it may still answer AA.
         if let Ok(answer) = talk.read_address().await {
             address = answer.from;
@@ -150,7 +159,7 @@ async fn read(
     let mut round = Round::new(registers, &BTreeSet::new(), costs, Transformers::default());
     let mut never_a_frame = false;
     while let Some(ask) = round.next() {
-        let came = talk.read(Protocol::dlt645(speaks.edition(), address), ask.subject.di()).await;
+        let came = talk.read(Protocol::dlt645(dialect.edition, address), ask.subject.di()).await;
         match &came {
             Ok(answer) if address.has_wildcard() => address = answer.from,
             Ok(_) => {}
@@ -162,7 +171,7 @@ async fn read(
     let is_read = |failure: &mut Failure| failure.register.is_record() && failure.raw.is_some();
     let records =
         decoded.failures.extract_if(.., is_read).filter_map(|f| Some((f.register, f.raw?))).collect();
-    One { address, decoded, records, never_a_frame }
+    One { address, decoded, records, profile: dialect.profile, never_a_frame }
 }
 
 fn json_lines(one: &One, zone: &TimeZone) -> String {
@@ -175,7 +184,7 @@ fn json_lines(one: &One, zone: &TimeZone) -> String {
 
 /// The records with their fields.
 fn records(one: &One) -> impl Iterator<Item = RegisterObject> + '_ {
-    one.records.iter().flat_map(|(register, octets)| object::of_reply(register.di(), octets))
+    one.records.iter().flat_map(|(register, octets)| object::of_reply(register.di(), octets, one.profile))
 }
 
 fn text_lines(one: &One) -> String {
@@ -280,11 +289,25 @@ fn port(text: &str) -> Result<PortAddress, String> {
     text.parse().map_err(|e| format!("--port {text} is no port; {e}"))
 }
 
-fn registers(edition: Edition, texts: &[String]) -> Result<Vec<Register>, String> {
+/// What the meters speak. A profile is of one protocol, so it need not be said again.
+fn dialect(speaks: Option<Speaks>, profile: Option<&str>) -> Result<Dialect, String> {
+    let profile = profile.map(profiles::of).transpose()?;
+    let own = profile.map(Profile::edition);
+    let edition = speaks.map(Speaks::edition).or(own).unwrap_or(Edition::E2007);
+    match profile {
+        Some(profile) if profile.edition() != edition => {
+            let word = Protocol::word_of(profile.edition());
+            Err(format!("profile {} is of {word}; leave --protocol out", profile.name()))
+        }
+        Some(_) | None => Ok(Dialect { edition, profile }),
+    }
+}
+
+fn registers(dialect: Dialect, texts: &[String]) -> Result<Vec<Register>, String> {
     let mut found = Vec::new();
     let mut unknown = Vec::new();
     for text in texts {
-        match Catalogue::of(edition).find(text, Costs::usual(Line::DEFAULT).tariffs) {
+        match dialect.catalogue().find(text, Costs::usual(Line::DEFAULT).tariffs) {
             Ok(registers) => found.extend(registers),
             Err(e) => unknown.push(e.to_string()),
         }

@@ -1,9 +1,8 @@
 //! What the tasks cost on the lines: exchanges and air time of a whole plan. Pure.
 
 use super::findings::Findings;
-use super::{Plan, Task, bus, meter};
+use super::{Dialect, Plan, Task, bus, meter};
 use crate::planner::{Costs, Line, RATES, plan};
-use dlt645::Edition;
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::time::Duration;
@@ -62,12 +61,12 @@ impl BusLoad {
 /// The load of every bus, as if every meter had four tariffs and refused nothing.
 pub fn air_time(whole: &Plan) -> Vec<BusLoad> {
     let lines: Vec<Line> = whole.buses.iter().map(|bus| bus.line).collect();
-    let meters: Vec<_> = whole.meters.iter().map(|meter| (meter.bus, meter.protocol.edition())).collect();
+    let meters: Vec<_> = whole.meters.iter().map(|meter| (meter.bus, meter.dialect())).collect();
     loads(&lines, &meters, &whole.tasks)
 }
 
-/// Bus and edition of a meter.
-type On = (usize, Edition);
+/// Bus and dialect of a meter.
+type On = (usize, Dialect);
 
 /// Lines, meters and tasks go by index.
 fn loads(lines: &[Line], meters: &[On], tasks: &[Task]) -> Vec<BusLoad> {
@@ -86,10 +85,17 @@ fn load(bus: usize, line: Line, meters: &[On], tasks: &[Task]) -> BusLoad {
             air: Duration::ZERO,
             every: planned.every,
         };
-        for edition in [Edition::E1997, Edition::E2007] {
-            let here = |meter: &&usize| meters.get(**meter) == Some(&(bus, edition));
+        let here = |meter: &usize| meters.get(*meter).filter(|(on, _)| *on == bus);
+        let mut dialects: Vec<Dialect> = Vec::new();
+        for (_, dialect) in planned.meters.iter().filter_map(here) {
+            if !dialects.contains(dialect) {
+                dialects.push(*dialect);
+            }
+        }
+        for dialect in dialects {
+            let here = |meter: &&usize| meters.get(**meter) == Some(&(bus, dialect));
             let count = planned.meters.iter().filter(here).count();
-            let registers = planned.registers.of(edition);
+            let registers = planned.registers.of(dialect);
             let asks = plan(registers, &refused, &costs);
             let one: Duration = asks.iter().map(|a| a.air_time(&costs)).sum();
             load.meters += count;
@@ -112,7 +118,7 @@ pub(super) fn prove(
 ) {
     let lines: Vec<Line> = buses.iter().filter_map(|b| b.bus.as_ref()).map(|b| b.line).collect();
     let meters: Vec<On> =
-        meters.iter().filter_map(|m| m.meter.as_ref()).map(|m| (m.bus, m.protocol.edition())).collect();
+        meters.iter().filter_map(|m| m.meter.as_ref()).map(|m| (m.bus, m.dialect())).collect();
     for load in loads(&lines, &meters, tasks) {
         let (Some(line), Some(name)) =
             (lines.get(load.bus), buses.get(load.bus).and_then(|b| b.name.as_ref()))

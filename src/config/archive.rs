@@ -145,6 +145,7 @@ impl<'a> Row<'a> {
             wiring: cell("wiring"),
             ct: cell("ct"),
             pt: cell("pt"),
+            profile: cell("profile"),
         }
     }
 

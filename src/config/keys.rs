@@ -25,7 +25,7 @@ pub(super) const METER: Shape = Shape {
     name: "meter",
     label: "[[meter]]",
     many: true,
-    keys: &["name", "bus", "protocol", "address", "wiring", "ct", "pt"],
+    keys: &["name", "bus", "protocol", "address", "wiring", "ct", "pt", "profile"],
 };
 pub(super) const TASK: Shape = Shape {
     name: "task",

@@ -1,6 +1,7 @@
 //! What a stream of octets holds, as the objects of `meterd decode --json`; their form is a public contract.
 
-use catalogue::{Bit, Catalogue, Decoded, Field};
+use super::super::profiles::dialect;
+use catalogue::{Bit, Decoded, Field, Profile};
 use dlt645::format::{NoValue, Value};
 use dlt645::frame::Frame;
 use dlt645::pdu::Reply;
@@ -82,13 +83,14 @@ pub(in crate::cli) struct RegisterObject {
     pub(in crate::cli) fields: Vec<RegisterObject>,
 }
 
-/// Everything that the octets hold, in their order. FE before frames are not told.
-pub(in crate::cli) fn objects(octets: &[u8]) -> Vec<Object> {
+/// Everything that the octets hold, in their order, with the registers of a profile where its meters are asked. FE
+/// before frames are not told.
+pub(in crate::cli) fn objects(octets: &[u8], profile: Option<&'static Profile>) -> Vec<Object> {
     let mut scanner = Scanner::default();
     scanner.push(octets);
     scanner.end();
     let mut found = Vec::new();
-    let mut reading = Following::default();
+    let mut reading = Following { begun: None, profile };
     // Octets before this one are told.
     let mut told = 0usize;
     let mut damage: Option<String> = None;
@@ -134,9 +136,9 @@ fn damaged(octets: &[u8], from: usize, to: usize, why: Option<String>) -> Option
 }
 
 /// A read whose reply goes over several frames.
-#[derive(Default)]
 struct Following {
     begun: Option<(Address, Di, Vec<u8>)>,
+    profile: Option<&'static Profile>,
 }
 
 impl Following {
@@ -152,7 +154,7 @@ impl Following {
                 if *more {
                     self.begun = Some((*from, *of, octets));
                 } else {
-                    registers = of_reply(*of, &octets);
+                    registers = of_reply(*of, &octets, self.profile);
                 }
             }
             Some(Reply::More { from, di: of, octets, more, .. }) => {
@@ -163,7 +165,7 @@ impl Following {
                         if *more {
                             self.begun = Some((begun_by, begun, joined));
                         } else {
-                            registers = of_reply(*of, &joined);
+                            registers = of_reply(*of, &joined, self.profile);
                         }
                     }
                     Some(_) | None => {}
@@ -171,7 +173,7 @@ impl Following {
             }
             Some(Reply::Repeated { di: of, octets, more: false, .. }) => {
                 di = Some(*of);
-                registers = of_reply(*of, &octets.clone().collect::<Vec<u8>>());
+                registers = of_reply(*of, &octets.clone().collect::<Vec<u8>>(), self.profile);
             }
             Some(Reply::Repeated { di: of, .. } | Reply::Security { di: of, .. }) => di = Some(*of),
             Some(Reply::Address { address, .. }) => registers.push(address_object(*address)),
@@ -210,8 +212,12 @@ fn has_di(function: u8) -> bool {
 }
 
 /// The registers of a whole reply (octets after the DI, after -33H), in wire order.
-pub(in crate::cli) fn of_reply(di: Di, octets: &[u8]) -> Vec<RegisterObject> {
-    Catalogue::of(di.edition()).decode(di, octets).iter().map(register).collect()
+pub(in crate::cli) fn of_reply(
+    di: Di,
+    octets: &[u8],
+    profile: Option<&'static Profile>,
+) -> Vec<RegisterObject> {
+    dialect(profile, di.edition()).catalogue().decode(di, octets).iter().map(register).collect()
 }
 
 fn address_object(address: Address) -> RegisterObject {
