@@ -4,12 +4,14 @@
 //! environment the expected texts are written instead of compared.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails loudly")]
 
-use meterd::config::{self, MqttVersion, Wiring};
+use dlt645::Edition;
+use meterd::config::{self, Dialect, MqttVersion, Wiring};
 use std::fs;
 use std::path::{Path, PathBuf};
 
 const BAD: &str = "fixtures/configs/bad/";
 const GOOD: &str = "fixtures/configs/good/";
+const STANDARD: Dialect = Dialect::plain(Edition::E2007);
 
 fn configurations(folder: &str) -> std::io::Result<Vec<PathBuf>> {
     let mut paths = Vec::new();
@@ -56,7 +58,7 @@ fn good_configurations_and_the_example_load_without_a_warning() {
     for path in configurations(GOOD).unwrap().into_iter().chain([example]) {
         let loaded = config::load(&path).unwrap_or_else(|faults| panic!("{faults}"));
         assert_eq!(loaded.warnings, [], "{}", path.display());
-        assert!(loaded.plan.tasks.iter().all(|task| !task.registers.of_2007.is_empty()));
+        assert!(loaded.plan.tasks.iter().all(|task| task.registers.dialects().count() > 0));
     }
 }
 
@@ -125,7 +127,7 @@ fn an_archive_as_a_spreadsheet_leaves_it_is_read_whole() {
     assert_eq!(plan.gateway.data_dir, Path::new(GOOD).join("store"));
     assert_eq!(plan.tasks[0].meters, [0, 1, 2, 3]);
     // The combined tariffs are four, and the total is there once although it is written twice.
-    assert_eq!(plan.tasks[0].registers.of_2007.len(), 5);
+    assert_eq!(plan.tasks[0].registers.of(STANDARD).len(), 5);
 }
 
 /// Both kinds of meters in one task: what one kind does not have is said and does not stop the other.
@@ -147,9 +149,43 @@ fn a_register_of_one_edition_alone_is_a_warning_where_the_task_has_meters_of_bot
     );
     let registers = &loaded.plan.tasks[0].registers;
     let names = |list: &[catalogue::Register]| list.iter().map(|r| r.di().to_string()).collect::<Vec<_>>();
-    assert_eq!(names(&registers.of_2007), ["02010100", "02010200", "02010300", "02800002"]);
-    assert_eq!(names(&registers.of_1997), ["B611", "B612", "B613", "B214"]);
+    assert_eq!(names(registers.of(STANDARD)), ["02010100", "02010200", "02010300", "02800002"]);
+    assert_eq!(names(registers.of(Dialect::plain(Edition::E1997))), ["B611", "B612", "B613", "B214"]);
     // A 1997 exchange is four octets shorter, and three voltages are one block in both.
     let load = &config::air_time(&loaded.plan)[0].tasks[0];
     assert_eq!((load.meters, load.exchanges), (3, 2 + 2 * 2));
+}
+
+/// A task's register is what the meter's own profile says.
+#[test]
+fn meters_of_one_task_have_each_the_registers_of_their_profile() {
+    let plan = config::load(Path::new("fixtures/configs/good/profiles.toml")).unwrap().plan;
+    let of = |task: &str, meter: usize| -> Vec<(String, usize)> {
+        let task = plan.tasks.iter().find(|t| t.name.as_str() == task).unwrap();
+        let registers = task.registers.of(plan.meters[meter].dialect());
+        registers.iter().map(|r| (r.di().to_string(), r.octets())).collect()
+    };
+    let one = |di: &str, octets| vec![(di.to_owned(), octets)];
+    assert_eq!(of("live", 0), one("02020100", 3), "the standard's");
+    assert_eq!(of("live", 1), one("02020100", 2), "the profile's for the same identifier");
+    assert_eq!(of("live", 2), one("B621", 2));
+    assert_eq!(of("wide", 0), one("02A30000", 4));
+    assert_eq!(of("wide", 1), []);
+    assert_eq!(of("frequency", 2), one("B680", 2), "the 1997 standard has none");
+    let profiles: Vec<_> = plan.meters.iter().map(|m| m.profile.unwrap().name()).collect();
+    assert_eq!(profiles, ["lv-breaker", "my-meter", "clou-1997"]);
+}
+
+#[test]
+fn a_profile_belongs_to_the_archive_and_meters_without_one_keep_its_digits() {
+    let digits = |profile: &str| {
+        let text = format!(
+            "[gateway]\nid = \"g\"\ntimezone = \"UTC\"\n[[bus]]\nname = \"x\"\nport = \"/dev/ttyS1\"\n\
+             [[meter]]\nname = \"a\"\nbus = \"x\"\naddress = \"1\"\n{profile}"
+        );
+        config::plan_from_text("m.toml", &text, Path::new("")).unwrap().plan.archive
+    };
+    let with = digits("profile = \"lv-breaker\"\n");
+    assert_ne!(digits(""), with);
+    assert_ne!(digits("profile = \"line-voltage\"\n"), with);
 }

@@ -46,9 +46,11 @@ const READ_JSON: &str = "meterd read --port /tmp/bus1 --address 000012345678 --j
 
 const DECODE: &str = "meterd decode FE FE 68 78 56 34 12 00 00 68 91 08 33 33 34 33 78 5B 74 33 C4 16";
 const REGISTERS: &str = "meterd registers 正向有功 --protocol dlt645-1997";
+const PROFILES: &str = "meterd profiles";
+const PROFILES_TEST: &str = "meterd profiles test protocols/dlt645/profiles/line-voltage.toml";
 
 /// Commands of the page that a test here runs.
-const OURS: [&str; 14] = [
+const OURS: [&str; 16] = [
     DEMO,
     DEMO_LINES,
     READ_ADDRESS,
@@ -63,6 +65,8 @@ const OURS: [&str; 14] = [
     READ_JSON,
     DECODE,
     REGISTERS,
+    PROFILES,
+    PROFILES_TEST,
 ];
 /// Commands of other programs: the build and the tests themselves, and what only an installer may do.
 const OTHERS: [&str; 8] = [
@@ -107,6 +111,8 @@ fn every_command_of_the_page_is_run_by_a_test_here() {
         "READ_JSON",
         "DECODE",
         "REGISTERS",
+        "PROFILES",
+        "PROFILES_TEST",
     ] {
         assert!(source.contains(&format!("words({name}, ")), "{name} is not run");
     }
@@ -238,6 +244,20 @@ fn the_plan_is_printed_as_shown() {
     let ended = run(&words(CHECK, &[("/etc/meterd/meterd.toml", &path)]));
     assert!(ended.status.success(), "{}", ended.err);
     assert_eq!(ended.out.replace(&path, "/etc/meterd/meterd.toml"), transcript(CHECK));
+}
+
+#[test]
+fn profiles_are_listed_and_tested_as_shown() {
+    let listed = run(&words(PROFILES, &[]));
+    assert!(listed.status.success(), "{}", listed.err);
+    let shipped = std::fs::read_dir(root("protocols/dlt645/profiles")).unwrap().count();
+    assert_eq!(listed.out.lines().count(), shipped);
+    for page in [ENGLISH, CHINESE] {
+        assert!(page.contains(&format!("[{shipped}")), "{shipped} profiles");
+    }
+    let tested = run(&words(PROFILES_TEST, &[]));
+    assert!(tested.status.success(), "{}", tested.err);
+    assert!(tested.out.contains("tests passed 2"), "{}", tested.out);
 }
 
 #[test]

@@ -90,7 +90,9 @@ async fn a_record_is_a_reading_with_the_fields_that_decode_shows() {
     assert_eq!(body.readings.len(), held.len(), "{text}");
     for (name, octets) in &held[..names.len()] {
         let di = register(name).di();
-        let [decoded] = &RegisterJson::of_reply(di, octets)[..] else { panic!("{name} is one record") };
+        let [decoded] = &RegisterJson::of_reply(Catalogue::dlt645_2007(), di, octets)[..] else {
+            panic!("{name} is one record")
+        };
         let reading = body.readings.iter().find(|r| r.di == di.to_string()).unwrap();
         assert!(!decoded.fields.is_empty(), "{name}");
         assert_eq!((reading.fields.len(), &reading.at), (decoded.fields.len(), &decoded.at), "{name}");
@@ -127,6 +129,7 @@ async fn the_bits_of_a_word_stand_beside_its_value() {
     let bits = body.readings[0].bits.as_ref().unwrap();
     assert_eq!(bits.len(), 2, "{bits:?}");
     assert!(text.contains(r#""di":"04000501","value":"8004","bits":[""#), "{text}");
-    let decoded = &RegisterJson::of_reply(register("status_word_1").di(), &[0x04, 0x80])[0];
+    let decoded =
+        &RegisterJson::of_reply(Catalogue::dlt645_2007(), register("status_word_1").di(), &[0x04, 0x80])[0];
     assert_eq!((Some(bits), &body.readings[0].value), (decoded.bits.as_ref(), &decoded.value));
 }

@@ -175,6 +175,7 @@ fn plan() -> Plan {
             preamble: 4,
             protocol: Protocol::Dlt645_2007(address),
             wiring: None,
+            profile: None,
             transformers: Transformers { ct: Some("75/5".parse().unwrap()), pt: None },
         }],
         tasks: vec![Task {

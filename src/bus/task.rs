@@ -238,7 +238,7 @@ impl BusTask {
             self.schedule.done(job);
             return;
         };
-        let wanted = task.registers.of(meter.protocol.edition());
+        let wanted = task.registers.of(meter.dialect());
         self.current = Some((job, self.round(job.meter, meter, wanted)));
     }
 

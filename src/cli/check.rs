@@ -78,17 +78,23 @@ fn describe_bus(plan: &Plan, load: &BusLoad) -> String {
         text.push_str("  no meter\n");
         return text;
     }
-    let mut table = table(&["meter", "protocol", "address", "wiring", "ct", "pt"]);
+    let profiled = meters.iter().any(|meter| meter.profile.is_some());
+    let header = ["meter", "protocol", "address", "wiring", "ct", "pt", "profile"];
+    let mut table = table(&header[..header.len() - usize::from(!profiled)]);
     let or_dash = |text: Option<String>| text.unwrap_or_else(|| "-".to_owned());
     for meter in meters.iter().take(SHOWN) {
-        table.add_row([
+        let mut row = vec![
             cut(meter.name.as_str()),
             meter.protocol.word().to_owned(),
             meter.protocol.address(),
             or_dash(meter.wiring.map(|w| w.word().to_owned())),
             or_dash(meter.ct().map(|r| r.to_string())),
             or_dash(meter.pt().map(|r| r.to_string())),
-        ]);
+        ];
+        if profiled {
+            row.push(or_dash(meter.profile.map(|profile| profile.name().to_owned())));
+        }
+        table.add_row(row);
     }
     text.push_str(&trimmed(&table));
     if meters.len() > SHOWN {

@@ -16,6 +16,7 @@ Examples:
   meterd decode 68 34 12 00 00 00 00 68 91 06 33 34 34 35 38 55 0A 16
   meterd decode --json capture.txt
   cat capture.txt | meterd decode -
+  meterd decode --profile lv-breaker capture.txt
 
 Exit code 0: at least one frame is sound. 1: none is. 2: wrong usage.";
 
@@ -25,6 +26,9 @@ pub(super) struct DecodeArgs {
     /// Print one JSON object a frame
     #[arg(long)]
     json: bool,
+    /// Registers of this profile 表型 first, a name or a file
+    #[arg(long, value_name = "NAME")]
+    profile: Option<String>,
     /// Octets in hexadecimal 十六进制报文: spaced or not, with 0x or commas; or
     /// a file of such text; or - for standard input
     #[arg(value_name = "HEX|FILE|-", required = true, allow_hyphen_values = true)]
@@ -47,7 +51,11 @@ pub(super) fn run(args: &DecodeArgs) -> anyhow::Result<ExitCode> {
         Ok(octets) => octets,
         Err(why) => return Ok(super::fail(USAGE, &why.to_string())),
     };
-    let objects = object::objects(&octets);
+    let profile = match args.profile.as_deref().map(super::profiles::of).transpose() {
+        Ok(profile) => profile,
+        Err(why) => return Ok(super::fail(USAGE, &why)),
+    };
+    let objects = object::objects(&octets, profile);
     let mut sound = false;
     for object in &objects {
         sound |= matches!(object, Object::Frame(_));

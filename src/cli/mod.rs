@@ -2,6 +2,7 @@
 
 mod check;
 mod decode;
+mod profiles;
 mod read;
 mod registers;
 mod run;
@@ -39,6 +40,8 @@ enum Command {
     Decode(decode::DecodeArgs),
     /// Search the registers by DI, name, OBIS code or words 数据项查询
     Registers(registers::RegistersArgs),
+    /// List, show and test the profiles of meter models 表型
+    Profiles(profiles::ProfilesArgs),
     /// Play meters on a virtual line 模拟电能表
     Simulate(simulate::SimulateArgs),
     /// Show it all here: virtual meters, a broker, the daemon 演示
@@ -65,6 +68,7 @@ pub fn main() -> ExitCode {
         | Command::Read(_)
         | Command::Decode(_)
         | Command::Registers(_)
+        | Command::Profiles(_)
         | Command::Simulate(_)
         | Command::Watch(_) => "warn",
         // The demo's broker calls every closed connection an error.
@@ -85,6 +89,7 @@ pub fn main() -> ExitCode {
             Command::Read(args) => read::run(args).await,
             Command::Decode(args) => decode::run(&args),
             Command::Registers(args) => registers::run(&args),
+            Command::Profiles(args) => profiles::run(args),
             Command::Simulate(args) => simulate::run(args).await,
             #[cfg(feature = "demo")]
             Command::Demo(args) => demo::run(args).await,

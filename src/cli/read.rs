@@ -5,18 +5,18 @@
 
 mod records;
 
-use super::USAGE;
 use super::trace::Trace;
+use super::{USAGE, profiles};
 use crate::bus::exchange::Tap;
 use crate::bus::port::Opener;
 use crate::bus::round::{Point, Round};
 use crate::bus::talk::{Asked, Patience, Talk};
 use crate::clock::Clock;
-use crate::config::{BadPort, PortAddress, PortSettings, Protocol};
+use crate::config::{BadPort, Dialect, PortAddress, PortSettings, Protocol};
 use crate::mqtt::payload::{self, RegisterJson};
 use crate::planner::{CharFormat, Costs, Line, RATES};
 use crate::reading::{Content, Decoded, Failure};
-use catalogue::{Catalogue, Register};
+use catalogue::{Profile, Register};
 use dlt645::{Address, Edition};
 use jiff::tz::TimeZone;
 use std::collections::BTreeSet;
@@ -36,9 +36,14 @@ pub(super) struct ReadArgs {
     /// finds the only meter on the line
     #[arg(long, value_name = "ADDRESS", required = true, value_delimiter = ',')]
     address: Vec<Address>,
-    /// What the meter speaks 规约
-    #[arg(long, value_enum, default_value_t = Speaks::Dlt645_2007)]
-    protocol: Speaks,
+    /// What the meter speaks 规约; by default what its profile does, or
+    /// dlt645-2007
+    #[arg(long, value_enum)]
+    protocol: Option<Speaks>,
+    /// What its model has beside the standard 表型: a name of `meterd profiles`, or
+    /// a file
+    #[arg(long, value_name = "NAME")]
+    profile: Option<String>,
     /// Bits per second 波特率
     #[arg(long, default_value_t = Line::DEFAULT.baud, value_parser = rate)]
     baud: u32,
@@ -74,6 +79,7 @@ Examples:
   meterd read --port /dev/ttyUSB0 --address AAAAAAAAAAAA --trace 'voltage_l*'
   meterd read --port tcp://192.0.2.7:4001 --address 101,102 --json 1-0:1.8.0
   meterd read --port /tmp/bus1 --address 101 --from 2026-11-21T00:00 load_record
+  meterd read --port /dev/ttyUSB0 --address 7 --profile line-voltage voltage_ab
 
 Values are what the meter sent 抄见示数, without CT and PT.
 
@@ -97,9 +103,10 @@ impl Speaks {
 }
 
 pub(super) async fn run(args: ReadArgs) -> anyhow::Result<ExitCode> {
-    let registers = registers(args.protocol.edition(), &args.registers, &args.range);
-    let (port, (load_records, registers)) = match (port(&args.port), registers) {
-        (Ok(port), Ok(registers)) => (port, registers),
+    let dialect = dialect(args.protocol, args.profile.as_deref());
+    let found = dialect.and_then(|dialect| Ok((dialect, registers(dialect, &args.registers, &args.range)?)));
+    let (port, (dialect, (load_records, registers))) = match (port(&args.port), found) {
+        (Ok(port), Ok(found)) => (port, found),
         (Err(why), _) | (_, Err(why)) => return Ok(super::fail(USAGE, &why)),
     };
     let line = Line { baud: args.baud, frame: args.frame };
@@ -112,7 +119,7 @@ pub(super) async fn run(args: ReadArgs) -> anyhow::Result<ExitCode> {
     };
     let mut talk = Talk::new(Opener::to(&port, &PortSettings::usual(&port)), line, clock);
     let costs = Costs::usual(line);
-    let trace = args.trace.then(Arc::<Mutex<Trace>>::default);
+    let trace = args.trace.then(|| Arc::new(Mutex::new(Trace::of(dialect.profile))));
     if let Some(trace) = &trace {
         talk.watch(tracer(Arc::clone(trace)));
     }
@@ -120,10 +127,10 @@ pub(super) async fn run(args: ReadArgs) -> anyhow::Result<ExitCode> {
     let mut complete = true;
     let mut never_a_frame = false;
     for &address in &args.address {
-        let protocol = Protocol::dlt645(args.protocol.edition(), address);
+        let protocol = Protocol::dlt645(dialect.edition, address);
         let asked = Asked { protocol, line, preamble: costs.preamble };
         let mut to = Questions { talk: &mut talk, asked, patience };
-        let one = read(&mut to, address, &registers, costs).await;
+        let one = read(&mut to, dialect, address, &registers, costs).await;
         if let Some(trace) = &trace {
             show(lock(trace).rest());
         }
@@ -157,6 +164,7 @@ struct One {
     decoded: Decoded,
     /// Records with their octets: they have fields, not a value.
     records: Vec<(Register, Vec<u8>)>,
+    dialect: Dialect,
     never_a_frame: bool,
 }
 
@@ -174,9 +182,15 @@ impl Questions<'_> {
     }
 }
 
-async fn read(to: &mut Questions<'_>, address: Address, registers: &[Register], costs: Costs) -> One {
+async fn read(
+    to: &mut Questions<'_>,
+    dialect: Dialect,
+    address: Address,
+    registers: &[Register],
+    costs: Costs,
+) -> One {
     let mut address = address;
-    if address == Address::ANY && to.asked.protocol.edition() == Edition::E2007 {
+    if address == Address::ANY && dialect.edition == Edition::E2007 {
         // 13H is what 2007 has for this; a meter that does not know it may still answer AA.
         if let Ok(answer) = to.talk.read_address(to.asked, to.patience).await {
             address = answer.from;
@@ -206,7 +220,7 @@ async fn read(to: &mut Questions<'_>, address: Address, registers: &[Register], 
             false
         }
     });
-    One { address, decoded, records, never_a_frame }
+    One { address, decoded, records, dialect, never_a_frame }
 }
 
 fn json_lines(one: &One, zone: &TimeZone) -> String {
@@ -240,7 +254,9 @@ fn shown_record(came: records::Came, address: Address, json: bool) -> String {
 
 /// The records with their fields.
 fn records(one: &One) -> impl Iterator<Item = RegisterJson> + '_ {
-    one.records.iter().flat_map(|(register, octets)| RegisterJson::of_reply(register.di(), octets))
+    one.records
+        .iter()
+        .flat_map(|(register, octets)| RegisterJson::of_reply(one.dialect.catalogue(), register.di(), octets))
 }
 
 fn text_lines(one: &One) -> String {
@@ -336,17 +352,31 @@ fn port(text: &str) -> Result<PortAddress, String> {
     }
 }
 
+/// What the meters speak. A profile is of one protocol, so it need not be said again.
+fn dialect(speaks: Option<Speaks>, profile: Option<&str>) -> Result<Dialect, String> {
+    let profile = profile.map(profiles::of).transpose()?;
+    let own = profile.map(Profile::edition);
+    let edition = speaks.map(Speaks::edition).or(own).unwrap_or(Edition::E2007);
+    match profile {
+        Some(profile) if profile.edition() != edition => {
+            let word = Protocol::word_of(profile.edition());
+            Err(format!("profile {} is of {word}; leave --protocol out", profile.name()))
+        }
+        Some(_) | None => Ok(Dialect { edition, profile }),
+    }
+}
+
 /// The load records and the other registers.
 fn registers(
-    edition: Edition,
+    dialect: Dialect,
     texts: &[String],
     range: &records::Range,
 ) -> Result<(Vec<Register>, Vec<Register>), String> {
     let mut found = Vec::new();
     let mut unknown = Vec::new();
     for text in texts {
-        let text = records::long_name(edition, text, range);
-        match Catalogue::of(edition).find(&text, Costs::usual(Line::DEFAULT).tariffs) {
+        let text = records::long_name(dialect.edition, text, range);
+        match dialect.catalogue().find(&text, Costs::usual(Line::DEFAULT).tariffs) {
             Ok(registers) => found.extend(registers),
             Err(e) => unknown.push(e.to_string()),
         }

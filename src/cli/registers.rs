@@ -1,6 +1,8 @@
 //! `meterd registers`: what can be asked for, by DI, name, OBIS code, English or Chinese words.
 
-use catalogue::{Access, Catalogue, Summary, Unit};
+use super::{USAGE, profiles};
+use crate::config::Protocol;
+use catalogue::{Access, Catalogue, Profile, Summary, Unit};
 use dlt645::Edition;
 use serde::Serialize;
 use std::process::ExitCode;
@@ -10,9 +12,11 @@ Examples:
   meterd registers voltage
   meterd registers 正向有功 --protocol dlt645-1997
   meterd registers 0001FF00 --json
+  meterd registers voltage --profile line-voltage
 
 Letters in an identifier stand for what a person chooses: tt the tariff, pp the
-phase, ss the settlement day. Exit code 0: found. 1: nothing is called so.";
+phase, ss the settlement day. What only a meter model has is told with its profile
+表型. Exit code 0: found. 1: nothing is called so.";
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
@@ -24,6 +28,9 @@ pub(super) struct RegistersArgs {
     /// Only registers of this edition
     #[arg(long, value_enum)]
     protocol: Option<super::read::Speaks>,
+    /// Also registers of this profile 表型, a name or a file; only of its protocol
+    #[arg(long, value_name = "NAME")]
+    profile: Option<String>,
     /// Print one JSON object a row
     #[arg(long)]
     json: bool,
@@ -32,6 +39,8 @@ pub(super) struct RegistersArgs {
 #[derive(Serialize)]
 struct Row {
     protocol: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    profile: Option<&'static str>,
     register: String,
     name_zh: String,
     di: String,
@@ -49,19 +58,44 @@ struct Row {
 
 pub(super) fn run(args: &RegistersArgs) -> anyhow::Result<ExitCode> {
     let query = args.query.join(" ");
-    let editions = match args.protocol {
-        Some(speaks) => vec![speaks.edition()],
-        None => vec![Edition::E2007, Edition::E1997],
+    let profile = match args.profile.as_deref().map(profiles::of).transpose() {
+        Ok(profile) => profile,
+        Err(why) => return Ok(super::fail(USAGE, &why)),
+    };
+    let editions = match (args.protocol, profile) {
+        (Some(speaks), Some(profile)) if speaks.edition() != profile.edition() => {
+            let word = Protocol::word_of(profile.edition());
+            let why = format!("profile {} is of {word}; leave --protocol out", profile.name());
+            return Ok(super::fail(USAGE, &why));
+        }
+        (_, Some(profile)) => vec![profile.edition()],
+        (Some(speaks), None) => vec![speaks.edition()],
+        (None, None) => vec![Edition::E2007, Edition::E1997],
     };
     let mut found = 0;
-    for edition in editions {
-        for summary in Catalogue::of(edition).search(&query) {
-            found += 1;
-            if args.json {
-                super::out(&format!("{}\n", serde_json::to_string(&row(edition, &summary))?))?;
-            } else {
-                super::out(&format!("{}\n", line(&summary)))?;
-            }
+    let mut print = |edition, summary: &Summary, of: Option<&'static str>| {
+        found += 1;
+        super::out(&match (args.json, of) {
+            (true, _) => format!("{}\n", serde_json::to_string(&row(edition, summary, of))?),
+            (false, Some(name)) => format!("{}  (--profile {name})\n", line(summary)),
+            (false, None) => format!("{}\n", line(summary)),
+        })
+    };
+    for &edition in &editions {
+        for summary in profiles::dialect(profile, edition).catalogue().search(&query) {
+            print(
+                edition,
+                &summary,
+                profile.map(Profile::name).filter(|_| args.json && summary.is_of_profile()),
+            )?;
+        }
+    }
+    // All of the profiles for no word would bury the standard.
+    let elsewhere = Profile::all()
+        .filter(|other| profile.is_none() && !query.is_empty() && editions.contains(&other.edition()));
+    for other in elsewhere {
+        for summary in other.search(&query).filter(|summary| is_new(summary, other.edition())) {
+            print(other.edition(), &summary, Some(other.name()))?;
         }
     }
     if found == 0 {
@@ -73,7 +107,13 @@ pub(super) fn run(args: &RegistersArgs) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn line(summary: &Summary) -> String {
+/// Whether the standard's table has nothing of this name.
+fn is_new(summary: &Summary, edition: Edition) -> bool {
+    let first = summary.registers().next();
+    first.is_none_or(|register| Catalogue::of(edition).find(&register.name().to_string(), 0).is_err())
+}
+
+pub(super) fn line(summary: &Summary) -> String {
     let unit = summary.unit().map_or("", Unit::text);
     let line = format!(
         "{:<10} {:<36} {unit:<6} {}",
@@ -91,12 +131,10 @@ fn chinese(name: &str) -> String {
         .fold(name.to_owned(), |name, (place, words)| name.replace(place, words))
 }
 
-fn row(edition: Edition, summary: &Summary) -> Row {
+fn row(edition: Edition, summary: &Summary, profile: Option<&'static str>) -> Row {
     Row {
-        protocol: match edition {
-            Edition::E1997 => "dlt645-1997",
-            Edition::E2007 => "dlt645-2007",
-        },
+        profile,
+        protocol: Protocol::word_of(edition),
         register: summary.name().to_string(),
         name_zh: chinese(&summary.name_zh().to_string()),
         di: summary.di().to_string(),
@@ -112,6 +150,7 @@ fn row(edition: Edition, summary: &Summary) -> Row {
         edition: match summary.edition() {
             catalogue::Edition::Standard => "std",
             catalogue::Edition::StateGrid => "sgcc",
+            catalogue::Edition::Vendor => "vendor",
         },
         clause: summary.clause(),
     }

@@ -1,7 +1,8 @@
 //! What passes on a line, for a person: octets as they are, frames explained.
 
+use super::profiles::dialect;
 use crate::bus::exchange::Passed;
-use catalogue::{Catalogue, Entry};
+use catalogue::{Entry, Profile};
 use dlt645::frame::Frame;
 use dlt645::scanner::{Damage, Found, Scanner};
 use dlt645::{Di, Edition};
@@ -12,9 +13,16 @@ pub(super) struct Trace {
     scanner: Scanner,
     /// Octets that came and have not been shown.
     unshown: Vec<u8>,
+    /// What its meters have beside the standard.
+    profile: Option<&'static Profile>,
 }
 
 impl Trace {
+    /// Names registers of a profile as well.
+    pub(super) fn of(profile: Option<&'static Profile>) -> Self {
+        Self { profile, ..Self::default() }
+    }
+
     /// The lines to print after `passed`.
     pub(super) fn take(&mut self, passed: Passed<'_>) -> Vec<String> {
         match passed {
@@ -23,7 +31,7 @@ impl Trace {
                 lines.push(format!("> {}", hex(octets)));
                 let mut scanner = Scanner::default();
                 scanner.push(octets);
-                lines.extend(scanner.next_frame().map(|frame| explained(&frame)));
+                lines.extend(scanner.next_frame().map(|frame| explained(&frame, self.profile)));
                 lines
             }
             Passed::Came(octets) => {
@@ -51,7 +59,7 @@ impl Trace {
             match found {
                 Found::Frame { frame, preamble } => {
                     let octets = preamble + frame.octets().len();
-                    let explained = explained(&frame);
+                    let explained = explained(&frame, self.profile);
                     lines.push(format!("< {}", hex(&take(&mut self.unshown, octets))));
                     lines.push(explained);
                 }
@@ -76,7 +84,7 @@ fn take(from: &mut Vec<u8>, count: usize) -> Vec<u8> {
 }
 
 /// The frame in words, with the name of the register that it is about.
-fn explained(frame: &Frame<'_>) -> String {
+fn explained(frame: &Frame<'_>, profile: Option<&'static Profile>) -> String {
     let edition = match frame.control().function() {
         0x01 | 0x02 => Some(Edition::E1997),
         0x11 | 0x12 => Some(Edition::E2007),
@@ -84,12 +92,12 @@ fn explained(frame: &Frame<'_>) -> String {
     };
     let di =
         edition.filter(|_| !frame.control().abnormal()).and_then(|edition| frame.data().take_di(edition));
-    let name = di.and_then(name).map(|n| format!("  ({n})")).unwrap_or_default();
+    let name = di.and_then(|di| name(di, profile)).map(|n| format!("  ({n})")).unwrap_or_default();
     format!("    {frame}{name}")
 }
 
-fn name(di: Di) -> Option<String> {
-    match Catalogue::of(di.edition()).by_di(di)? {
+fn name(di: Di, profile: Option<&'static Profile>) -> Option<String> {
+    match dialect(profile, di.edition()).catalogue().by_di(di)? {
         Entry::Register(register) => Some(format!("{} {}", register.name(), register.name_zh())),
         Entry::Block(block) => block.registers(4).next().map(|first| format!("{} and on", first.name())),
     }

@@ -1,10 +1,9 @@
 //! What the tasks cost on the lines: exchanges and air time of a whole plan. Pure.
 
 use super::findings::Findings;
-use super::{Meter, Plan, Task, Wiring, bus, meter};
+use super::{Dialect, Meter, Plan, Task, Wiring, bus, meter};
 use crate::planner::{Costs, Line, RATES, plan};
 use catalogue::Register;
-use dlt645::Edition;
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::time::Duration;
@@ -70,7 +69,7 @@ pub fn air_time(whole: &Plan) -> Vec<BusLoad> {
 #[derive(Clone, Copy, PartialEq, Eq)]
 struct On {
     bus: usize,
-    edition: Edition,
+    dialect: Dialect,
     line: Line,
     preamble: u8,
     wiring: Option<Wiring>,
@@ -78,8 +77,8 @@ struct On {
 
 impl On {
     fn of(meter: &Meter) -> Self {
-        let Meter { bus, protocol, line, preamble, wiring, .. } = *meter;
-        Self { bus, edition: protocol.edition(), line, preamble, wiring }
+        let Meter { bus, line, preamble, wiring, .. } = *meter;
+        Self { bus, dialect: meter.dialect(), line, preamble, wiring }
     }
 }
 
@@ -111,7 +110,7 @@ fn load(bus: usize, meters: &[On], tasks: &[Task]) -> BusLoad {
             if count == 0 {
                 continue;
             }
-            let registers = planned.registers.of(kind.edition);
+            let registers = planned.registers.of(kind.dialect);
             let has = |register: &&Register| match (kind.wiring, register.phase()) {
                 (Some(wiring), Some(phase)) => wiring.has_phase(phase),
                 (None, _) | (_, None) => true,

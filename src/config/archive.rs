@@ -148,6 +148,7 @@ impl<'a> Row<'a> {
             wiring: cell("wiring"),
             ct: cell("ct"),
             pt: cell("pt"),
+            profile: cell("profile"),
         }
     }
 

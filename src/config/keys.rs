@@ -42,7 +42,9 @@ pub(super) const METER: Shape = Shape {
     name: "meter",
     label: "[[meter]]",
     many: true,
-    keys: &["name", "bus", "protocol", "address", "baud", "frame", "preamble", "wiring", "ct", "pt"],
+    keys: &[
+        "name", "bus", "protocol", "address", "baud", "frame", "preamble", "wiring", "ct", "pt", "profile",
+    ],
 };
 pub(super) const TASK: Shape = Shape {
     name: "task",

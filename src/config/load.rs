@@ -4,6 +4,7 @@ use super::fault::{Fault, Faults};
 use super::findings::{Findings, Here};
 use super::keys;
 use super::plan::{Bus, Meter, Plan};
+use super::profile::Shelf;
 use super::raw::Document;
 use super::registers::{self, Resolve};
 use super::{air, archive, bus, gateway, meter, mqtt, task};
@@ -77,7 +78,7 @@ fn prove(name: String, text: &str, folder: &Path, resolve: Resolve<'_>) -> Resul
             }
         }
     }
-    let meters = meter::read(cells, &buses, findings_ref);
+    let meters = meter::read(cells, &buses, &mut Shelf::new(folder), findings_ref);
     let tasks = task::read(&jobs, &meters, resolve, findings_ref);
     warn(&document, &buses, &meters, tasks.is_empty(), findings_ref);
     if findings_ref.sound() {
@@ -404,7 +405,7 @@ mod tests {
             let mut findings = Findings::default();
             let file = findings.open("meters.csv".to_owned(), &text);
             let cells = archive::read(file, &mut findings);
-            let _ = meter::read(cells, &[], &mut findings);
+            let _ = meter::read(cells, &[], &mut Shelf::new(Path::new("")), &mut findings);
         }
     }
 }

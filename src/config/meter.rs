@@ -3,10 +3,12 @@
 use super::bus;
 use super::findings::{At, Findings, Here};
 use super::keys::{did_you_mean, listed, nearest, not_among};
-use super::plan::{Bus, Meter, Protocol, Wiring};
+use super::plan::{Bus, Dialect, Meter, Protocol, Wiring};
+use super::profile::Shelf;
 use super::raw::{self, Section};
 use crate::planner::Line;
 use crate::reading::{Ratio, Transformers};
+use catalogue::Profile;
 use dlt645::{Address, Edition};
 use sha2::{Digest, Sha256};
 use std::collections::HashMap;
@@ -27,6 +29,7 @@ pub(super) struct Cells {
     pub(super) wiring: Option<At<String>>,
     pub(super) ct: Option<At<String>>,
     pub(super) pt: Option<At<String>>,
+    pub(super) profile: Option<At<String>>,
 }
 
 /// What was written, as far as it is sound.
@@ -50,11 +53,17 @@ pub(super) fn from_section(section: &Section, findings: &mut Findings) -> Cells 
         wiring: section.text("wiring", findings),
         ct: section.text("ct", findings),
         pt: section.text("pt", findings),
+        profile: section.text("profile", findings),
     }
 }
 
 /// Proves all meters together: names must differ, and addresses on one bus.
-pub(super) fn read(cells: Vec<Cells>, buses: &[bus::Written], findings: &mut Findings) -> Vec<Written> {
+pub(super) fn read(
+    cells: Vec<Cells>,
+    buses: &[bus::Written],
+    shelf: &mut Shelf<'_>,
+    findings: &mut Findings,
+) -> Vec<Written> {
     let by_name: HashMap<&str, usize> = buses
         .iter()
         .enumerate()
@@ -98,12 +107,20 @@ pub(super) fn read(cells: Vec<Cells>, buses: &[bus::Written], findings: &mut Fin
         };
         let ct = ratio_of(cells.ct.as_ref(), "ct", findings);
         let pt = ratio_of(cells.pt.as_ref(), "pt", findings);
+        let profile = match &cells.profile {
+            // As an empty cell of the archive.
+            Some(text) if text.value.is_empty() => Some(None),
+            Some(text) => profile_of(text, edition, shelf, findings).map(Some),
+            None => Some(None),
+        };
         let protocol = edition.zip(address).map(|(edition, address)| Protocol::dlt645(edition, address));
-        let meter = name.zip(bus).zip(protocol).zip(line.zip(preamble)).zip(wiring).zip(ct.zip(pt)).map(
-            |(((((name, bus), protocol), (line, preamble)), wiring), (ct, pt))| Meter {
+        let speaks = protocol.zip(profile);
+        let meter = name.zip(bus).zip(speaks).zip(line.zip(preamble)).zip(wiring).zip(ct.zip(pt)).map(
+            |(((((name, bus), (protocol, profile)), (line, preamble)), wiring), (ct, pt))| Meter {
                 name,
                 bus,
                 protocol,
+                profile,
                 line,
                 preamble,
                 wiring,
@@ -231,6 +248,28 @@ fn wiring_of(text: &At<String>, findings: &mut Findings) -> Option<Wiring> {
     found
 }
 
+/// A profile of what the meter speaks; what is wrong with the protocol is no second fault.
+fn profile_of(
+    text: &At<String>,
+    edition: Option<Edition>,
+    shelf: &mut Shelf<'_>,
+    findings: &mut Findings,
+) -> Option<&'static Profile> {
+    let found = shelf.get(text, findings)?;
+    let own = Dialect::plain(found.edition());
+    match edition {
+        Some(edition) if edition != own.edition => {
+            let (name, word) = (&text.value, Protocol::word_of(own.edition));
+            findings.fault(
+                &text.here,
+                format!("profile \"{name}\" is of {own}; write protocol = \"{word}\", or another profile"),
+            );
+            None
+        }
+        Some(_) | None => Some(found),
+    }
+}
+
 /// `None` if what is written is no ratio; `Some(None)` if nothing is.
 fn ratio_of(text: Option<&At<String>>, key: &str, findings: &mut Findings) -> Option<Option<Ratio>> {
     let Some(text) = text else { return Some(None) };
@@ -260,6 +299,10 @@ pub(super) fn archive_digits(meters: &[Meter], buses: &[Bus]) -> String {
                 ratio(meter.ct()),
                 ratio(meter.pt()),
             ]
+            .into_iter()
+            // What was known by its digits before there were profiles keeps them.
+            .chain(meter.profile.map(|profile| profile.name().to_owned()))
+            .collect::<Vec<_>>()
             .join("\t")
         })
         .collect();

@@ -4,7 +4,7 @@ use super::packet::Packet;
 use crate::clock::Trust;
 use crate::planner::Line;
 use crate::reading::{Ratio, Transformers};
-use catalogue::Register;
+use catalogue::{Catalogue, Profile, Register};
 use dlt645::{Address, Edition};
 use jiff::tz::TimeZone;
 use std::fmt;
@@ -134,6 +134,8 @@ pub struct Meter {
     pub line: Line,
     /// FE octets before a request to it.
     pub preamble: u8,
+    /// What its model has beside the standard (表型).
+    pub profile: Option<&'static Profile>,
     /// How it is wired.
     pub wiring: Option<Wiring>,
     /// CT and PT.
@@ -147,6 +149,16 @@ pub enum Protocol {
     Dlt645_1997(Address),
     /// DL/T 645-2007.
     Dlt645_2007(Address),
+}
+
+/// What a meter speaks: an edition of DL/T 645, with what its model has beside it. It decides which registers there
+/// are.
+#[derive(Clone, Copy)]
+pub struct Dialect {
+    /// The standard.
+    pub edition: Edition,
+    /// The meter model's profile (表型), of the same edition.
+    pub profile: Option<&'static Profile>,
 }
 
 /// Wiring of a meter (接线方式).
@@ -177,13 +189,11 @@ pub struct Task {
 
 /// The registers of a task by what its meters speak, in the order they were written, each once.
 ///
-/// What an edition does not have is left out of its list: meters of both can stand in one task.
+/// What a dialect does not have is left out of its list: meters of several can stand in one task.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Registers {
-    /// Of meters of DL/T 645-1997.
-    pub of_1997: Vec<Register>,
-    /// Of meters of DL/T 645-2007.
-    pub of_2007: Vec<Register>,
+    /// One list for each dialect of the task's meters; few.
+    lists: Vec<(Dialect, Vec<Register>)>,
 }
 
 /// What a task reads.
@@ -241,9 +251,14 @@ impl Protocol {
 
     /// The word of the configuration.
     pub const fn word(self) -> &'static str {
-        match self {
-            Self::Dlt645_1997(_) => "dlt645-1997",
-            Self::Dlt645_2007(_) => "dlt645-2007",
+        Self::word_of(self.edition())
+    }
+
+    /// The word of the configuration for an edition.
+    pub const fn word_of(edition: Edition) -> &'static str {
+        match edition {
+            Edition::E1997 => "dlt645-1997",
+            Edition::E2007 => "dlt645-2007",
         }
     }
 
@@ -264,20 +279,25 @@ impl Protocol {
 }
 
 impl Registers {
-    /// Those of meters that speak this edition.
-    pub fn of(&self, edition: Edition) -> &[Register] {
-        match edition {
-            Edition::E1997 => &self.of_1997,
-            Edition::E2007 => &self.of_2007,
-        }
+    /// Those of meters that speak so.
+    pub fn of(&self, dialect: Dialect) -> &[Register] {
+        let own = self.lists.iter().find(|(own, _)| *own == dialect);
+        own.map_or(&[], |(_, registers)| registers)
+    }
+
+    /// Every dialect that has registers here.
+    pub fn dialects(&self) -> impl Iterator<Item = Dialect> {
+        self.lists.iter().map(|(dialect, _)| *dialect)
     }
 
     /// Adds those that are not there yet.
-    pub(super) fn add(&mut self, edition: Edition, registers: Vec<Register>) {
-        let own = match edition {
-            Edition::E1997 => &mut self.of_1997,
-            Edition::E2007 => &mut self.of_2007,
-        };
+    pub(super) fn add(&mut self, dialect: Dialect, registers: Vec<Register>) {
+        let place = self.lists.iter().position(|(own, _)| *own == dialect);
+        let place = place.unwrap_or_else(|| {
+            self.lists.push((dialect, Vec::new()));
+            self.lists.len() - 1
+        });
+        let Some((_, own)) = self.lists.get_mut(place) else { return };
         for register in registers {
             if !own.contains(&register) {
                 own.push(register);
@@ -397,7 +417,54 @@ impl Direction {
     }
 }
 
+impl Dialect {
+    /// An edition of the standard alone.
+    pub const fn plain(edition: Edition) -> Self {
+        Self { edition, profile: None }
+    }
+
+    /// The registers that a meter of it can have.
+    pub fn catalogue(self) -> &'static Catalogue {
+        self.profile.map_or_else(|| Catalogue::of(self.edition), Profile::catalogue)
+    }
+}
+
+/// Two profiles are one if they were read once.
+impl PartialEq for Dialect {
+    fn eq(&self, other: &Self) -> bool {
+        self.edition == other.edition
+            && match (self.profile, other.profile) {
+                (Some(own), Some(theirs)) => std::ptr::eq(own, theirs),
+                (None, None) => true,
+                (Some(_), None) | (None, Some(_)) => false,
+            }
+    }
+}
+impl Eq for Dialect {}
+
+/// `DL/T 645-2007 with profile lv-breaker`.
+impl fmt::Display for Dialect {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self.edition {
+            Edition::E1997 => "DL/T 645-1997",
+            Edition::E2007 => "DL/T 645-2007",
+        })?;
+        self.profile.map_or(Ok(()), |profile| write!(f, " with profile {}", profile.name()))
+    }
+}
+
+impl fmt::Debug for Dialect {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Dialect({self})")
+    }
+}
+
 impl Meter {
+    /// What it speaks, without its address.
+    pub const fn dialect(&self) -> Dialect {
+        Dialect { edition: self.protocol.edition(), profile: self.profile }
+    }
+
     /// CT as configured.
     pub const fn ct(&self) -> Option<Ratio> {
         self.transformers.ct

@@ -1,13 +1,13 @@
 //! Which registers a text means. The one place of the configuration that asks the catalogue.
 
-use catalogue::{Access, Catalogue, Register, Unknown};
-use dlt645::Edition;
+use super::plan::Dialect;
+use catalogue::{Access, Register, Unknown};
 
 /// Tariffs that a pattern such as `active_energy_import_t*` stands for: 尖 峰 平 谷.
 const TARIFFS: u8 = 4;
 
-/// What turns a text into registers of an edition; tests of everything else hand in one of their own.
-pub(super) type Resolve<'a> = &'a dyn Fn(Edition, &str) -> Result<Vec<Register>, NotFound>;
+/// What turns a text into registers of a dialect; tests of everything else hand in one of their own.
+pub(super) type Resolve<'a> = &'a dyn Fn(Dialect, &str) -> Result<Vec<Register>, NotFound>;
 
 /// Why a text is no register that can be read.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
@@ -22,9 +22,9 @@ pub(super) enum NotFound {
     LoadRecord(String),
 }
 
-/// By name, OBIS code, DI or pattern, out of the registers of DL/T 645.
-pub(super) fn dlt645(edition: Edition, text: &str) -> Result<Vec<Register>, NotFound> {
-    let found = Catalogue::of(edition).find(text, TARIFFS)?;
+/// By name, OBIS code, DI or pattern, out of the registers of DL/T 645 and of the meter's profile.
+pub(super) fn dlt645(dialect: Dialect, text: &str) -> Result<Vec<Register>, NotFound> {
+    let found = dialect.catalogue().find(text, TARIFFS)?;
     match found.iter().find(|register| register.access() == Access::Write) {
         Some(register) => Err(NotFound::WriteOnly(register.name().to_string())),
         None => match found.iter().find(|register| register.is_load_record()) {

@@ -5,7 +5,8 @@ use super::findings::{At, Findings, Here};
 use super::keys::{did_you_mean, nearest, not_among};
 use super::meter;
 use super::pattern;
-use super::plan::{Read, Registers, Task};
+use super::plan::{Dialect, Meter, Read, Registers, Task};
+use super::profile;
 use super::raw::{self, Section};
 use super::registers::Resolve;
 use dlt645::Edition;
@@ -66,47 +67,26 @@ pub(super) fn read(
     tasks
 }
 
-/// How many meters of a task speak which edition.
-struct Spoken {
-    by_1997: usize,
-    by_2007: usize,
-}
+/// How many meters of a task speak which dialect; 2007 before 1997, in the order of the meters.
+struct Spoken(Vec<(Dialect, usize)>);
 
 impl Spoken {
     /// Meters that are at fault are nobody's here: what is wrong with them is said where they are written.
     fn by(meters: &[meter::Written], chosen: Option<&[usize]>) -> Self {
         let sound = chosen.unwrap_or_default().iter().filter_map(|&n| meters.get(n)?.meter.as_ref());
-        let mut spoken = Self { by_1997: 0, by_2007: 0 };
-        for meter in sound {
-            match meter.protocol.edition() {
-                Edition::E1997 => spoken.by_1997 += 1,
-                Edition::E2007 => spoken.by_2007 += 1,
+        let mut spoken: Vec<(Dialect, usize)> = Vec::new();
+        for dialect in sound.map(Meter::dialect) {
+            match spoken.iter_mut().find(|(own, _)| *own == dialect) {
+                Some((_, count)) => *count += 1,
+                None => spoken.push((dialect, 1)),
             }
         }
-        spoken
-    }
-
-    /// Where no meter is known, a register of any edition may be meant.
-    fn editions(&self) -> &'static [Edition] {
-        match (self.by_2007, self.by_1997) {
-            (0, 0) | (1.., 1..) => &[Edition::E2007, Edition::E1997],
-            (_, 0) => &[Edition::E2007],
-            (0, _) => &[Edition::E1997],
+        spoken.sort_by_key(|(dialect, _)| dialect.edition == Edition::E1997);
+        // Where no meter is known, a register of any edition may be meant.
+        if spoken.is_empty() {
+            spoken.extend([Edition::E2007, Edition::E1997].map(|edition| (Dialect::plain(edition), 0)));
         }
-    }
-
-    fn meters(&self, edition: Edition) -> usize {
-        match edition {
-            Edition::E1997 => self.by_1997,
-            Edition::E2007 => self.by_2007,
-        }
-    }
-}
-
-const fn standard(edition: Edition) -> &'static str {
-    match edition {
-        Edition::E1997 => "DL/T 645-1997",
-        Edition::E2007 => "DL/T 645-2007",
+        Self(spoken)
     }
 }
 
@@ -128,34 +108,38 @@ fn registers(
     for text in &list.value {
         let mut known = false;
         let mut not_found = Vec::new();
-        for &edition in spoken.editions() {
-            match resolve(edition, &text.value) {
+        for &(dialect, meters) in &spoken.0 {
+            match resolve(dialect, &text.value) {
                 Ok(found) => {
                     known = true;
-                    registers.add(edition, found);
+                    registers.add(dialect, found);
                 }
-                Err(why) => not_found.push((edition, why)),
+                Err(why) => not_found.push((dialect, meters, why)),
             }
         }
-        for (edition, _) in not_found.iter().filter(|_| known) {
-            let meters = spoken.meters(*edition);
-            if meters > 0 {
-                let (name, standard) = (&text.value, standard(*edition));
-                findings.warn(
-                    &text.here,
-                    format!("registers: {standard} has no {name}; {meters} meter(s) of the task will be read without it"),
-                );
-            }
+        for (dialect, meters, _) in not_found.iter().filter(|(_, meters, _)| known && *meters > 0) {
+            let name = &text.value;
+            findings.warn(
+                &text.here,
+                format!("registers: {dialect} has no {name}; {meters} meter(s) of the task will be read without it"),
+            );
         }
-        if let Some((edition, why)) = not_found.first().filter(|_| !known) {
-            let other = match edition {
+        if let Some((dialect, _, why)) = not_found.first().filter(|_| !known) {
+            let other = Dialect::plain(match dialect.edition {
                 Edition::E1997 => Edition::E2007,
                 Edition::E2007 => Edition::E1997,
-            };
+            });
             let elsewhere = not_found.len() == 1 && resolve(other, &text.value).is_ok();
             let message = if elsewhere {
-                let (name, own, other) = (&text.value, standard(*edition), standard(other));
-                format!("registers: {name} is a register of {other}, but all meters of the task speak {own}")
+                let name = &text.value;
+                format!(
+                    "registers: {name} is a register of {other}, but all meters of the task speak {dialect}"
+                )
+            } else if let Some(profile) = profile::with(&not_found, &text.value, resolve) {
+                let name = &text.value;
+                format!(
+                    "registers: {name} is a register of profile {profile}, which none of the task's meters has; write profile = \"{profile}\" on those that are of it"
+                )
             } else {
                 format!("registers: {why}")
             };

@@ -146,7 +146,7 @@ impl ReadingJson {
                 (Some(register::scalar(value)), value.at().map(register::minute), bits, Vec::new())
             }
             Content::Record(octets) => {
-                let records = RegisterJson::of_reply(register.di(), octets);
+                let records = RegisterJson::of_reply(register.table(), register.di(), octets);
                 let at = records.iter().find_map(|record| record.at.clone());
                 (None, at, None, records.into_iter().flat_map(|record| record.fields).collect())
             }

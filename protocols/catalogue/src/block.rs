@@ -171,7 +171,7 @@ impl Block {
 
 impl PartialEq for Block {
     fn eq(&self, other: &Self) -> bool {
-        self.di == other.di
+        self.di == other.di && self.register(0) == other.register(0)
     }
 }
 impl Eq for Block {}

@@ -1,16 +1,24 @@
 //! All registers of one table, and the look-up by DI.
 
 use crate::axes::{Cell, place, wild, with_place};
+use crate::layout::Layout;
 use crate::row::Row;
 use crate::table;
 use crate::{Block, Register, TableFaults};
 use dlt645::Di;
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 
-/// All registers of one edition of the standard, read from its table once.
+/// All registers of one edition of the standard, read from its table once; or of a meter's profile, which
+/// has its own registers before them.
 #[derive(Debug)]
 pub struct Catalogue {
-    pub(crate) rows: Vec<Row>,
+    pub(crate) rows: Vec<Arc<Row>>,
+    /// How many of them, the first ones, are a profile's.
+    pub(crate) own: usize,
+    /// Rows of the standard of which the profile has some identifiers instead.
+    met: Vec<Arc<Row>>,
+    /// What the fields of records can follow.
+    pub(crate) layouts: Vec<Arc<Layout>>,
     /// Which rows a DI can be of, by its two high places; ascending, a row once for each value of the second.
     heads: Vec<(u16, usize)>,
     /// The items of blocks over several rows: the block's DI, the item's DI and its row; ascending.
@@ -99,7 +107,30 @@ impl Catalogue {
     /// # Errors
     /// As [`Catalogue::read`], of all three.
     pub fn read_tables(tables: Tables<'_>) -> Result<Self, TableFaults> {
-        let rows = table::rows(tables)?;
+        let (rows, layouts) = table::rows(tables)?;
+        Ok(Self::of_rows(rows.into_iter().map(Arc::new).collect(), layouts))
+    }
+
+    /// The standard's registers behind those of a profile, which win where both have an identifier.
+    pub(crate) fn with_own(own: Vec<Row>, standard: &Self) -> Self {
+        let is_left = |row: &&Arc<Row>| !own.iter().any(|own| own.covers(row));
+        let left: Vec<_> = standard.rows.iter().filter(is_left).map(Arc::clone).collect();
+        let met = left.iter().filter(|row| own.iter().any(|own| own.meets(row))).map(Arc::clone).collect();
+        // A block over several rows is cut wrongly if one of its items is another than the table says.
+        let is_gone = |di: Di| own.iter().any(|row| row.holds(di) && !row.joined);
+        let gone = standard.joined.iter().filter(|(_, item, _)| is_gone(*item));
+        let gone: Vec<Di> = gone.map(|(block, ..)| *block).collect();
+        let count = own.len();
+        let rows = own.into_iter().map(Arc::new).chain(left).collect();
+        let mut table = Self { own: count, met, ..Self::of_rows(rows, standard.layouts.clone()) };
+        let own = &table.rows[..count];
+        // What the profile has instead is there once.
+        let is_hidden = |item: Di, row: usize| row >= count && own.iter().any(|own| own.holds(item));
+        table.joined.retain(|&(block, item, row)| !gone.contains(&block) && !is_hidden(item, row));
+        table
+    }
+
+    fn of_rows(rows: Vec<Arc<Row>>, layouts: Vec<Arc<Layout>>) -> Self {
         let mut heads = Vec::new();
         let mut joined = Vec::new();
         for (number, row) in rows.iter().enumerate() {
@@ -116,7 +147,25 @@ impl Catalogue {
         }
         heads.sort_unstable();
         joined.sort_unstable();
-        Ok(Self { rows, heads, joined })
+        Self { rows, own: 0, met: Vec::new(), layouts, heads, joined }
+    }
+
+    /// Whether the row's block of this DI holds what the table says: not if a profile has one of the
+    /// registers, or the block's DI, for something else.
+    pub(crate) fn has_block(&self, row: &Row, di: Di) -> bool {
+        let is = |own: &Arc<Row>| std::ptr::eq(&**own, row);
+        let own = &self.rows[..self.own];
+        own.iter().any(is)
+            || (!self.met.iter().any(is)
+                && !own.iter().any(|own| own.holds(di))
+                && (!row.joined || self.joined.binary_search_by_key(&di, |&(block, ..)| block).is_ok()))
+    }
+
+    /// The registers of one of its rows, without those that a profile has for something else.
+    pub(crate) fn registers_of(&'static self, row: &'static Row) -> impl Iterator<Item = Register> + use<> {
+        let met = self.met.iter().any(|own| std::ptr::eq(&**own, row));
+        let own = &self.rows[..if met { self.own } else { 0 }];
+        row.registers(self).filter(move |register| !own.iter().any(|own| own.holds(register.di())))
     }
 
     /// What a data identifier stands for; cheap, allocates nothing.
@@ -130,7 +179,7 @@ impl Catalogue {
 
     /// Every register with every value of its axes, in the order of the table.
     pub fn registers(&'static self) -> impl Iterator<Item = Register> {
-        self.rows.iter().flat_map(move |row| row.registers(self))
+        self.rows.iter().flat_map(move |row| self.registers_of(row))
     }
 
     /// The n-th item of a block over several rows.

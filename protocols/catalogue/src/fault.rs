@@ -30,13 +30,15 @@ impl std::error::Error for TableFaults {}
 
 /// One fault.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
-#[error("{file}, line {line}, column {column}: {wrong}")]
+#[error("{file}, line {line}{}: {wrong}", named(.place, .column))]
 pub struct TableFault {
     /// The table.
     pub file: String,
     /// Counted from 1, with the line of the column names.
     pub line: u64,
-    /// The column's name.
+    /// What a field of this file is called: `column` of a table, `key` of a profile.
+    pub place: &'static str,
+    /// The column's or the key's name; empty where the fault itself has it.
     pub column: &'static str,
     /// What is wrong.
     pub wrong: Wrong,
@@ -184,4 +186,65 @@ pub enum Wrong {
         /// The other row.
         line: u64,
     },
+    /// A register of a profile that has the name of another register of the standard.
+    #[error(
+        "the standard's table has {di} under this name; write another name, or all identifiers of that row"
+    )]
+    StandardName {
+        /// The pattern of the standard's row.
+        di: String,
+    },
+    /// An identifier of another protocol than the profile's.
+    #[error("{found:?} is no identifier of {protocol}, the protocol of this profile; write {digits} digits")]
+    OtherProtocol {
+        /// What stands there.
+        found: String,
+        /// The profile's.
+        protocol: &'static str,
+        /// Of an identifier.
+        digits: usize,
+    },
+    /// The text is no TOML.
+    #[error("this cannot be read as TOML: {0}")]
+    NotToml(String),
+    /// A key that nobody reads.
+    #[error("key {found:?} is not known here; {}", known_or_near(.near, .known))]
+    KeyUnknown {
+        /// Its name.
+        found: String,
+        /// The nearest known key.
+        near: Option<&'static str>,
+        /// All that are known here, with commas.
+        known: String,
+    },
+    /// A key or table that must be there.
+    #[error("it is missing; write {0}")]
+    KeyMissing(&'static str),
+    /// A value of another kind.
+    #[error("it must be {0}")]
+    Kind(&'static str),
+    /// A frame of a test that cannot be read.
+    #[error("the frame is no answer to a read: {0}")]
+    NoAnswer(String),
+    /// A test's frame gives something else than it says.
+    #[error("{register}: the frame says {found}, the test expects {expected}")]
+    Reading {
+        /// Its name; of a record with its field behind a point.
+        register: String,
+        /// What the frame says.
+        found: String,
+        /// What the test says.
+        expected: String,
+    },
+}
+
+fn named(place: &str, column: &str) -> String {
+    if column.is_empty() { String::new() } else { format!(", {place} {column}") }
+}
+
+fn known_or_near(near: &Option<&'static str>, known: &str) -> String {
+    match near {
+        Some(near) => format!("did you mean {near:?}?"),
+        None => format!("known: {known}"),
+    }
 }

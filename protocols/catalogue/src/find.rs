@@ -7,6 +7,7 @@ use dlt645::Di;
 use dlt645::format::Format;
 use std::borrow::Cow;
 use std::fmt::Write as _;
+use std::sync::Arc;
 
 /// A text that names no register.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
@@ -56,7 +57,7 @@ impl Catalogue {
     pub(crate) fn by_name(&'static self, name: &str) -> Option<Register> {
         let mut own = String::new();
         let rows = self.rows.iter().filter(|row| name.starts_with(&*row.stem));
-        rows.flat_map(|row| row.registers(self)).find(|register| {
+        rows.flat_map(|row| self.registers_of(row)).find(|register| {
             own.clear();
             write!(own, "{}", register.name()).is_ok() && own == name
         })
@@ -69,9 +70,9 @@ impl Catalogue {
         let mut found = Vec::new();
         let mut known = false;
         let mut own = String::new();
-        let near = |row: &&Row| row.stem.starts_with(start) || start.starts_with(&*row.stem);
+        let near = |row: &&Arc<Row>| row.stem.starts_with(start) || start.starts_with(&*row.stem);
         let rows = self.rows.iter().filter(near).filter(|row| asks.can_want(row));
-        for register in rows.flat_map(|row| row.registers(self)) {
+        for register in rows.flat_map(|row| self.registers_of(row)) {
             if !asks.wants(&register) || register.access() == Access::Write {
                 continue;
             }
@@ -94,7 +95,7 @@ impl Catalogue {
         let code = code.strip_suffix("*255").unwrap_or(code);
         let mut own = String::new();
         let rows = self.rows.iter().filter(|row| row.obis.is_some());
-        rows.flat_map(|row| row.registers(self)).find(|register| {
+        rows.flat_map(|row| self.registers_of(row)).find(|register| {
             own.clear();
             let written = register.obis().is_some_and(|obis| write!(own, "{obis}").is_ok());
             written && (own == code || own.split_once(':').is_some_and(|(_, short)| short == code))
@@ -111,7 +112,7 @@ impl Catalogue {
         let rows = self.rows.iter().filter(|row| row.has_present());
         // Of a long list the first few stand for all.
         let plain = rows
-            .flat_map(|row| row.registers(self))
+            .flat_map(|row| self.registers_of(row))
             .filter(|r| r.tariff().is_none() && r.is_present() && r.place().is_none_or(|place| place < 10));
         let names: Vec<String> = plain.map(|r| r.name().to_string()).collect();
         let near = names.iter().map(|name| (strsim::osa_distance(base, name), name));

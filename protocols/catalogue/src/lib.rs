@@ -7,6 +7,7 @@
 //! - [`Register`]: one value of a meter (示数), or a record of several [`Field`]s. [`Block`]: one DI for several
 //!   registers (数据块).
 //! - [`Decoded`]: one register of a whole reply, for people. [`Summary`]: a row of the table, for those who search.
+//! - [`Profile`] (表型): registers of one meter model or family, found before the standard's.
 //! - [`TableFaults`]: all that is wrong with a table, by line and column.
 //!
 //! `protocols/README.md` explains the columns of a table and how to add a register.
@@ -23,6 +24,7 @@ mod fault;
 mod field;
 mod find;
 mod layout;
+mod profile;
 mod register;
 mod row;
 mod search;
@@ -37,6 +39,7 @@ pub use decode::Decoded;
 pub use fault::{TableFault, TableFaults, Wrong};
 pub use field::Field;
 pub use find::Unknown;
+pub use profile::{Profile, UnknownProfile};
 pub use register::Register;
 pub use row::{Access, Edition};
 pub use search::Summary;

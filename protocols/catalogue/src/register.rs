@@ -25,6 +25,11 @@ impl Register {
         self.di
     }
 
+    /// The table that it was found in: the standard's, or that of a profile.
+    pub const fn table(&self) -> &'static Catalogue {
+        self.table
+    }
+
     /// The stable name, e.g. `active_energy_import_t1_s2`; by `Display`, without allocation.
     pub fn name(&self) -> impl fmt::Display + use<> {
         Name(*self)
@@ -197,7 +202,7 @@ impl Register {
             let (n, _) = row.axis(axis)?;
             Some(Block { layout: Layout::Along(row, axis), di: at(n), table })
         });
-        joined.into_iter().chain(along)
+        joined.into_iter().chain(along).filter(move |block| table.has_block(row, block.di))
     }
 
     /// Decodes the octets of this register alone.
@@ -245,7 +250,8 @@ impl Register {
 
 impl PartialEq for Register {
     fn eq(&self, other: &Self) -> bool {
-        self.di == other.di && self.item == other.item
+        // Two profiles can have one identifier, each for a register of its own.
+        std::ptr::eq(self.row, other.row) && self.di == other.di && self.item == other.item
     }
 }
 impl Eq for Register {}

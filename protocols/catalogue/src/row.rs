@@ -19,6 +19,8 @@ pub enum Edition {
     Standard,
     /// A later filing of State Grid (国网备案): a meter may refuse it.
     StateGrid,
+    /// A maker, for some of its meters (厂家扩展): found by their profile alone.
+    Vendor,
 }
 
 /// What a row's octets are.
@@ -125,6 +127,24 @@ impl Row {
         self.cells[n].number(place(di, n))
     }
 
+    /// Whether it has every identifier of the other row.
+    pub(crate) fn covers(&self, other: &Self) -> bool {
+        let places = || self.cells.iter().zip(&other.cells);
+        self.standard == other.standard
+            && places().all(|(own, theirs)| (0..theirs.len()).all(|n| own.holds(theirs.byte(n))))
+    }
+
+    /// Whether it has an identifier of the other row.
+    pub(crate) fn meets(&self, other: &Self) -> bool {
+        let mut places = self.cells.iter().zip(&other.cells);
+        self.standard == other.standard && places.all(|(own, theirs)| own.meets(theirs))
+    }
+
+    pub(crate) fn holds(&self, di: Di) -> bool {
+        di.edition() == self.standard
+            && self.cells.iter().enumerate().all(|(n, cell)| cell.holds(place(di, n)))
+    }
+
     /// What the DI is of this row: a register, one of its blocks, or nothing.
     pub(crate) fn entry(&'static self, table: &'static Catalogue, di: Di) -> Option<Entry> {
         if di.edition() != self.standard {
@@ -145,10 +165,10 @@ impl Row {
                 Cell::Over(..) | Cell::Fixed(_) => return None,
             }
         }
-        Some(match asked {
-            None => Entry::Register(Register { row: self, di, item: 0, table }),
-            Some(layout) => Entry::Block(Block { layout, di, table }),
-        })
+        match asked {
+            None => Some(Entry::Register(Register { row: self, di, item: 0, table })),
+            Some(layout) => table.has_block(self, di).then_some(Entry::Block(Block { layout, di, table })),
+        }
     }
 
     /// Every register of the row, DI ascending.

@@ -5,6 +5,7 @@ use crate::row::Row;
 use crate::{Access, Catalogue, Edition, Quantity, Register, Unit};
 use dlt645::Di;
 use std::fmt;
+use std::ops::Range;
 
 /// A row of the table: a register with all its tariffs, phases and days.
 #[derive(Clone, Copy)]
@@ -20,8 +21,16 @@ impl Catalogue {
     /// (`active_energy_import_t1`, `harmonic`), as an OBIS code or a part of one, as a part of the Chinese name, as a
     /// quantity or a unit.
     pub fn search(&'static self, text: &str) -> impl Iterator<Item = Summary> + use<> {
+        self.search_rows(0..self.rows.len(), text)
+    }
+
+    pub(crate) fn search_rows(
+        &'static self,
+        rows: Range<usize>,
+        text: &str,
+    ) -> impl Iterator<Item = Summary> + use<> {
         let words: Vec<Wanted> = text.split_whitespace().map(|word| self.wanted(word)).collect();
-        self.rows
+        self.rows[rows]
             .iter()
             .filter(move |row| words.iter().all(|word| word.is_of(row, self)))
             .map(move |row| Summary { row, table: self })
@@ -125,9 +134,14 @@ impl Summary {
         &self.row.clause
     }
 
+    /// Whether it is a row of the profile itself, where one is looked through.
+    pub fn is_of_profile(&self) -> bool {
+        self.table.rows[..self.table.own].iter().any(|own| std::ptr::eq(&**own, self.row))
+    }
+
     /// Its registers, one by one.
     pub fn registers(&self) -> impl Iterator<Item = Register> + use<> {
-        self.row.registers(self.table)
+        self.table.registers_of(self.row)
     }
 }
 
@@ -137,9 +151,10 @@ impl fmt::Debug for Summary {
     }
 }
 
-struct Pattern(&'static Row);
+/// The identifiers of a row as a table has them.
+pub(crate) struct Pattern<'a>(pub(crate) &'a Row);
 
-impl fmt::Display for Pattern {
+impl fmt::Display for Pattern<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.cells.iter().rev().try_for_each(|cell| match cell {
             Cell::Fixed(value) => write!(f, "{value:0width$X}", width = digits(self.0.standard)),

@@ -3,16 +3,19 @@
 //! Every table goes through here, the built-in ones too. It collects; it never stops at the first fault.
 
 mod form;
+mod line;
 mod parts;
 
 use crate::axes::{Axis, Cell, Values, digits, hex, wild};
 use crate::catalogue::{Tables, Text};
 use crate::layout::Layout;
 use crate::row::{Access, Edition, Row};
+use crate::search::Pattern;
 use crate::template::Template;
 use crate::{Quantity, TableFault, TableFaults, Unit, Wrong};
-use csv::StringRecord;
 use dlt645::{Di, Edition as Standard};
+use line::Line;
+pub(crate) use line::{Entry, Lines};
 use std::fmt;
 use std::sync::Arc;
 
@@ -69,6 +72,28 @@ const COLUMNS: [(Column, &str); 21] = [
     (Column::Value, "value"),
 ];
 
+/// What a register of a profile can have.
+pub(crate) const REGISTER_KEYS: [&str; 16] = {
+    let mut keys = [Column::Layout.text(); 16];
+    let mut n = 0;
+    while n < REGISTERS.len() {
+        keys[n] = REGISTERS[n].text();
+        n += 1;
+    }
+    keys
+};
+
+/// What a field of a record of a profile can have.
+pub(crate) const FIELD_KEYS: [&str; 10] = {
+    let mut keys = [""; 10];
+    let mut n = 0;
+    while n < parts::LAYOUTS.len() {
+        keys[n] = parts::LAYOUTS[n].text();
+        n += 1;
+    }
+    keys
+};
+
 /// What a table of registers has; `layout` only if one of them is a record.
 const REGISTERS: [Column; 15] = [
     Column::Di,
@@ -94,15 +119,19 @@ impl Column {
     }
 }
 
+/// What a table holds: its registers in its order, and the layouts of its records.
+pub(crate) type Read = (Vec<Row>, Vec<Arc<Layout>>);
+
 /// The rows of a table, in its order.
-pub(crate) fn rows(tables: Tables<'_>) -> Result<Vec<Row>, TableFaults> {
+pub(crate) fn rows(tables: Tables<'_>) -> Result<Read, TableFaults> {
     let mut faults = Vec::new();
-    let mut layouts = tables.layouts.map(|text| parts::layouts(text, &mut faults)).unwrap_or_default();
+    let mut layouts =
+        tables.layouts.map(|text| parts::layouts(Lines::Csv(text), &mut faults)).unwrap_or_default();
     let bits = tables.bits.map(|text| parts::bits(text, &mut faults)).unwrap_or_default();
     let fields = parts::name_bits(&mut layouts, &bits);
     let layouts: Vec<_> = layouts.into_iter().map(Arc::new).collect();
     let mut rows = Vec::new();
-    let mut line = Line::new(tables.registers, &REGISTERS, &[Column::Layout], faults);
+    let mut line = Line::new(Lines::Csv(tables.registers), &REGISTERS, &[Column::Layout], faults);
     while line.next() {
         rows.extend(line.row(&layouts));
     }
@@ -111,87 +140,47 @@ pub(crate) fn rows(tables: Tables<'_>) -> Result<Vec<Row>, TableFaults> {
     if let Some(text) = tables.bits {
         parts::give_bits(text, &mut rows, &bits, &fields, &mut faults);
     }
-    if faults.is_empty() { Ok(rows) } else { Err(TableFaults(faults)) }
+    if faults.is_empty() { Ok((rows, layouts)) } else { Err(TableFaults(faults)) }
 }
 
-/// One line of a table, and the faults of all lines so far.
-struct Line<'a> {
-    file: &'a str,
-    number: u64,
-    head: StringRecord,
-    fields: StringRecord,
-    records: Option<csv::StringRecordsIntoIter<&'a [u8]>>,
-    faults: Vec<TableFault>,
+/// The rows of a profile, which are checked as those of a table are, and against the standard's.
+pub(crate) fn own_rows(
+    file: &str,
+    [registers, fields]: [Vec<Entry>; 2],
+    standard: Standard,
+    (base, layouts): (&[Arc<Row>], &[Arc<Layout>]),
+    faults: &mut Vec<TableFault>,
+) -> Vec<Row> {
+    let written = |entries| Lines::Written { file, entries };
+    let own = parts::layouts(written(fields), faults).into_iter().map(Arc::new);
+    // Its own layout is found before the standard's of the same name.
+    let layouts: Vec<_> = own.chain(layouts.iter().map(Arc::clone)).collect();
+    let mut line = Line::new(written(registers), &[], &[], std::mem::take(faults));
+    let mut rows = Vec::new();
+    while line.next() {
+        let found = line.text(Column::Di).to_owned();
+        if line.standard() != standard && matches!(found.len(), 4 | 8) {
+            let (protocol, digits) = (protocol_word(standard), 4 * digits(standard));
+            line.fault(Column::Di, Wrong::OtherProtocol { found, protocol, digits });
+        } else {
+            rows.extend(line.row(&layouts));
+        }
+    }
+    line.check_each_against_all(&rows);
+    line.check_against_standard(&rows, base);
+    *faults = line.faults;
+    rows
 }
 
-impl<'a> Line<'a> {
-    /// Before the first line, its head checked.
-    fn new(text: Text<'a>, needed: &[Column], allowed: &[Column], faults: Vec<TableFault>) -> Self {
-        let mut reader = csv::ReaderBuilder::new().flexible(true).from_reader(text.text.as_bytes());
-        let head = reader.headers().cloned().unwrap_or_default();
-        let before = faults.len();
-        let fields = StringRecord::new();
-        let mut line = Self { file: text.file, number: 1, head, fields, records: None, faults };
-        line.check_head(needed, allowed);
-        line.records = (line.faults.len() == before).then(|| reader.into_records());
-        line
+/// As a configuration names the protocol.
+pub(crate) const fn protocol_word(standard: Standard) -> &'static str {
+    match standard {
+        Standard::E1997 => "dlt645-1997",
+        Standard::E2007 => "dlt645-2007",
     }
+}
 
-    /// Goes to the next line that is CSV and has as many fields as the head; false behind the last.
-    fn next(&mut self) -> bool {
-        while let Some(record) = self.records.as_mut().and_then(Iterator::next) {
-            match record {
-                Ok(fields) => {
-                    self.number = fields.position().map_or(self.number + 1, csv::Position::line);
-                    let (found, expected) = (fields.len(), self.head.len());
-                    self.fields = fields;
-                    if found == expected {
-                        return true;
-                    }
-                    self.fault(self.first(), Wrong::Fields { found, expected });
-                }
-                Err(fault) => {
-                    self.number = fault.position().map_or(self.number + 1, csv::Position::line);
-                    self.fault(self.first(), Wrong::NotCsv(fault.to_string()));
-                }
-            }
-        }
-        false
-    }
-
-    /// The column that stands for the whole line in a fault.
-    fn first(&self) -> Column {
-        let first = COLUMNS.into_iter().find(|(_, text)| self.head.iter().any(|own| own == *text));
-        first.map_or(Column::Di, |(column, _)| column)
-    }
-
-    fn fault(&mut self, column: Column, wrong: Wrong) {
-        let (file, line) = (self.file.to_owned(), self.number);
-        self.faults.push(TableFault { file, line, column: column.text(), wrong });
-    }
-
-    /// The value, or the fault noted.
-    fn kept<T>(&mut self, column: Column, result: Result<T, Wrong>) -> Option<T> {
-        result.map_err(|wrong| self.fault(column, wrong)).ok()
-    }
-
-    fn check_head(&mut self, needed: &[Column], allowed: &[Column]) {
-        for column in needed {
-            if !self.head.iter().any(|own| own == column.text()) {
-                self.fault(*column, Wrong::ColumnMissing);
-            }
-        }
-        let unknown = |own: &&str| !needed.iter().chain(allowed).any(|column| column.text() == *own);
-        for found in self.head.iter().filter(unknown).map(str::to_owned).collect::<Vec<_>>() {
-            self.fault(needed[0], Wrong::ColumnUnknown { found });
-        }
-    }
-
-    fn text(&self, column: Column) -> &str {
-        let place = self.head.iter().position(|own| own == column.text());
-        place.and_then(|n| self.fields.get(n)).unwrap_or("").trim()
-    }
-
+impl Line<'_> {
     /// The row of this line, if nothing is wrong with it.
     fn row(&mut self, layouts: &[Arc<Layout>]) -> Option<Row> {
         let standard = self.standard();
@@ -207,7 +196,8 @@ impl<'a> Line<'a> {
         let joined = standard == Standard::E1997 && self.text(Column::Blocks) == JOINED;
         let blocks = if joined { Some((Vec::new(), None)) } else { self.blocks(standard, cells.as_ref()) };
         let access = [("r", Access::Read), ("rw", Access::ReadWrite), ("w", Access::Write)];
-        let access = word(self.text(Column::Access), access);
+        let written = self.text(Column::Access);
+        let access = word(if written.is_empty() && self.is_written() { "r" } else { written }, access);
         let access = self.kept(Column::Access, access);
         let edition = self.edition();
         let clause = self.text(Column::Clause).into();
@@ -258,8 +248,12 @@ impl<'a> Line<'a> {
     }
 
     fn edition(&mut self) -> Option<Edition> {
-        let edition =
-            word(self.text(Column::Edition), [("std", Edition::Standard), ("sgcc", Edition::StateGrid)]);
+        let found = self.text(Column::Edition);
+        let edition = match (self.is_written(), found) {
+            (false, _) => word(found, [("std", Edition::Standard), ("sgcc", Edition::StateGrid)]),
+            (true, "") => Ok(Edition::Vendor),
+            (true, _) => word(found, [("vendor", Edition::Vendor), ("sgcc", Edition::StateGrid)]),
+        };
         self.kept(Column::Edition, edition)
     }
 
@@ -289,15 +283,21 @@ impl<'a> Line<'a> {
     fn cells(&mut self, standard: Standard, mut axes: Vec<Counted>) -> Option<[Cell; 4]> {
         let faults = self.faults.len();
         let found = self.text(Column::Di).to_owned();
-        // A block is no row; a record or a command may have FF in its DI.
-        let ff_fits = matches!(self.text(Column::Format), "record" | "raw");
+        // A block is no row; a record, a command or a reply of several items may have FF in its DI.
+        let several = self.text(Column::Axes).contains('+');
+        let ff_fits = several || matches!(self.text(Column::Format), "record" | "raw");
         let mut cells = [const { Cell::Fixed(0) }; 4];
-        let width = digits(standard);
+        let (width, written) = (digits(standard), self.is_written());
         for (n, cell) in cells.iter_mut().enumerate() {
             let start = width * (3 - n);
             let part = found.get(start..start + width).filter(|_| found.len() == 4 * width).unwrap_or("");
-            // Of a 1997 identifier only the last place asks for a block; F in another is a class or a vendor's.
-            let fits = |fixed| fixed != wild(standard) || ff_fits || (standard == Standard::E1997 && n != 0);
+            // Of a 1997 identifier only the last place asks for a block; F in another is a class or a vendor's, as
+            // is FF in DI2 of a profile.
+            let vendor = |n| match standard {
+                Standard::E1997 => n != 0,
+                Standard::E2007 => n == 2 && written,
+            };
+            let fits = |fixed| fixed != wild(standard) || ff_fits || vendor(n);
             match (hex(standard, part), Axis::from_letters(standard, part)) {
                 (Some(fixed), _) if fits(fixed) => *cell = Cell::Fixed(fixed),
                 (None, Some(axis)) if found.matches(part).count() == 1 => {
@@ -405,17 +405,30 @@ impl<'a> Line<'a> {
     fn check_each_against_all(&mut self, rows: &[Row]) {
         for (n, row) in rows.iter().enumerate() {
             self.number = row.line;
+            self.lines.clear();
             for other in &rows[..n] {
                 let places = || row.cells.iter().zip(&other.cells);
                 if row.standard == other.standard && places().all(|(mine, theirs)| mine.meets(theirs)) {
                     self.fault(Column::Di, Wrong::SameDi { line: other.line });
                 }
-                if row.stem == other.stem && Axis::ALL.into_iter().all(|axis| share(row, other, axis)) {
+                if share_a_name(row, other) {
                     self.fault(Column::Name, Wrong::SameName { line: other.line });
                 }
             }
         }
         self.faults.sort_by_key(|fault| fault.line);
+    }
+
+    /// A name of the standard means the standard's register, unless the row has its identifiers instead.
+    fn check_against_standard(&mut self, rows: &[Row], base: &[Arc<Row>]) {
+        for row in rows {
+            self.number = row.line;
+            self.lines.clear();
+            for other in base.iter().filter(|other| share_a_name(row, other) && !row.covers(other)) {
+                let di = Pattern(other).to_string();
+                self.fault(Column::Name, Wrong::StandardName { di });
+            }
+        }
     }
 }
 
@@ -428,6 +441,11 @@ type Blocks = (Vec<Axis>, Option<(Di, usize)>);
 /// How many values the pattern has on an axis; None if it has no such axis.
 fn length(cells: &[Cell; 4], axis: Axis) -> Option<usize> {
     cells.iter().find(|cell| matches!(cell, Cell::Over(own, _) if *own == axis)).map(Cell::len)
+}
+
+/// Whether two rows have a register of the same name.
+fn share_a_name(one: &Row, other: &Row) -> bool {
+    one.stem == other.stem && Axis::ALL.into_iter().all(|axis| share(one, other, axis))
 }
 
 /// Whether two rows have a number of this axis in common; a row without the axis has 0.

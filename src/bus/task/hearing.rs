@@ -77,8 +77,8 @@ impl BusTask {
         let plan = Arc::clone(&self.given.plan);
         // One that it is asked for anyway: a meter of 1997 is silent for what it does not know.
         let wanted = plan.tasks.iter().filter(|task| task.meters.contains(&meter)).find_map(|task| {
-            let edition = plan.meters.get(meter)?.protocol.edition();
-            task.registers.of(edition).iter().find(|register| register.is_present()).copied()
+            let dialect = plan.meters.get(meter)?.dialect();
+            task.registers.of(dialect).iter().find(|register| register.is_present()).copied()
         });
         let Some(register) = wanted else { return false };
         let came = self.ask(meter, register.di(), 0).await;

@@ -46,7 +46,7 @@ impl BusTask {
             .tasks
             .get(job.task)
             .zip(meter)
-            .map_or_else(Vec::new, |(task, meter)| task.registers.of(meter.protocol.edition()).to_vec());
+            .map_or_else(Vec::new, |(task, meter)| task.registers.of(meter.dialect()).to_vec());
         let failures = registers
             .into_iter()
             .map(|register| Failure { register, reason, detail: detail.to_owned(), raw: None })

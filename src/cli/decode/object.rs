@@ -1,7 +1,9 @@
 //! What a stream of octets holds, as the objects of `meterd decode --json`; their form is a public contract.
 
+use super::super::profiles::dialect;
 use crate::mqtt::json::Scalar;
 use crate::mqtt::payload::RegisterJson;
+use catalogue::Profile;
 use dlt645::frame::Frame;
 use dlt645::pdu::Reply;
 use dlt645::scanner::{Damage, Found, Scanner};
@@ -52,13 +54,14 @@ pub(in crate::cli) struct DamagedObject {
     pub(in crate::cli) octets: String,
 }
 
-/// Everything that the octets hold, in their order. FE before frames are not told.
-pub(in crate::cli) fn objects(octets: &[u8]) -> Vec<Object> {
+/// Everything that the octets hold, in their order, with the registers of a profile where its meters are asked. FE
+/// before frames are not told.
+pub(in crate::cli) fn objects(octets: &[u8], profile: Option<&'static Profile>) -> Vec<Object> {
     let mut scanner = Scanner::default();
     scanner.push(octets);
     scanner.end();
     let mut found = Vec::new();
-    let mut reading = Following::default();
+    let mut reading = Following { begun: None, profile };
     // Octets before this one are told.
     let mut told = 0usize;
     let mut damage: Option<String> = None;
@@ -104,12 +107,17 @@ fn damaged(octets: &[u8], from: usize, to: usize, why: Option<String>) -> Option
 }
 
 /// A read whose reply goes over several frames.
-#[derive(Default)]
 struct Following {
     begun: Option<(Address, Di, Vec<u8>)>,
+    profile: Option<&'static Profile>,
 }
 
 impl Following {
+    /// The registers of a whole reply.
+    fn registers(&self, di: Di, octets: &[u8]) -> Vec<RegisterJson> {
+        RegisterJson::of_reply(dialect(self.profile, di.edition()).catalogue(), di, octets)
+    }
+
     fn frame(&mut self, frame: &Frame<'_>) -> FrameObject {
         let control = frame.control();
         let edition = frame.edition();
@@ -122,7 +130,7 @@ impl Following {
                 if *more {
                     self.begun = Some((*from, *of, octets));
                 } else {
-                    registers = RegisterJson::of_reply(*of, &octets);
+                    registers = self.registers(*of, &octets);
                 }
             }
             Some(Reply::More { from, di: of, octets, more, .. }) => {
@@ -133,7 +141,7 @@ impl Following {
                         if *more {
                             self.begun = Some((begun_by, begun, joined));
                         } else {
-                            registers = RegisterJson::of_reply(*of, &joined);
+                            registers = self.registers(*of, &joined);
                         }
                     }
                     Some(_) | None => {}
@@ -141,7 +149,7 @@ impl Following {
             }
             Some(Reply::Repeated { di: of, octets, more: false, .. }) => {
                 di = Some(*of);
-                registers = RegisterJson::of_reply(*of, &octets.clone().collect::<Vec<u8>>());
+                registers = self.registers(*of, &octets.clone().collect::<Vec<u8>>());
             }
             Some(Reply::Repeated { di: of, .. } | Reply::Security { di: of, .. }) => di = Some(*of),
             Some(Reply::Address { address, .. }) => registers.push(address_object(*address)),

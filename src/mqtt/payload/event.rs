@@ -5,6 +5,7 @@ use crate::config::Plan;
 use crate::event::{Event, Kind, Line, Of};
 use crate::mqtt::{PAYLOAD_VERSION, topics};
 use crate::store;
+use catalogue::Catalogue;
 use dlt645::exchange::ACTIVE_REPORT;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -96,7 +97,7 @@ impl EventJson {
     fn of(kind: &Kind, plan: &Plan) -> Option<Self> {
         Some(match kind {
             Kind::ActiveReport { octets } => Self::ActiveReport(ActiveReportJson {
-                registers: RegisterJson::of_reply(ACTIVE_REPORT, octets),
+                registers: RegisterJson::of_reply(Catalogue::dlt645_2007(), ACTIVE_REPORT, octets),
                 raw: hex(octets),
             }),
             Kind::Online | Kind::Offline { .. } => return None,

@@ -64,8 +64,8 @@ pub struct RegisterJson {
 
 impl RegisterJson {
     /// The registers of a whole reply (octets after the DI, after -33H), in wire order.
-    pub fn of_reply(di: Di, octets: &[u8]) -> Vec<Self> {
-        Catalogue::of(di.edition()).decode(di, octets).iter().map(Self::of).collect()
+    pub fn of_reply(table: &'static Catalogue, di: Di, octets: &[u8]) -> Vec<Self> {
+        table.decode(di, octets).iter().map(Self::of).collect()
     }
 
     /// The load records of a reply with their registers as fields, each with its time where it has one.

@@ -1,6 +1,6 @@
 //! The tables beside that of the registers: layouts of records, names of bits.
 
-use super::{Column, Line, Text, whole};
+use super::{Column, Line, Lines, Text, whole};
 use crate::axes::Axis;
 use crate::bits::BitSpec;
 use crate::layout::{Layout, Spec, Times};
@@ -8,7 +8,7 @@ use crate::row::Row;
 use crate::{Quantity, TableFault, Wrong};
 use dlt645::format::Format;
 
-const LAYOUTS: [Column; 10] = [
+pub(super) const LAYOUTS: [Column; 10] = [
     Column::Layout,
     Column::Field,
     Column::NameZh,
@@ -32,8 +32,8 @@ pub(super) struct Meaning {
 }
 
 /// The layouts; one line is one field, those of a layout stand together.
-pub(super) fn layouts(text: Text<'_>, faults: &mut Vec<TableFault>) -> Vec<Layout> {
-    let mut line = Line::new(text, &LAYOUTS, &[], std::mem::take(faults));
+pub(super) fn layouts(lines: Lines<'_>, faults: &mut Vec<TableFault>) -> Vec<Layout> {
+    let mut line = Line::new(lines, &LAYOUTS, &[], std::mem::take(faults));
     let mut layouts: Vec<(Box<str>, Vec<Spec>)> = Vec::new();
     while line.next() {
         let name: Box<str> = line.text(Column::Layout).into();
@@ -57,7 +57,7 @@ pub(super) fn layouts(text: Text<'_>, faults: &mut Vec<TableFault>) -> Vec<Layou
 
 /// The meanings of bits.
 pub(super) fn bits(text: Text<'_>, faults: &mut Vec<TableFault>) -> Vec<Meaning> {
-    let mut line = Line::new(text, &BITS, &[], std::mem::take(faults));
+    let mut line = Line::new(Lines::Csv(text), &BITS, &[], std::mem::take(faults));
     let mut meanings = Vec::new();
     while line.next() {
         meanings.extend(line.meaning());
@@ -171,7 +171,7 @@ pub(super) fn give_bits(
         for word in meaning.words.iter().filter(|word| !found.contains(word)) {
             let (file, line, column) = (text.file.to_owned(), meaning.line, Column::Word.text());
             let wrong = Wrong::NoWord { found: word.clone() };
-            faults.push(TableFault { file, line, column, wrong });
+            faults.push(TableFault { file, line, place: "column", column, wrong });
         }
     }
 }
