@@ -1,9 +1,9 @@
 //! Virtual meters on one virtual line: what `meterd simulate`, `meterd demo` and the tests read from.
 //!
 //! ```text
-//! scenario ─► VirtualMeter × n ─► VirtualLine ─► wire ─► port (pty · TCP)
-//!             house ◄─ load          ▲                      │
-//!                                    └──── octets heard ◄───┘
+//! scenario ─► VirtualMeter × n ─► VirtualLine ─► Pair ─► port (pty · TCP · memory)
+//!             house ◄─ load          ▲           wire      │
+//!                                    └──── octets heard ◄──┘
 //! ```
 //!
 //! Everything left of the port is pure: a seed and a time give the octets. Formats and layouts are those
@@ -11,12 +11,17 @@
 //! never here. A virtual meter only answers reads: it writes nothing and freezes nothing.
 
 mod calendar;
+mod dice;
 mod edition_1997;
+mod fault;
 mod house;
 mod line;
 mod listen;
 mod load;
+mod memory;
 mod meter;
+mod paced;
+mod pair;
 mod pty;
 mod scenario;
 mod serve;
@@ -24,10 +29,14 @@ mod tcp;
 mod wire;
 
 pub use calendar::{BadOffset, utc_offset};
+pub use dice::Dice;
+pub use fault::{BadInjection, Injection, LineFault, Noise, NoiseModel, Per, Tally};
 pub use house::Phases;
 pub use line::{Answer, Log, Said, Sent, VirtualLine};
 pub use listen::{BadListen, Bound, Listen, ListenError};
+pub use memory::{InMemory, in_memory};
 pub use meter::{Fixed, MOST_TARIFFS, MeterSettings, VirtualMeter};
-
+pub use pair::Pair;
 pub use scenario::{DEFAULT_SEED, Fault, Faults, Scenario, TooMany};
 pub use serve::{Port, Running, bind, serve, spawn};
+pub use wire::{Delivery, Octet};
