@@ -1,7 +1,7 @@
 //! A virtual line (虚拟总线): all its meters hear what is sent, and those that are meant answer.
 //!
 //! Pure: octets and the time go in, answers come out with the delay of the meter that gives them. It
-//! neither waits nor sends; [`Wire`](super::wire::Wire) carries the answers.
+//! neither waits nor sends; a [`Pair`](super::Pair) carries the answers.
 
 use super::meter::VirtualMeter;
 use dlt645::meter::{Answering, Manner};
@@ -32,10 +32,21 @@ pub struct Sent {
     pub meter: Address,
     /// What it said.
     pub said: Said,
-    /// The frame as sent, from the first 68H.
+    /// The octets that went out, from the first 68H.
     pub frame: Vec<u8>,
     /// The time whose values it answered with: when the read was heard.
     pub at: Timestamp,
+    /// When its first octet, FE or not, began to go out.
+    pub begun: Timestamp,
+    /// When its last octet had gone out.
+    pub ended: Timestamp,
+}
+
+/// An answer and what it is.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) struct Spoken {
+    pub(super) answer: Answer,
+    pub(super) sent: Sent,
 }
 
 /// The content of an answer.
@@ -55,6 +66,8 @@ pub enum Said {
         /// Why.
         word: ErrorWord,
     },
+    /// No whole answer: one that was cut off, or that never ends.
+    Nothing,
     /// An answer without a data identifier: an address, or the refusal of what is no read.
     Other,
 }
@@ -134,6 +147,27 @@ impl VirtualLine {
     /// All meters hear these octets; the answers of those that are meant, in the order of the meters. A frame may
     /// come in pieces; one that pauses for more than 500 ms is forgotten.
     pub fn hear(&mut self, octets: &[u8], now: Timestamp) -> Vec<Answer> {
+        let spoken = self.spoken(octets, now, |_| true);
+        let noted = spoken.into_iter().map(|Spoken { answer, sent }| {
+            self.note(sent);
+            answer
+        });
+        noted.collect()
+    }
+
+    /// Keeps in the log what was sent.
+    pub(super) fn note(&self, sent: Sent) {
+        self.log.note(sent);
+    }
+
+    /// As [`VirtualLine::hear`], heard by the meters that `understands` is true for, given the rate that each has
+    /// of its own. What is said is not in the log.
+    pub(super) fn spoken(
+        &mut self,
+        octets: &[u8],
+        now: Timestamp,
+        understands: impl Fn(Option<u32>) -> bool,
+    ) -> Vec<Spoken> {
         let paused = self.heard_at.replace(now).is_some_and(|before| {
             let gap = now.duration_since(before);
             gap > OCTET_GAP || gap.is_negative()
@@ -145,6 +179,9 @@ impl VirtualLine {
         let mut answers = Vec::new();
         while let Some(frame) = self.scanner.next_frame() {
             for (meter, (answering, read_at)) in self.meters.iter_mut().zip(&mut self.answering) {
+                if !understands(meter.settings().baud) {
+                    continue;
+                }
                 if !meter.has_power(now) {
                     *answering = Answering::default();
                     continue;
@@ -203,8 +240,10 @@ impl VirtualLine {
                     let mut octets = vec![0xFE; usize::from(settings.preamble)];
                     octets.extend_from_slice(&frame);
                     let at = if follow_up.is_some() { *read_at } else { now };
-                    self.log.note(Sent { meter: settings.address, said, frame, at });
-                    answers.push(Answer { octets, after: settings.response_delay });
+                    let after = settings.response_delay;
+                    let begun = now.saturating_add(after).unwrap_or(now);
+                    let sent = Sent { meter: settings.address, said, frame, at, begun, ended: begun };
+                    answers.push(Spoken { answer: Answer { octets, after }, sent });
                 }
             }
         }
@@ -247,7 +286,10 @@ mod tests {
         let sent = line.sent();
         let data = Said::Data { di: Di::new(0x0201_0100), octets: vec![0x05, 0x22] };
         assert_eq!((sent.len(), &sent[0].said, sent[0].at), (1, &data, now));
-        assert_eq!(sent[0].frame, hex(ANSWER)[4..]);
+        assert_eq!(
+            (&sent[0].frame[..], sent[0].begun),
+            (&hex(ANSWER)[4..], now + SignedDuration::from_millis(30))
+        );
     }
 
     #[test]
@@ -349,7 +391,14 @@ mod tests {
         let log = Log::keeping(2);
         for second in 0..5 {
             let at = at("2026-11-21T00:00:00Z") + SignedDuration::from_secs(second);
-            log.note(Sent { meter: Address::ANY, said: Said::Other, frame: Vec::new(), at });
+            log.note(Sent {
+                meter: Address::ANY,
+                said: Said::Other,
+                frame: Vec::new(),
+                at,
+                begun: at,
+                ended: at,
+            });
         }
         let seconds: Vec<_> = log.sent().iter().map(|s| s.at.as_second() % 60).collect();
         assert_eq!(seconds, [3, 4]);
@@ -359,6 +408,8 @@ mod tests {
             said: Said::Other,
             frame: Vec::new(),
             at: Timestamp::UNIX_EPOCH,
+            begun: Timestamp::UNIX_EPOCH,
+            ended: Timestamp::UNIX_EPOCH,
         });
         assert_eq!(none.sent(), []);
     }

@@ -45,6 +45,8 @@ pub struct MeterSettings {
     pub preamble: u8,
     /// From the end of a request to the first octet of the answer (Td, 20 to 500 ms in DL/T 645-2007).
     pub response_delay: Duration,
+    /// The rate that it listens and answers at; `None` for that of its line.
+    pub baud: Option<u32>,
     /// Whether it answers blocks and whole freezes; some meters know only single registers.
     pub blocks: bool,
     /// Its clock's offset from UTC.
@@ -81,6 +83,7 @@ impl MeterSettings {
             energy: 0,
             preamble: 4,
             response_delay: Duration::from_millis(30),
+            baud: None,
             blocks: true,
             utc_offset: Offset::constant(8),
             clock_offset: SignedDuration::ZERO,

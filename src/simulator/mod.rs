@@ -1,9 +1,9 @@
 //! Virtual meters on one virtual line: what `meterd simulate`, `meterd demo` and the tests read from.
 //!
 //! ```text
-//! scenario ─► VirtualMeter × n ─► VirtualLine ─► wire ─► port (pty · TCP)
-//!             house ◄─ load          ▲                      │
-//!                                    └──── octets heard ◄───┘
+//! scenario ─► VirtualMeter × n ─► VirtualLine ─► Pair ─► port (pty · TCP · memory)
+//!             house ◄─ load          ▲           wire      │
+//!                                    └──── octets heard ◄──┘
 //! ```
 //!
 //! Everything left of the port is pure: a seed and a time give the octets. Formats and layouts are those
@@ -11,14 +11,19 @@
 //! never here. A virtual meter answers reads and takes a freeze command; nothing can be written to it.
 
 mod calendar;
+mod dice;
 mod edition_1997;
+mod fault;
 mod freeze;
 mod house;
+mod in_memory;
 mod line;
 mod listen;
 mod load;
 mod memory;
 mod meter;
+mod paced;
+mod pair;
 mod profile;
 mod pty;
 mod scenario;
@@ -28,13 +33,17 @@ mod tcp;
 mod wire;
 
 pub use calendar::{BadOffset, utc_offset};
+pub use dice::Dice;
+pub use fault::{BadInjection, Injection, LineFault, Noise, NoiseModel, Per, Tally};
 pub use freeze::Refreeze;
 pub use house::Phases;
+pub use in_memory::{InMemory, in_memory};
 pub use line::{Answer, Log, Said, Sent, VirtualLine};
 pub use listen::{BadListen, Bound, Listen, ListenError};
 pub use memory::Memory;
 pub use meter::{Fixed, MOST_TARIFFS, MeterSettings, VirtualMeter};
+pub use pair::Pair;
 pub use profile::{CLASSES, Intervals};
-
 pub use scenario::{DEFAULT_SEED, Fault, Faults, Scenario, TooMany};
 pub use serve::{Port, Running, bind, serve, spawn};
+pub use wire::{Delivery, Octet};

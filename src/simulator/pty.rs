@@ -12,12 +12,13 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use tokio::io::unix::AsyncFd;
 
 /// Our side of a pseudo-terminal. Dropping it removes the link, unless another has taken its place.
 #[derive(Debug)]
 pub(super) struct Pty {
-    master: AsyncFd<OwnedFd>,
+    master: Arc<AsyncFd<OwnedFd>>,
     /// Never read: its being open keeps the line up.
     _held: OwnedFd,
     device: PathBuf,
@@ -46,7 +47,7 @@ impl Pty {
         #[allow(unsafe_code)]
         let master = unsafe { AsyncFd::register(master) }.map_err(|e| ListenError::NoPty(e.into()))?;
         put_link(&device, link)?;
-        Ok(Self { master, _held: held, device, link: link.to_owned() })
+        Ok(Self { master: Arc::new(master), _held: held, device, link: link.to_owned() })
     }
 
     pub(super) fn bound(&self) -> Bound {
@@ -64,11 +65,22 @@ impl Pty {
         }
     }
 
+    /// What speaks into it, also from another thread; it keeps the pseudo-terminal open.
+    pub(super) fn voice(&self) -> Voice {
+        Voice(Arc::clone(&self.master))
+    }
+}
+
+/// The way out of a pseudo-terminal.
+#[derive(Debug)]
+pub(super) struct Voice(Arc<AsyncFd<OwnedFd>>);
+
+impl Voice {
     /// Sends; what nobody reads and the kernel has no room for is lost, as on a line.
     pub(super) fn say(&self, octets: &[u8]) -> io::Result<()> {
         let mut rest = octets;
         while !rest.is_empty() {
-            match rustix::io::write(&self.master, rest) {
+            match rustix::io::write(&*self.0, rest) {
                 Ok(n) => rest = rest.get(n..).unwrap_or_default(),
                 Err(rustix::io::Errno::INTR) => {}
                 Err(rustix::io::Errno::AGAIN) => return Ok(()),

@@ -2,21 +2,26 @@
 //!
 //! It holds no knowledge of the protocol and no clock of its own.
 
-use super::line::{Answer, Log, Sent, VirtualLine};
+use super::line::{Log, Sent};
 use super::listen::{Bound, Listen, ListenError};
-use super::pty::Pty;
-use super::tcp::Tcp;
-use super::wire::Wire;
+use super::paced;
+use super::pair::Pair;
+use super::pty::{self, Pty};
+use super::tcp::{self, Tcp};
 use crate::clock::Clock;
-use jiff::Timestamp;
 use std::future::Future;
 use std::io;
+use std::time::Duration;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
 /// A port that a virtual line will speak through; it is open from [`bind`] on.
 #[derive(Debug)]
-pub struct Port(Side);
+pub struct Port {
+    side: Side,
+    /// Where it is opened again after it was unplugged.
+    listen: Listen,
+}
 
 #[derive(Debug)]
 enum Side {
@@ -27,14 +32,14 @@ enum Side {
 impl Port {
     /// Where it listens.
     pub fn bound(&self) -> Bound {
-        match &self.0 {
+        match &self.side {
             Side::Pty(pty) => pty.bound(),
             Side::Tcp(tcp) => tcp.bound(),
         }
     }
 
-    async fn hear(&mut self) -> io::Result<Vec<u8>> {
-        match &mut self.0 {
+    pub(super) async fn hear(&mut self) -> io::Result<Vec<u8>> {
+        match &mut self.side {
             Side::Pty(pty) => {
                 let mut buffer = [0; 1024];
                 let n = pty.hear(&mut buffer).await?;
@@ -44,10 +49,36 @@ impl Port {
         }
     }
 
-    fn say(&self, octets: Vec<u8>) -> io::Result<()> {
-        match &self.0 {
-            Side::Pty(pty) => pty.say(&octets),
-            Side::Tcp(tcp) => {
+    /// Closes it, and opens it again at the same place after some time.
+    pub(super) async fn unplug(self, time: Duration) -> io::Result<Self> {
+        let listen = self.listen.clone();
+        tracing::info!(?time, "virtual line: unplugged");
+        drop(self);
+        tokio::time::sleep(time).await;
+        bind(&listen).await.map_err(io::Error::other)
+    }
+
+    /// What speaks through it, also from another thread.
+    pub(super) fn voice(&self) -> Voice {
+        match &self.side {
+            Side::Pty(pty) => Voice::Pty(pty.voice()),
+            Side::Tcp(tcp) => Voice::Tcp(tcp.voice()),
+        }
+    }
+}
+
+/// The way out of a port.
+#[derive(Debug)]
+pub(super) enum Voice {
+    Pty(pty::Voice),
+    Tcp(tcp::Voice),
+}
+
+impl Voice {
+    pub(super) fn say(&self, octets: Vec<u8>) -> io::Result<()> {
+        match self {
+            Self::Pty(pty) => pty.say(&octets),
+            Self::Tcp(tcp) => {
                 tcp.say(octets);
                 Ok(())
             }
@@ -60,49 +91,73 @@ impl Port {
 /// # Errors
 /// [`ListenError`] with what to do about it.
 pub async fn bind(listen: &Listen) -> Result<Port, ListenError> {
-    Ok(Port(match listen {
+    let side = match listen {
         Listen::Pty(link) => Side::Pty(Pty::open(link)?),
         Listen::Tcp { host, port } => Side::Tcp(Tcp::bind(host, *port).await?),
-    }))
+    };
+    let listen = match (&side, listen) {
+        // The port that a socket got is to stay its own.
+        (Side::Tcp(tcp), Listen::Tcp { host, .. }) => Listen::Tcp { host: host.clone(), port: tcp.port() },
+        (Side::Pty(_) | Side::Tcp(_), listen) => listen.clone(),
+    };
+    Ok(Port { side, listen })
 }
 
-/// Answers on `port` until `stop` is ready; then the port is closed and its link removed.
+/// Answers on `port` until `stop` is ready; then the port is closed and its link removed. Wires that have a rate
+/// are paced by a thread.
 ///
 /// # Errors
-/// What the port says when it fails; it is not opened again.
+/// What the port says when it fails; it is opened again only where a fault has unplugged it.
 pub async fn serve(
-    mut line: VirtualLine,
+    pair: impl Into<Pair>,
     port: Port,
     clock: Clock,
     stop: impl Future<Output = ()>,
 ) -> io::Result<()> {
-    answer(|octets, now| line.hear(octets, now), port, clock, stop).await
+    let pair = pair.into();
+    if pair.is_paced() {
+        paced::serve(pair, port, clock, stop).await
+    } else {
+        answer(pair, port, clock, stop).await
+    }
 }
 
 async fn answer(
-    mut hear: impl FnMut(&[u8], Timestamp) -> Vec<Answer>,
+    mut pair: Pair,
     mut port: Port,
     clock: Clock,
     stop: impl Future<Output = ()>,
 ) -> io::Result<()> {
     let mut stop = std::pin::pin!(stop);
-    let mut wire = Wire::default();
     loop {
-        let due = wire.due();
-        let due = async {
-            match due {
-                Some(due) => tokio::time::sleep_until(clock.instant(due)).await,
-                None => std::future::pending().await,
+        let voice = port.voice();
+        let unplugged = loop {
+            let due = pair.due();
+            let due = async {
+                match due {
+                    Some(due) => tokio::time::sleep_until(clock.instant(due)).await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                () = &mut stop => return Ok(()),
+                heard = port.hear() => {
+                    if let Some(time) = pair.hear(&heard?, clock.elapsed(), clock.now(), None) {
+                        break time;
+                    }
+                }
+                () = due => {}
+            }
+            while let Some(piece) = pair.deliver(clock.elapsed()) {
+                voice.say(piece.into_iter().map(|(octet, _)| octet).collect())?;
             }
         };
-        tokio::select! {
+        drop(voice);
+        pair.cut();
+        port = tokio::select! {
             () = &mut stop => return Ok(()),
-            heard = port.hear() => wire.take(hear(&heard?, clock.now()), clock.elapsed()),
-            () = due => {}
-        }
-        while let Some(octets) = wire.deliver(clock.elapsed()) {
-            port.say(octets)?;
-        }
+            port = port.unplug(unplugged) => port?,
+        };
     }
 }
 
@@ -120,18 +175,18 @@ pub struct Running {
 /// # Errors
 /// As [`bind`].
 pub async fn spawn(
-    line: VirtualLine,
+    pair: impl Into<Pair>,
     listen: &Listen,
     clock: Clock,
     kept: usize,
 ) -> Result<Running, ListenError> {
     let log = Log::keeping(kept);
-    let line = line.logged(log.clone());
+    let pair = pair.into().logged(log.clone());
     let port = bind(listen).await?;
     let bound = port.bound();
     let (stop, stopped) = oneshot::channel();
     // A sender that was dropped means the same as one that was used.
-    let task = tokio::spawn(serve(line, port, clock, async { stopped.await.unwrap_or(()) }));
+    let task = tokio::spawn(serve(pair, port, clock, async { stopped.await.unwrap_or(()) }));
     Ok(Running { bound, log, stop, task })
 }
 
@@ -159,39 +214,63 @@ impl Running {
 
 #[cfg(test)]
 mod tests {
+    use super::super::VirtualLine;
     use super::*;
     use std::fs::File;
     use std::io::{Read, Write};
     use std::path::Path;
-    use std::time::Duration;
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio::net::TcpStream;
 
-    /// A line that says back what it heard, one octet higher; it stops when the sender is dropped.
-    async fn responder(listen: Listen) -> (Bound, oneshot::Sender<()>, JoinHandle<io::Result<()>>) {
+    /// What a terminal would act on, in both directions: ^C, ^D, CR, LF, XON, XOFF, FF.
+    const CONTROLS: [u8; 8] = [0x03, 0x04, 0x0D, 0x11, 0x0A, 0x13, 0xFF, 0x00];
+
+    fn frame(control: u8, data: &[u8]) -> Vec<u8> {
+        let mut frame = vec![0x68, 0x34, 0x12, 0, 0, 0, 0, 0x68, control, data.len() as u8];
+        frame.extend_from_slice(data);
+        frame.push(frame.iter().fold(0, |sum: u8, o| sum.wrapping_add(*o)));
+        frame.push(0x16);
+        frame
+    }
+
+    fn request() -> Vec<u8> {
+        frame(0x11, &CONTROLS[..4])
+    }
+
+    fn reply() -> Vec<u8> {
+        frame(0x91, &CONTROLS)
+    }
+
+    /// A meter that answers [`request`] with [`reply`].
+    fn meter() -> Pair {
+        use super::super::meter::{Fixed, MeterSettings, VirtualMeter};
+        let data = CONTROLS.map(|octet| octet.wrapping_sub(0x33));
+        let mut settings = MeterSettings::household("1234".parse().unwrap());
+        (settings.preamble, settings.response_delay) = (0, Duration::from_millis(20));
+        let di = dlt645::Di::new(u32::from_le_bytes([data[0], data[1], data[2], data[3]]));
+        settings.fixed.insert(di, Fixed::Octets(data[4..].to_vec()));
+        Pair::from(VirtualLine::new(vec![VirtualMeter::new(settings, 1)]))
+    }
+
+    /// A line that stops when the sender is dropped.
+    async fn served(pair: Pair, listen: Listen) -> (Bound, oneshot::Sender<()>, JoinHandle<io::Result<()>>) {
         let port = bind(&listen).await.unwrap();
         let bound = port.bound();
         let (stop, stopped) = oneshot::channel::<()>();
-        let hear = |octets: &[u8], _: Timestamp| {
-            vec![Answer {
-                octets: octets.iter().map(|o| o.wrapping_add(1)).collect(),
-                after: Duration::from_millis(2),
-            }]
-        };
-        let clock = Clock::system();
-        let task = tokio::spawn(answer(hear, port, clock, async { stopped.await.unwrap_or(()) }));
-        (bound, stop, task)
+        let stopped = async { stopped.await.unwrap_or(()) };
+        (bound, stop, tokio::spawn(serve(pair, port, Clock::system(), stopped)))
     }
 
-    /// Writes and reads in a thread of its own, as a serial port's user does.
-    async fn ask(path: &Path, octets: &'static [u8]) -> Vec<u8> {
-        let path = path.to_owned();
+    /// Writes and reads in a thread of its own, as a serial port's user does: the answer, and how long it took.
+    async fn ask(path: &Path) -> (Vec<u8>, Duration) {
+        let (path, clock) = (path.to_owned(), Clock::system());
         tokio::task::spawn_blocking(move || {
             let mut port = File::options().read(true).write(true).open(path).unwrap();
-            port.write_all(octets).unwrap();
-            let mut answer = vec![0; octets.len()];
+            let begun = clock.elapsed();
+            port.write_all(&request()).unwrap();
+            let mut answer = vec![0; reply().len()];
             port.read_exact(&mut answer).unwrap();
-            answer
+            (answer, clock.elapsed() - begun)
         })
         .await
         .unwrap()
@@ -201,14 +280,10 @@ mod tests {
     async fn a_pty_can_be_opened_again_and_carries_every_octet() {
         let dir = tempfile::tempdir().unwrap();
         let link = dir.path().join("bus1");
-        let (bound, stop, task) = responder(Listen::Pty(link.clone())).await;
+        let (bound, stop, task) = served(meter(), Listen::Pty(link.clone())).await;
         assert_eq!(bound.port_address().to_string(), link.display().to_string());
-        assert_eq!(ask(&link, &[1, 2, 3]).await, [2, 3, 4]);
-        // What a terminal would act on: ^C, ^D, CR, LF, XON, XOFF, FF.
-        assert_eq!(
-            ask(&link, &[0x02, 0x03, 0x0C, 0x09, 0x10, 0x12, 0xFE]).await,
-            [3, 4, 0x0D, 0x0A, 0x11, 0x13, 0xFF]
-        );
+        assert_eq!(ask(&link).await.0, reply());
+        assert_eq!(ask(&link).await.0, reply());
         stop.send(()).unwrap();
         task.await.unwrap().unwrap();
         assert!(link.symlink_metadata().is_err());
@@ -218,40 +293,65 @@ mod tests {
     async fn a_pty_can_be_open_twice_at_once() {
         let dir = tempfile::tempdir().unwrap();
         let link = dir.path().join("bus1");
-        let (_, stop, task) = responder(Listen::Pty(link.clone())).await;
+        let (_, stop, task) = served(meter(), Listen::Pty(link.clone())).await;
         let other = File::options().read(true).write(true).open(&link).unwrap();
-        assert_eq!(ask(&link, &[7]).await, [8]);
+        assert_eq!(ask(&link).await.0, reply());
         drop(other);
-        assert_eq!(ask(&link, &[8]).await, [9]);
+        assert_eq!(ask(&link).await.0, reply());
         drop(stop);
         task.await.unwrap().unwrap();
     }
 
+    /// (16 + 20) characters and 20 ms: 185 ms at 2400 baud, and never less.
     #[tokio::test]
-    async fn every_client_of_a_socket_hears_every_answer() {
-        let (bound, stop, task) = responder("tcp://127.0.0.1:0".parse().unwrap()).await;
-        let Bound::Tcp(at) = bound else { panic!() };
-        assert_ne!(at.port(), 0);
-        let (mut one, mut other) =
-            (TcpStream::connect(at).await.unwrap(), TcpStream::connect(at).await.unwrap());
-        // The second client is surely accepted once it was answered.
-        other.write_all(&[1]).await.unwrap();
-        assert_eq!(other.read_u8().await.unwrap(), 2);
-        assert_eq!(one.read_u8().await.unwrap(), 2);
-        one.write_all(&[4]).await.unwrap();
-        assert_eq!(one.read_u8().await.unwrap(), 5);
-        assert_eq!(other.read_u8().await.unwrap(), 5);
-        drop(one);
-        other.write_all(&[6]).await.unwrap();
-        assert_eq!(other.read_u8().await.unwrap(), 7);
+    async fn a_paced_pty_takes_the_time_of_its_characters() {
+        let dir = tempfile::tempdir().unwrap();
+        let link = dir.path().join("bus1");
+        let rate = crate::planner::Line::DEFAULT;
+        let (_, stop, task) = served(meter().at(rate), Listen::Pty(link.clone())).await;
+        for _ in 0..3 {
+            let (answer, took) = ask(&link).await;
+            assert_eq!(answer, reply());
+            assert!(took >= rate.octets(36) + Duration::from_millis(20), "{took:?}");
+        }
         stop.send(()).unwrap();
         task.await.unwrap().unwrap();
-        assert_eq!(other.read(&mut [0]).await.unwrap(), 0, "clients are closed at the end");
+        assert!(link.symlink_metadata().is_err());
+    }
+
+    #[tokio::test]
+    async fn every_client_of_a_socket_hears_every_answer() {
+        for pair in
+            [meter(), meter().at(crate::planner::Line { baud: 19_200, ..crate::planner::Line::DEFAULT })]
+        {
+            let (bound, stop, task) = served(pair, "tcp://127.0.0.1:0".parse().unwrap()).await;
+            let Bound::Tcp(at) = bound else { panic!() };
+            assert_ne!(at.port(), 0);
+            let (mut one, mut other) =
+                (TcpStream::connect(at).await.unwrap(), TcpStream::connect(at).await.unwrap());
+            let mut came = vec![0; reply().len()];
+            // The second client is surely accepted once it was answered.
+            for asks_first in [false, true] {
+                let asking = if asks_first { &mut one } else { &mut other };
+                asking.write_all(&request()).await.unwrap();
+                for client in [&mut other, &mut one] {
+                    client.read_exact(&mut came).await.unwrap();
+                    assert_eq!(came, reply());
+                }
+            }
+            drop(one);
+            other.write_all(&request()).await.unwrap();
+            other.read_exact(&mut came).await.unwrap();
+            assert_eq!(came, reply());
+            stop.send(()).unwrap();
+            task.await.unwrap().unwrap();
+            assert_eq!(other.read(&mut [0]).await.unwrap(), 0, "clients are closed at the end");
+        }
     }
 
     #[tokio::test]
     async fn an_address_in_use_is_said() {
-        let (bound, _stop, _task) = responder("tcp://127.0.0.1:0".parse().unwrap()).await;
+        let (bound, _stop, _task) = served(meter(), "tcp://127.0.0.1:0".parse().unwrap()).await;
         let Bound::Tcp(at) = bound else { panic!() };
         let again = Listen::Tcp { host: at.ip().to_string(), port: at.port() };
         assert!(matches!(bind(&again).await, Err(ListenError::NoSocket { .. })));
@@ -259,20 +359,14 @@ mod tests {
 
     #[tokio::test]
     async fn a_spawned_line_answers_a_read_until_it_is_stopped() {
-        use super::super::meter::{Fixed, MeterSettings, VirtualMeter};
-        let mut settings = MeterSettings::household("1234".parse().unwrap());
-        settings.fixed.insert(dlt645::Di::new(0x0201_0100), Fixed::Octets(vec![0x05, 0x22]));
-        let line = VirtualLine::new(vec![VirtualMeter::new(settings, 1)]);
         let listen = "tcp://127.0.0.1:0".parse().unwrap();
-        let running = spawn(line, &listen, Clock::system(), 8).await.unwrap();
+        let running = spawn(meter(), &listen, Clock::system(), 8).await.unwrap();
         let Bound::Tcp(at) = *running.bound() else { panic!() };
         let mut client = TcpStream::connect(at).await.unwrap();
-        let read = [0x68, 0x34, 0x12, 0, 0, 0, 0, 0x68, 0x11, 4, 0x33, 0x34, 0x34, 0x35, 0xFB, 0x16];
-        client.write_all(&read).await.unwrap();
-        let mut answer = [0; 22];
+        client.write_all(&request()).await.unwrap();
+        let mut answer = vec![0; reply().len()];
         client.read_exact(&mut answer).await.unwrap();
-        assert_eq!(answer[..4], [0xFE; 4]);
-        assert_eq!(answer[12..], [0x91, 6, 0x33, 0x34, 0x34, 0x35, 0x38, 0x55, 0x0A, 0x16]);
+        assert_eq!(answer, reply());
         assert_eq!(running.sent().len(), 1);
         running.stop().await.unwrap();
     }

@@ -14,7 +14,7 @@ use tokio::task::JoinSet;
 /// Pieces that clients sent and the line has not heard yet; when it is full, clients are read no further.
 const HEARD: usize = 64;
 /// Answers that a client has not taken yet; when it is full, that client loses its oldest.
-const SAID: usize = 64;
+const SAID: usize = 512;
 /// Clients at once; a further one is turned away.
 const CLIENTS: usize = 32;
 
@@ -37,6 +37,10 @@ impl Tcp {
         let at = listener.local_addr().map_err(no_socket)?;
         let (hearing, heard) = mpsc::channel(HEARD);
         Ok(Self { listener, at, clients: JoinSet::new(), heard, hearing, said: broadcast::channel(SAID).0 })
+    }
+
+    pub(super) const fn port(&self) -> u16 {
+        self.at.port()
     }
 
     pub(super) fn bound(&self) -> Bound {
@@ -66,10 +70,21 @@ impl Tcp {
         }
     }
 
+    /// What speaks to all clients, also from another thread.
+    pub(super) fn voice(&self) -> Voice {
+        Voice(self.said.clone())
+    }
+}
+
+/// The way out to all clients.
+#[derive(Debug)]
+pub(super) struct Voice(broadcast::Sender<Vec<u8>>);
+
+impl Voice {
     /// Sends to all clients; without one it is lost, as on a line.
     pub(super) fn say(&self, octets: Vec<u8>) {
         // The only failure is that nobody listens.
-        let _ = self.said.send(octets);
+        let _ = self.0.send(octets);
     }
 }
 

@@ -259,7 +259,7 @@ fn energy(sent: &Sent) -> Option<String> {
             let (whole, cents) = digits.split_at(6);
             Some(format!("{}.{cents}", whole.parse::<u64>().unwrap()))
         }
-        Said::Data { .. } | Said::Refused { .. } | Said::Other => None,
+        Said::Data { .. } | Said::Refused { .. } | Said::Nothing | Said::Other => None,
     }
 }
 
@@ -344,10 +344,8 @@ fn asked(request: &[u8]) -> (String, Di) {
     let mut scanner = Scanner::default();
     scanner.push(request);
     let frame = scanner.next_frame().unwrap();
-    match Request::parse(&frame).unwrap() {
-        Request::Read { address, di } => (address.to_string(), di),
-        other => panic!("only reads are sent: {other:?}"),
-    }
+    let Ok(Request::Read { address, di }) = Request::parse(&frame) else { panic!("only reads are sent") };
+    (address.to_string(), di)
 }
 
 fn refusal(address: &str) -> Vec<u8> {

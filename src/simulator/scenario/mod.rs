@@ -13,6 +13,8 @@ use super::calendar;
 use super::house::Phases;
 use super::line::VirtualLine;
 use super::meter::{MOST_TARIFFS, MeterSettings, VirtualMeter};
+use super::pair::Pair;
+use crate::planner::{CharFormat, Line, RATES};
 use dlt645::{Address, Edition};
 use jiff::SignedDuration;
 use jiff::civil::Date;
@@ -26,6 +28,8 @@ use table::{Reader, Section};
 pub struct Scenario {
     /// The same seed gives the same values at the same time.
     pub seed: u64,
+    /// Rate and character of the line; `None` for one that takes no time.
+    pub rate: Option<Line>,
     /// In the order of the file.
     pub meters: Vec<MeterSettings>,
 }
@@ -48,6 +52,8 @@ pub const DEFAULT_SEED: u64 = 1;
 const LONGEST_DELAY: SignedDuration = SignedDuration::from_secs(60);
 /// FE octets before an answer: the standard's 4, and what chatty meters send.
 const MOST_PREAMBLE: u64 = 32;
+/// What a rate is written as.
+const RATE: &str = "a rate of 300 to 115200 baud, e.g. 2400";
 
 impl Scenario {
     /// Households with consecutive addresses: each fourth is three-phase, each fifth has a roof that feeds in.
@@ -77,7 +83,7 @@ impl Scenario {
             }
             Ok(settings)
         });
-        Ok(Self { seed, meters: meters.collect::<Result<_, _>>()? })
+        Ok(Self { seed, rate: None, meters: meters.collect::<Result<_, _>>()? })
     }
 
     /// Reads a scenario; `file` is its name in faults.
@@ -93,6 +99,10 @@ impl Scenario {
             calendar::utc_offset(value.as_str()?).ok()
         });
         let installed = top.get(&mut reader, "installed", "a day, e.g. \"2026-01-01\"", day);
+        let baud = top.get(&mut reader, "baud", RATE, rate);
+        let frame = top.get(&mut reader, "frame", "bits of a character, e.g. \"8E1\"", |value| {
+            value.as_str()?.parse::<CharFormat>().ok()
+        });
         let mut meters = Vec::new();
         for (table, span) in top.tables(&mut reader, "meter") {
             let mut section = Section::new("[[meter]]", table);
@@ -108,7 +118,17 @@ impl Scenario {
             reader.fault(None, "there is no meter; write [[meter]] and under it address = \"000000000001\"");
         }
         reader.end()?;
-        Ok(Self { seed: seed.unwrap_or(DEFAULT_SEED), meters })
+        let rate = baud.map(|baud| Line { baud, frame: frame.unwrap_or(CharFormat::EVEN) });
+        Ok(Self { seed: seed.unwrap_or(DEFAULT_SEED), rate, meters })
+    }
+
+    /// Its meters on a pair of wires of its rate.
+    pub fn pair(&self) -> Pair {
+        let pair = Pair::from(self.line());
+        match self.rate {
+            Some(rate) => pair.at(rate),
+            None => pair,
+        }
     }
 
     /// Its meters on a line.
@@ -160,6 +180,7 @@ fn meter(
         let delay: SignedDuration = value.as_str()?.parse().ok()?;
         Duration::try_from(delay).ok().filter(|_| delay <= LONGEST_DELAY)
     });
+    let baud = section.get(reader, "baud", RATE, rate);
     let blocks = section.get(reader, "blocks", "true or false", table::truth);
     let clock_offset = history::clock_offset(reader, section);
 
@@ -172,10 +193,16 @@ fn meter(
     settings.energy = energy.unwrap_or(settings.energy);
     settings.preamble = preamble.unwrap_or(settings.preamble);
     settings.response_delay = delay.unwrap_or(settings.response_delay);
+    settings.baud = baud.or(settings.baud);
     settings.blocks = blocks.unwrap_or(settings.blocks);
     settings.clock_offset = clock_offset.unwrap_or(settings.clock_offset);
     settings.memory = history::read(reader, section);
     settings.fixed = fixed::read(reader, section, settings.edition, settings.tariffs);
+}
+
+/// A rate that lines have.
+fn rate(value: &toml::de::DeValue<'_>) -> Option<u32> {
+    u32::try_from(table::whole(value)?).ok().filter(|baud| RATES.contains(baud))
 }
 
 /// A day, as a string or as a date of TOML.
@@ -220,6 +247,8 @@ mod tests {
             seed = 7
             utc_offset = "+05:30"
             installed = 2025-06-01
+            baud = 4800
+            frame = "8N1"
             [[meter]]
             address = "1"
             phases = 3
@@ -229,6 +258,7 @@ mod tests {
             energy = 12345.67
             preamble = 0
             response_delay = "120ms"
+            baud = 1200
             blocks = false
             refuse = ["02020200"]
             raw = { "02030000" = "FF FFFF" }
@@ -238,6 +268,8 @@ mod tests {
         assert_eq!((scenario.seed, m.utc_offset.seconds()), (7, 19_800));
         assert_eq!((m.installed, m.phases, m.tariffs), (jiff::civil::date(2025, 6, 1), Phases::Three, 2));
         assert_eq!((m.nominal_voltage, m.solar, m.energy, m.preamble), (577, true, 1_234_567, 0));
+        assert_eq!(scenario.rate.unwrap().to_string(), "4800 8N1");
+        assert_eq!((m.baud, scenario.pair().is_paced()), (Some(1200), true));
         assert_eq!((m.response_delay, m.blocks), (Duration::from_millis(120), false));
         assert_eq!(m.fixed[&Di::new(0x0202_0200)], Fixed::Refused);
         assert_eq!(m.fixed[&Di::new(0x0203_0000)], Fixed::Octets(vec![0xFF; 3]));
@@ -245,19 +277,20 @@ mod tests {
 
     #[test]
     fn every_fault_is_told_with_its_line_and_what_to_write() {
-        let text = "seed = \"x\"\nsede = 1\n[[meter]]\naddress = \"AAAA\"\nphases = 2\nenergy = \"1.234\"\n\
+        let text = "seed = \"x\"\nsede = 1\nbaud = 2401\n[[meter]]\naddress = \"AAAA\"\nphases = 2\nenergy = \"1.234\"\n\
                     response_delay = \"30\"\nraw = { \"02030000\" = \"F\" }\n[[meter]]\ntariffs = 0\n";
         let faults = faults(text);
         let starts = [
             "s.toml:1:8: seed = \"x\": write a whole number",
-            "s.toml:2:1: key \"sede\" is not known; known are seed, utc_offset, installed, meter",
-            "s.toml:4:11: [[meter]] address = \"AAAA\": write up to 12 decimal digits",
-            "s.toml:5:10: [[meter]] phases = 2: write 1 or 3",
-            "s.toml:6:10: [[meter]] energy = \"1.234\": write kWh",
-            "s.toml:7:18: [[meter]] response_delay = \"30\": write a time",
-            "s.toml:8:22: [[meter]] raw.02030000 = \"F\": write octets",
-            "s.toml:9:1: a [[meter]] needs address",
-            "s.toml:10:11: [[meter]] tariffs = 0: write 1 to 63",
+            "s.toml:2:1: key \"sede\" is not known; known are seed, utc_offset, installed, baud, frame, meter",
+            "s.toml:3:8: baud = 2401: write a rate of 300",
+            "s.toml:5:11: [[meter]] address = \"AAAA\": write up to 12 decimal digits",
+            "s.toml:6:10: [[meter]] phases = 2: write 1 or 3",
+            "s.toml:7:10: [[meter]] energy = \"1.234\": write kWh",
+            "s.toml:8:18: [[meter]] response_delay = \"30\": write a time",
+            "s.toml:9:22: [[meter]] raw.02030000 = \"F\": write octets",
+            "s.toml:10:1: a [[meter]] needs address",
+            "s.toml:11:11: [[meter]] tariffs = 0: write 1 to 63",
         ];
         assert_eq!(faults.len(), starts.len(), "{faults:#?}");
         for (fault, start) in faults.iter().zip(starts) {
