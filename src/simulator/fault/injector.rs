@@ -354,7 +354,7 @@ impl Injector {
             }
             _ => {
                 let after = length(said);
-                let begin = said.iter().map(|one| delay(one)).max().unwrap_or_default();
+                let begin = said.iter().map(delay).max().unwrap_or_default();
                 said.extend(strays.into_iter().map(|mut stray| {
                     stray.begins = Begins::After(begin + after);
                     stray
