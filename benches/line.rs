@@ -49,9 +49,15 @@ fn main() {
         runtime.block_on(other_line(&options));
         return;
     }
-    println!("27 registers of a three-phase meter, response delay 30 ms, turnaround pinned to 0, four FE both ways");
-    println!("goal: u >= 0.99 up to 4800, >= 0.985 at 9600, >= 0.97 at 19200; own gap p99 <= 2 ms; blocks <= 0.42\n");
-    println!("  baud  singles: s/meter      u  gap p50  gap p99  |  blocks: s/meter      u  |  blocks/singles");
+    println!(
+        "27 registers of a three-phase meter, response delay 30 ms, turnaround pinned to 0, four FE both ways"
+    );
+    println!(
+        "goal: u >= 0.99 up to 4800, >= 0.985 at 9600, >= 0.97 at 19200; own gap p99 <= 2 ms; blocks <= 0.42\n"
+    );
+    println!(
+        "  baud  singles: s/meter      u  gap p50  gap p99  |  blocks: s/meter      u  |  blocks/singles"
+    );
     for (baud, rounds) in RATES {
         let (singles, blocks) = runtime.block_on(own_line(baud, rounds));
         println!(
@@ -76,7 +82,9 @@ struct Options {
 }
 
 fn usage(why: &str) -> ! {
-    panic!("{why}; cargo bench --bench line -- [--port PATH|tcp://HOST:PORT] [--address 000000000001] [--baud 9600] [--delay 30ms]")
+    panic!(
+        "{why}; cargo bench --bench line -- [--port PATH|tcp://HOST:PORT] [--address 000000000001] [--baud 9600] [--delay 30ms]"
+    )
 }
 
 fn line(baud: u32) -> Line {

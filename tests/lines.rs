@@ -10,8 +10,9 @@ mod oracle;
 use meterd::clock::Clock;
 use meterd::daemon::{Daemon, Running};
 use meterd::mqtt::payload::{self, DataMessage};
-use meterd::simulator::{self, Bound, Listen, Scenario};
-use oracle::{PLACES, sent_for};
+use meterd::planner::Line;
+use meterd::simulator::{self, Bound, Injection, Listen, Scenario};
+use oracle::{PLACES, sent_for, text_in};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -152,6 +153,48 @@ async fn readings_of_a_serial_and_of_a_tcp_line_are_what_their_meters_sent() {
         assert!(clocks.len() >= 3, "each slot has a value of its own: {clocks:?}");
     }
     bench.daemon.stop().await;
+}
+
+#[tokio::test]
+async fn faults_of_a_serial_and_of_a_tcp_line_leave_only_values_that_the_meters_sent() {
+    let dir = TempDir::new().unwrap();
+    let link = dir.path().join("bus1");
+    let faults =
+        ["echo=0.5", "cut=0.1", "damaged=0.1", "stray=0.2", "glued=0.2", "silent=0.05", "refuse_blocks=0.2"];
+    let injections = faults.map(|fault| fault.parse::<Injection>().unwrap());
+    let rate = Line { baud: 115_200, ..Line::DEFAULT };
+    let mut lines = Vec::new();
+    for (listen, addresses) in
+        [(Listen::Pty(link.clone()), [1, 2]), ("tcp://127.0.0.1:0".parse().unwrap(), [3, 4])]
+    {
+        let meters =
+            addresses.map(|n| format!("[[meter]]\naddress = \"{n}\"\nphases = 3\nenergy = \"{n}234.56\"\n"));
+        let scenario = Scenario::parse("faults", &meters.concat()).unwrap();
+        let pair = scenario.pair().at(rate).with_faults(&injections, 3, false);
+        lines.push(simulator::spawn(pair, &listen, Clock::system(), KEPT).await.unwrap());
+    }
+    let tcp = lines[1].bound().port_address().to_string();
+    let plan = configuration(dir.path(), &link, &tcp, &PLACES.map(|place| place.register));
+    let daemon = Daemon::new(plan, Clock::system()).without_broker().start().unwrap();
+    for (meter, address, line) in [("p1", 1, 0), ("p2", 2, 0), ("t1", 3, 1), ("t2", 4, 1)] {
+        let messages = heard(&daemon, "six slots are read", meter, |messages| messages.len() >= 6).await;
+        let (address, sent) = (format!("{address:012}"), lines[line].sent());
+        for message in &messages {
+            assert_eq!(message.body.readings.len() + message.body.failures.len(), PLACES.len());
+            for reading in &message.body.readings {
+                let place = PLACES.iter().find(|place| place.register == reading.register).unwrap();
+                let taken_at: jiff::Timestamp = reading.taken_at.parse().unwrap();
+                let near = sent.iter().filter(|sent| {
+                    sent.meter.to_string() == address
+                        && taken_at.duration_since(sent.begun).abs() < jiff::SignedDuration::from_secs(1)
+                });
+                let own: Vec<_> = near.filter_map(|sent| text_in(place, &sent.said)).collect();
+                assert!(own.contains(&reading.value.as_ref().unwrap().to_string()), "{reading:?}: {own:?}");
+            }
+        }
+        assert!(messages.iter().any(|message| !message.body.readings.is_empty()));
+    }
+    daemon.stop().await;
 }
 
 /// A voltage whose reply by this meter has the checksum FF on the wire.

@@ -14,15 +14,14 @@ use std::time::Duration;
 const BAUD: u32 = 9600;
 const METERS: usize = 32;
 /// A round of 32 meters with ten exchanges each fits it well.
-const PERIOD: &str = "30s";
+const PERIOD: &str = "40s";
 const START: &str = "2026-11-21T10:00:15Z";
 const TEN_MINUTES: Duration = Duration::from_secs(600);
 
 pub(crate) fn run() {
     println!("\nthe daemon on virtual time: {METERS} meters at {BAUD}, 27 registers each {PERIOD}");
-    let runtime = || {
-        tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap()
-    };
+    let runtime =
+        || tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();
     let all = runtime().block_on(ten_minutes(&|_| Meter::Good));
     let silent = runtime().block_on(ten_minutes(&|n| if n % 10 == 9 { Meter::Absent } else { Meter::Good }));
     let late = runtime().block_on(ten_minutes(&|n| if n == 16 { Meter::Late } else { Meter::Good }));
@@ -39,7 +38,10 @@ pub(crate) fn run() {
         late.least as f64 / all.least as f64,
         late.of_others
     );
-    println!("  pause at its floor of 5 ms after {} rounds of a meter (goal <= 20)", runtime().block_on(learned()));
+    println!(
+        "  pause at its floor of 5 ms after {} rounds of a meter (goal <= 20)",
+        runtime().block_on(learned())
+    );
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -74,7 +76,11 @@ fn start(meters: usize, every: &str, kind: &dyn Fn(usize) -> Meter) -> Bench {
     let mut virtual_meters = Vec::new();
     for meter in 0..meters {
         let address = 100 + meter;
-        write!(text, "[[meter]]\nname = \"m{meter}\"\nbus = \"b\"\naddress = \"{address}\"\nwiring = \"3p4w\"\n").unwrap();
+        write!(
+            text,
+            "[[meter]]\nname = \"m{meter}\"\nbus = \"b\"\naddress = \"{address}\"\nwiring = \"3p4w\"\n"
+        )
+        .unwrap();
         if kind(meter) == Meter::Absent {
             continue;
         }
@@ -84,7 +90,8 @@ fn start(meters: usize, every: &str, kind: &dyn Fn(usize) -> Meter) -> Bench {
         virtual_meters.push(VirtualMeter::new(settings, meter as u64));
     }
     write!(text, "[[task]]\nname = \"live\"\nevery = \"{every}\"\nregisters = {REGISTERS:?}\n").unwrap();
-    let plan = plan_from_text("bench.toml", &text, data.path()).unwrap_or_else(|faults| panic!("{faults}")).plan;
+    let plan =
+        plan_from_text("bench.toml", &text, data.path()).unwrap_or_else(|faults| panic!("{faults}")).plan;
     let clock = Clock::virtual_at(START.parse().unwrap());
     let pair = Pair::from(VirtualLine::new(virtual_meters)).at(line(BAUD));
     let (opener, line) = in_memory(pair, clock.clone(), 100_000);

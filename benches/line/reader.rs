@@ -107,8 +107,11 @@ impl Reader {
     }
 
     fn judge(&self, passed: &[(Instant, bool, usize)], rounds: u32, failed: usize) -> Pass {
-        let mut gaps: Vec<Duration> =
-            passed.windows(2).filter(|pair| !pair[0].1 && pair[1].1).map(|pair| pair[1].0 - pair[0].0).collect();
+        let mut gaps: Vec<Duration> = passed
+            .windows(2)
+            .filter(|pair| !pair[0].1 && pair[1].1)
+            .map(|pair| pair[1].0 - pair[0].0)
+            .collect();
         gaps.sort_unstable();
         let octets: usize = passed.iter().map(|(_, _, octets)| octets).sum();
         let exchanges = u32::try_from(passed.iter().filter(|(_, sent, _)| *sent).count()).unwrap();

@@ -28,6 +28,8 @@ use tokio::sync::{mpsc, watch};
 const LOOK: Duration = Duration::from_secs(1);
 /// Silence after which a jammed line is free again, and how long it is listened to in one go.
 const QUIET: Duration = Duration::from_millis(200);
+/// A jam that is over by then costs no job: they wait so long.
+const HOLD: Duration = Duration::from_secs(10);
 /// Minutes after midnight in which meters are busy with their freezes.
 const MIDNIGHT: i8 = 10;
 
@@ -183,6 +185,9 @@ impl BusTask {
         }
         for job in opened.expired {
             self.report_all(job, Reason::Expired, "the next slot came before it was this meter's turn").await;
+        }
+        if self.jammed.is_some_and(|since| self.given.clock.elapsed() < since + HOLD) {
+            return None;
         }
         if self.probe().await {
             return None;

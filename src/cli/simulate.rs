@@ -2,7 +2,10 @@
 
 use super::read::Speaks;
 use crate::clock::Clock;
-use crate::simulator::{self, Listen, MeterSettings, Scenario};
+use crate::planner::{CharFormat, Line, RATES};
+use crate::simulator::{
+    self, BadInjection, Delivery, Injection, LineFault, Listen, MeterSettings, Pair, Scenario,
+};
 use anyhow::Context;
 use dlt645::{Address, Edition};
 use jiff::tz::Offset;
@@ -16,7 +19,7 @@ use tokio::signal::unix::{SignalKind, signal};
 pub(crate) struct SimulateArgs {
     /// How many households 户表; each fourth is three-phase, each fifth feeds in
     /// around noon
-    #[arg(long, value_name = "N", required_unless_present = "scenario", value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    #[arg(long, value_name = "N", required_unless_present_any = ["scenario", "fault"], value_parser = clap::value_parser!(u32).range(1..=100_000))]
     meters: Option<u32>,
 
     /// Meters from a file, e.g. fixtures/scenarios/household.toml
@@ -32,7 +35,26 @@ pub(crate) struct SimulateArgs {
     #[arg(long, value_name = "WHERE", default_value = "pty:/tmp/bus1")]
     listen: Listen,
 
-    /// The same seed gives the same values at the same time; it goes before
+    /// Rate 波特率 of the line: characters take their time, answers that meet are
+    /// garbled; without it answers come at once
+    #[arg(long, value_name = "BAUD", value_parser = baud)]
+    baud: Option<u32>,
+
+    /// Bits of a character 帧格式; of use with a rate [default: 8E1]
+    #[arg(long, value_name = "FRAME")]
+    frame: Option<CharFormat>,
+
+    /// How a serial server hands answers over: whole, or so many octets at a
+    /// time [default: 1 with a rate, else whole]
+    #[arg(long, value_name = "whole|N", value_parser = delivery)]
+    pieces: Option<Delivery>,
+
+    /// Faults 故障注入 by name, each with its probability; list shows them
+    #[arg(long, value_name = "NAME[=RATE]", value_delimiter = ',')]
+    fault: Vec<String>,
+
+    /// The same seed gives the same values at the same time, and
+    /// the same faults; it goes before
     /// the scenario's [default: 1]
     #[arg(long, value_name = "N")]
     seed: Option<u64>,
@@ -52,25 +74,32 @@ it prints READY and the port to read from.
 
 Examples:
   meterd simulate --meters 3
-  meterd simulate --meters 30 --listen tcp://127.0.0.1:4001 --seed 7";
+  meterd simulate --meters 30 --listen tcp://127.0.0.1:4001 --seed 7
+  meterd simulate --meters 3 --baud 2400 --fault late=0.05,noise --seed 7
+  meterd simulate --fault list";
 
 /// Runs until SIGINT or SIGTERM.
 ///
 /// # Errors
 /// A scenario that is at fault, or a place where it cannot listen, in a sentence that says what to do.
 pub(crate) async fn run(args: SimulateArgs) -> anyhow::Result<ExitCode> {
+    if args.fault.iter().any(|fault| fault == "list") {
+        writeln!(std::io::stdout().lock(), "{}", LineFault::list())?;
+        return Ok(ExitCode::SUCCESS);
+    }
     let scenario = scenario(&args)?;
+    let pair = pair(&args, &scenario)?;
     let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
     let port = simulator::bind(&args.listen).await?;
     let bound = port.bound();
-    announce(&scenario, &bound).context("cannot print where it listens")?;
+    announce(&scenario, &args.fault, &bound).context("cannot print where it listens")?;
     let stop = async {
         tokio::select! {
             _ = interrupt.recv() => {}
             _ = terminate.recv() => {}
         }
     };
-    let served = simulator::serve(scenario.line(), port, Clock::system(), stop).await;
+    let served = simulator::serve(pair, port, Clock::system(), stop).await;
     served.with_context(|| format!("the virtual line {bound} broke"))?;
     Ok(ExitCode::SUCCESS)
 }
@@ -91,11 +120,39 @@ fn scenario(args: &SimulateArgs) -> anyhow::Result<Scenario> {
         }
     };
     scenario.seed = args.seed.unwrap_or(scenario.seed);
+    let frame = args.frame.or(scenario.rate.map(|rate| rate.frame)).unwrap_or(CharFormat::EVEN);
+    let baud = args.baud.or(scenario.rate.map(|rate| rate.baud));
+    scenario.rate = baud.map(|baud| Line { baud, frame });
     Ok(scenario)
 }
 
+/// The scenario's wires, and what is wrong with them.
+fn pair(args: &SimulateArgs, scenario: &Scenario) -> anyhow::Result<Pair> {
+    let injections: Vec<Injection> =
+        args.fault.iter().map(|fault| fault.parse()).collect::<Result<_, BadInjection>>()?;
+    // Neither a pseudo-terminal nor TCP tells parity.
+    let pair = scenario.pair().with_faults(&injections, scenario.seed, false);
+    Ok(match args.pieces {
+        Some(pieces) => pair.delivered(pieces),
+        None => pair,
+    })
+}
+
+fn baud(text: &str) -> Result<u32, String> {
+    let rate = text.parse().ok().filter(|baud| RATES.contains(baud));
+    rate.ok_or_else(|| format!("write one of {}", RATES.map(|rate| rate.to_string()).join(", ")))
+}
+
+fn delivery(text: &str) -> Result<Delivery, &'static str> {
+    match text.parse() {
+        Ok(octets) if octets > 0 => Ok(Delivery::Pieces(octets)),
+        Err(_) if text == "whole" => Ok(Delivery::Whole),
+        Ok(_) | Err(_) => Err("write whole, or a number of octets from 1"),
+    }
+}
+
 /// One line a meter, where it listens, how to read it, and READY when a reader may come.
-fn announce(scenario: &Scenario, bound: &simulator::Bound) -> std::io::Result<()> {
+fn announce(scenario: &Scenario, faults: &[String], bound: &simulator::Bound) -> std::io::Result<()> {
     let mut out = std::io::stdout().lock();
     for MeterSettings { edition, address, phases, solar, .. } in &scenario.meters {
         let speaks = match edition {
@@ -106,7 +163,11 @@ fn announce(scenario: &Scenario, bound: &simulator::Bound) -> std::io::Result<()
         let solar = if *solar { ", feeds in at noon" } else { "" };
         writeln!(out, "meter {address}, {phases}-phase{solar}{speaks}")?;
     }
-    writeln!(out, "listening on {bound}, seed {}", scenario.seed)?;
+    let rate = scenario.rate.map_or(String::new(), |rate| format!(" at {rate}"));
+    writeln!(out, "listening on {bound}{rate}, seed {}", scenario.seed)?;
+    if !faults.is_empty() {
+        writeln!(out, "faults: {}", faults.join(", "))?;
+    }
     if let Some(meter) = scenario.meters.first() {
         let (port, address) = (bound.port_address(), meter.address);
         let protocol = match meter.edition {
@@ -140,6 +201,20 @@ mod tests {
         let scenario = scenario(&args).unwrap();
         assert_eq!((scenario.meters.len(), scenario.seed), (2, 5));
         assert_eq!(scenario.meters[1].utc_offset.seconds(), -12_600);
+    }
+
+    #[test]
+    fn a_rate_pieces_and_faults_are_taken_over_and_checked() {
+        let parsed = |more: &str| parse(&format!("simulate --meters 1 {more}"));
+        let args = parsed("--baud 4800 --frame 8N1 --pieces 3 --fault late=0.05,noise").unwrap();
+        let scenario = scenario(&args).unwrap();
+        assert_eq!(scenario.rate.unwrap().to_string(), "4800 8N1");
+        assert!(pair(&args, &scenario).unwrap().is_paced());
+        assert!(parsed("--baud 4801").unwrap_err().contains("4800"));
+        assert!(parsed("--pieces 0").unwrap_err().contains("whole"));
+        let wrong = parsed("--fault late,latte").unwrap();
+        let told = pair(&wrong, &scenario).unwrap_err().to_string();
+        assert!(told.contains("\"latte\"") && told.contains("endless_follow_up 后续帧不止"), "{told}");
     }
 
     #[test]

@@ -350,6 +350,46 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn an_unplugged_port_is_gone_and_comes_back_at_the_same_place() {
+        use super::super::fault::{Injection, LineFault};
+        // The least time that it is gone with this seed is 1.02 s.
+        let unplugged = |pair: Pair| {
+            pair.with_faults(&[Injection { fault: LineFault::Unplugged, rate: 1.0 }], 205, false)
+        };
+        for pair in [meter(), meter().at(crate::planner::Line::DEFAULT)] {
+            let dir = tempfile::tempdir().unwrap();
+            let link = dir.path().join("bus1");
+            let (_, stop, task) = served(unplugged(pair), Listen::Pty(link.clone())).await;
+            let first = std::fs::read_link(&link).unwrap();
+            let path = link.clone();
+            let gone = tokio::task::spawn_blocking(move || {
+                let mut port = File::options().read(true).write(true).open(path).unwrap();
+                port.write_all(&request()).unwrap();
+                matches!(port.read(&mut [0]), Ok(0) | Err(_))
+            });
+            assert!(gone.await.unwrap(), "no answer comes from {}", first.display());
+            while link.symlink_metadata().is_err() {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+            File::options().read(true).write(true).open(&link).unwrap();
+            stop.send(()).unwrap();
+            task.await.unwrap().unwrap();
+        }
+        for pair in [meter(), meter().at(crate::planner::Line::DEFAULT)] {
+            let (bound, stop, task) = served(unplugged(pair), "tcp://127.0.0.1:0".parse().unwrap()).await;
+            let Bound::Tcp(at) = bound else { panic!() };
+            let mut client = TcpStream::connect(at).await.unwrap();
+            client.write_all(&request()).await.unwrap();
+            assert!(matches!(client.read(&mut [0]).await, Ok(0) | Err(_)));
+            while TcpStream::connect(at).await.is_err() {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+            stop.send(()).unwrap();
+            task.await.unwrap().unwrap();
+        }
+    }
+
+    #[tokio::test]
     async fn an_address_in_use_is_said() {
         let (bound, _stop, _task) = served(meter(), "tcp://127.0.0.1:0".parse().unwrap()).await;
         let Bound::Tcp(at) = bound else { panic!() };

@@ -1,4 +1,5 @@
 //! What the meters of a virtual line really sent, as text that is made by hand.
+#![allow(dead_code, reason = "each test uses its part of it")]
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use meterd::mqtt::payload::ReadingJson;
@@ -47,22 +48,26 @@ fn by_hand(place: &Place, octets: &[u8]) -> String {
     if text.starts_with('.') { format!("0{text}") } else { text.to_owned() }
 }
 
+/// The register's text in an answer; `None` if the answer does not hold it.
+pub(crate) fn text_in(place: &Place, said: &Said) -> Option<String> {
+    let Said::Data { di, octets } = said else { return None };
+    let di = di.to_string();
+    let from = place.index * place.octets;
+    let own = if di == place.di {
+        Some(octets.as_slice())
+    } else if di == place.block {
+        octets.get(from..from + place.octets)
+    } else {
+        None
+    };
+    own.map(|own| by_hand(place, own))
+}
+
 /// What this meter last sent of a register before the reading was taken.
 pub(crate) fn sent_for(reading: &ReadingJson, address: &str, sent: &[Sent]) -> String {
     let place = PLACES.iter().find(|p| p.register == reading.register).unwrap();
     let taken_at: jiff::Timestamp = reading.taken_at.parse().unwrap();
-    let octets =
-        sent.iter().rev().filter(|s| s.meter.to_string() == address && s.at <= taken_at).find_map(|s| {
-            let Said::Data { di, octets } = &s.said else { return None };
-            let di = di.to_string();
-            let from = place.index * place.octets;
-            if di == place.di {
-                Some(octets.as_slice())
-            } else if di == place.block {
-                octets.get(from..from + place.octets)
-            } else {
-                None
-            }
-        });
-    by_hand(place, octets.unwrap_or_else(|| panic!("{address} never sent {}", reading.register)))
+    let own = sent.iter().rev().filter(|s| s.meter.to_string() == address && s.at <= taken_at);
+    let text = own.filter_map(|s| text_in(place, &s.said)).next();
+    text.unwrap_or_else(|| panic!("{address} never sent {}", reading.register))
 }

@@ -466,3 +466,220 @@ fn stranger(line: &VirtualLine) -> Address {
     let free = (0u64..).map(|n| format!("{:012}", 990_000_000_001 + n)).find(|text| !taken.contains(text));
     free.and_then(|text| text.parse().ok()).unwrap_or(Address::BROADCAST)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::super::Pair;
+    use super::super::super::line::Log;
+    use super::super::super::meter::MeterSettings;
+    use super::*;
+
+    const CHARACTER: Duration = Duration::from_millis(1);
+
+    /// A line of two meters with faults, and what they sent.
+    struct Bench {
+        pair: Pair,
+        log: Log,
+        now: Duration,
+    }
+
+    impl Bench {
+        fn of(faults: &[(LineFault, f64)]) -> Self {
+            let meters = ["1", "2"].map(|address| {
+                let settings = MeterSettings::household(address.parse().unwrap());
+                VirtualMeter::new(settings, 1)
+            });
+            let injections: Vec<_> = faults.iter().map(|&(fault, rate)| Injection { fault, rate }).collect();
+            let log = Log::keeping(1000);
+            let pair = Pair::from(VirtualLine::new(meters.into())).with_faults(&injections, 5, false);
+            Self { pair: pair.logged(log.clone()), log, now: Duration::ZERO }
+        }
+
+        /// Asks meter 1; frames and other octets that come, each with the time since the request.
+        fn ask(&mut self, request: &Request) -> Vec<(Duration, Vec<u8>)> {
+            let mut octets = Vec::new();
+            request.emit(0, &mut octets);
+            let wall = Timestamp::UNIX_EPOCH + jiff::SignedDuration::try_from(self.now).unwrap();
+            let _ = self.pair.hear(&octets, self.now, wall, None);
+            let mut came = Vec::new();
+            while let Some(due) = self.pair.due() {
+                let piece = self.pair.deliver(due).unwrap();
+                came.push((due - self.now, piece.into_iter().map(|(octet, _)| octet).collect()));
+            }
+            self.now += Duration::from_secs(60);
+            came
+        }
+
+        fn read(&mut self, di: u32) -> Vec<(Duration, Vec<u8>)> {
+            self.ask(&Request::Read { address: "1".parse().unwrap(), di: Di::new(di) })
+        }
+    }
+
+    fn senders(log: &Log) -> Vec<String> {
+        log.sent().iter().map(|sent| sent.meter.to_string()).collect()
+    }
+
+    const ENERGY: u32 = 0x0001_0000;
+
+    #[test]
+    fn without_faults_an_answer_is_what_the_log_says() {
+        let mut bench = Bench::of(&[]);
+        let came = bench.read(ENERGY);
+        let sent = bench.log.sent();
+        assert_eq!(
+            (came.len(), came[0].0, &came[0].1[4..]),
+            (1, Duration::from_millis(30), &sent[0].frame[..])
+        );
+        assert_eq!(sent[0].begun, Timestamp::UNIX_EPOCH + jiff::SignedDuration::from_millis(30));
+        assert_eq!(bench.pair.tally().exchanges(), 1);
+    }
+
+    #[test]
+    fn what_was_not_sent_is_not_in_the_log_and_what_was_cut_is_there_as_far_as_it_went() {
+        let mut silent = Bench::of(&[(LineFault::Silent, 1.0)]);
+        assert_eq!((silent.read(ENERGY), silent.log.sent()), (Vec::new(), Vec::new()));
+        assert_eq!(silent.pair.tally().injected(LineFault::Silent), 1);
+        let mut cut = Bench::of(&[(LineFault::Cut, 1.0)]);
+        for _ in 0..20 {
+            let came = cut.read(ENERGY);
+            let sent = cut.log.sent().pop().unwrap();
+            assert_eq!((&sent.said, came.len()), (&Said::Nothing, 1));
+            assert_eq!(came[0].1.iter().skip(4).copied().collect::<Vec<_>>(), sent.frame);
+            assert!(came[0].1.len() < 24);
+        }
+    }
+
+    #[test]
+    fn a_late_answer_is_in_the_log_with_the_time_at_which_it_came() {
+        let mut bench = Bench::of(&[(LineFault::Late, 1.0)]);
+        let (after, _) = bench.read(ENERGY).remove(0);
+        assert!((Duration::from_millis(630)..Duration::from_millis(3030)).contains(&after));
+        let begun = bench.log.sent()[0].begun.duration_since(Timestamp::UNIX_EPOCH);
+        assert_eq!(begun, jiff::SignedDuration::try_from(after).unwrap());
+    }
+
+    #[test]
+    fn damage_and_noise_are_the_lines_and_the_log_has_what_the_meter_sent() {
+        for fault in [LineFault::Damaged, LineFault::Noise, LineFault::Burst] {
+            let mut bench = Bench::of(&[(fault, 1.0)]);
+            let came = bench.read(ENERGY).remove(0).1;
+            assert_ne!(came[4..], bench.log.sent()[0].frame, "{fault}");
+            let mut sound = Bench::of(&[]);
+            sound.read(ENERGY);
+            assert_eq!(bench.log.sent(), sound.log.sent(), "{fault}");
+        }
+    }
+
+    #[test]
+    fn an_echo_comes_before_the_answer() {
+        let came = Bench::of(&[(LineFault::Echo, 1.0)]).read(ENERGY);
+        assert_eq!((came.len(), came[0].0, came[0].1.len()), (2, Duration::ZERO, 16));
+    }
+
+    #[test]
+    fn a_stray_answer_is_another_meters_and_a_twins_has_the_address_and_other_values() {
+        let mut stray = Bench::of(&[(LineFault::Stray, 1.0)]);
+        (0..20).for_each(|_| drop(stray.read(ENERGY)));
+        let senders = senders(&stray.log);
+        assert!(senders.len() > 20 && senders.iter().any(|sender| sender == "990000000001"), "{senders:?}");
+        assert!(
+            senders.iter().any(|sender| sender.ends_with('1')) && senders.iter().any(|s| s.ends_with('2'))
+        );
+        let mut twin = Bench::of(&[(LineFault::Twin, 1.0)]);
+        assert_eq!(twin.read(ENERGY).len(), 2);
+        let sent = twin.log.sent();
+        assert_eq!(sent[0].meter, sent[1].meter);
+        assert_ne!(sent[0].said, sent[1].said);
+    }
+
+    #[test]
+    fn babble_goes_on_for_seconds_and_no_meter_said_it() {
+        for (fault, octet) in
+            [(LineFault::Babble, None), (LineFault::BabbleFe, Some(0xFE)), (LineFault::Babble68, Some(0x68))]
+        {
+            let mut bench = Bench::of(&[(fault, 1.0)]);
+            let came = bench.read(ENERGY);
+            let last = came.last().unwrap().0;
+            assert!((Duration::from_secs(2)..Duration::from_secs(9)).contains(&last), "{last:?}");
+            let octets: Vec<u8> =
+                came.into_iter().filter(|(_, o)| o.len() < 20).flat_map(|(_, o)| o).collect();
+            assert!(
+                octets.len() > 400 && octets.iter().all(|o| octet.is_none_or(|all| all == *o)),
+                "{fault}"
+            );
+            assert_eq!(bench.log.sent().len(), 1);
+        }
+    }
+
+    #[test]
+    fn glued_answers_come_in_one_piece_and_an_older_one_is_never_to_the_same_question() {
+        let mut bench = Bench::of(&[(LineFault::Glued, 1.0)]);
+        for n in 0..20 {
+            let came = bench.read(if n % 2 == 0 { ENERGY } else { 0x0280_0002 });
+            assert_eq!(came.len(), 1);
+            assert!(came[0].1.len() > 40, "{n}");
+        }
+        let mut same = Bench::of(&[(LineFault::Glued, 1.0)]);
+        for _ in 0..20 {
+            let came = same.read(ENERGY).remove(0).1;
+            assert_eq!(came[..24], came[24..], "the answer itself, twice");
+        }
+        assert_eq!(same.log.sent().len(), 40);
+    }
+
+    #[test]
+    fn blocks_are_refused_and_registers_are_not() {
+        let mut bench = Bench::of(&[(LineFault::RefuseBlocks, 1.0)]);
+        assert_eq!(bench.read(0x0201_FF00)[0].1[12], 0xD1);
+        assert_eq!(bench.read(0x0201_0100)[0].1[12], 0x91);
+        assert!(matches!(bench.log.sent()[0].said, Said::Refused { .. }));
+    }
+
+    #[test]
+    fn an_active_report_comes_once_and_then_the_answer() {
+        let mut bench = Bench::of(&[(LineFault::ActiveReport, 1.0)]);
+        let lengths = [bench.read(ENERGY), bench.read(ENERGY)].map(|came| came[0].1.len());
+        assert_eq!(lengths, [32, 24]);
+    }
+
+    #[test]
+    fn follow_up_frames_never_end() {
+        let mut bench = Bench::of(&[(LineFault::EndlessFollowUp, 1.0)]);
+        assert_eq!(bench.read(ENERGY)[0].1[12], 0xB1);
+        for sequence in 1..40 {
+            let more = Request::ReadMore { address: "1".parse().unwrap(), di: Di::new(ENERGY), sequence };
+            assert_eq!(bench.ask(&more)[0].1[12], 0xB2);
+        }
+        assert!(bench.log.sent().iter().all(|sent| sent.said == Said::Nothing));
+    }
+
+    #[test]
+    fn pauses_are_in_the_log() {
+        let mut utterance = Utterance {
+            octets: vec![Octet::of(1); 10],
+            begins: Begins::After(Duration::from_millis(20)),
+            sent: Bench::of(&[]).sent_by_one(),
+        };
+        utterance.octets[6].pause = Duration::from_millis(500);
+        note_times(&mut utterance, Timestamp::UNIX_EPOCH, CHARACTER);
+        let times = [utterance.sent[0].1.begun, utterance.sent[0].1.ended].map(|at| at.as_millisecond());
+        assert_eq!(times, [20, 530]);
+    }
+
+    impl Bench {
+        fn sent_by_one(mut self) -> Vec<(usize, Sent)> {
+            self.read(ENERGY);
+            self.log.sent().into_iter().map(|sent| (0, sent)).collect()
+        }
+    }
+
+    #[test]
+    fn the_same_seed_gives_the_same_faults() {
+        let faults: Vec<_> = LineFault::ALL.into_iter().map(|fault| (fault, 0.2)).collect();
+        let run = || {
+            let mut bench = Bench::of(&faults);
+            (0..50).map(|_| bench.read(0x0001_FF00)).collect::<Vec<_>>()
+        };
+        assert_eq!(run(), run());
+    }
+}
