@@ -279,7 +279,7 @@ impl Collector {
                 }
                 Said::Learned { bus, learned } => self.learn(bus, learned).await,
                 Said::Event(event) => self.store.put(payload::event(&event, &self.plan)).await,
-                Said::RoundOver => self.store.flush().await,
+                Said::RoundOver => self.store.round_over().await,
             };
             if let Err(store::Closed) = handed {
                 tracing::error!("readings were lost: the store has ended before the buses");

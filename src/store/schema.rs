@@ -109,6 +109,8 @@ fn connect(path: &Path, create: OpenFlags) -> rusqlite::Result<Connection> {
     // The directory is locked, so whoever holds the file is a person with a tool: say so, don't wait.
     connection.busy_timeout(std::time::Duration::ZERO)?;
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
+    // A prepared statement is else planned anew for every other number that is bound to it.
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     Ok(connection)
 }
 

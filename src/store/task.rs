@@ -1,7 +1,8 @@
 //! The store's task: it groups what many hand over into few commits.
 //!
 //! A batch is committed at [`BATCH`] messages, when its oldest has been with the task for the exposure
-//! time, and at once when a round has ended ([`Handle::flush`]). Numbers that the broker has signed for
+//! time, and at once when a round has ended ([`Handle::round_over`]). What waits in the queue by then goes
+//! with it: where many rounds end together, they share a commit. Numbers that the broker has signed for
 //! leave the outbox with the next commit, on their own at [`BATCH`] of them, or after the exposure time;
 //! until then they are not offered again, except after a crash: it repeats what was signed for in that time.
 //!
@@ -61,6 +62,7 @@ pub struct Lost {
 enum Put {
     Entry(Entry),
     Learn(About, Known),
+    RoundOver,
     Flush(oneshot::Sender<()>),
 }
 
@@ -118,7 +120,15 @@ impl Handle {
         self.entries.send(Put::Learn(about, Known::IsNot(key))).await.map_err(|_| Closed)
     }
 
-    /// Makes durable at once what was put so far: a round has ended. Returns when it is durable.
+    /// A round has ended: what was put so far is to be made durable at once. Returns when the task has been told.
+    ///
+    /// # Errors
+    /// [`Closed`]; it may not be durable.
+    pub async fn round_over(&self) -> Result<(), Closed> {
+        self.entries.send(Put::RoundOver).await.map_err(|_| Closed)
+    }
+
+    /// Makes durable at once what was put so far. Returns when it is durable.
     ///
     /// # Errors
     /// [`Closed`]; it may not be durable.
@@ -173,6 +183,8 @@ struct Held {
     batch: Vec<Entry>,
     facts: Vec<(About, Known)>,
     signed: Vec<u64>,
+    /// A round has ended, and what it brought is not written yet.
+    round_over: bool,
     flushes: Vec<oneshot::Sender<()>>,
     offers: Vec<Offer>,
     /// When to write at the latest; after a failure, when to try again.
@@ -184,15 +196,33 @@ impl Held {
     fn new(exposure: Duration, announce: watch::Sender<u64>) -> Self {
         let (batch, facts, signed) = (Vec::new(), Vec::new(), Vec::new());
         let (flushes, offers) = (Vec::new(), Vec::new());
-        Self { exposure, announce, batch, facts, signed, flushes, offers, timer: None, failures: 0 }
+        Self {
+            exposure,
+            announce,
+            batch,
+            facts,
+            signed,
+            round_over: false,
+            flushes,
+            offers,
+            timer: None,
+            failures: 0,
+        }
     }
 
     fn take(&mut self, put: Put) {
         match put {
             Put::Entry(entry) => self.batch.push(entry),
             Put::Learn(about, known) => self.facts.push((about, known)),
+            // Nothing is left of it where its messages went with an earlier commit.
+            Put::RoundOver => self.round_over = !self.batch.is_empty() || !self.facts.is_empty(),
             Put::Flush(reply) => self.flushes.push(reply),
         }
+    }
+
+    /// Whether one more fits into the next commit.
+    const fn has_room(&self) -> bool {
+        self.batch.len() < BATCH && self.facts.len() < BATCH
     }
 
     const fn is_empty(&self) -> bool {
@@ -204,6 +234,7 @@ impl Held {
         let asked = self.batch.len() >= BATCH
             || self.facts.len() >= BATCH
             || self.signed.len() >= BATCH
+            || self.round_over
             || !self.flushes.is_empty();
         asked && self.failures == 0
     }
@@ -239,7 +270,12 @@ async fn run(
                 Some(Request::Close) | None => break,
             },
             // `None` needs every handle to be gone, which the other queue tells.
-            Some(put) = entries.recv(), if held.batch.len() < BATCH && held.facts.len() < BATCH => held.take(put),
+            Some(put) = entries.recv(), if held.has_room() => {
+                held.take(put);
+                while held.has_room() && let Ok(put) = entries.try_recv() {
+                    held.take(put);
+                }
+            }
             () = over(&mut held.timer) => {
                 held.timer = None;
                 now = true;
@@ -314,6 +350,7 @@ async fn write(writer: Writer, held: &mut Held) -> (Writer, Result<(), StoreErro
         Ok(committed) => {
             held.worked();
             held.timer = None;
+            held.round_over = false;
             for reply in held.flushes.drain(..) {
                 // Whoever asked has stopped waiting.
                 let _ = reply.send(());

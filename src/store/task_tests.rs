@@ -73,6 +73,41 @@ async fn the_end_of_a_round_is_durable_when_flush_returns() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn the_end_of_a_round_is_committed_at_once_and_nobody_waits_for_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let (store, _task) = begin(dir.path());
+    put(&store, 0..3).await;
+    store.round_over().await.unwrap();
+    assert!(committed_soon(&store, 3).await);
+    put(&store, 3..5).await;
+    sleep(SOON).await;
+    assert_eq!(*store.committed().borrow(), 3, "the round before is over, not this one");
+}
+
+#[tokio::test(start_paused = true)]
+async fn rounds_that_end_together_share_a_commit() {
+    let dir = tempfile::tempdir().unwrap();
+    let (store, _task) = begin(dir.path());
+    let mut committed = store.committed();
+    let rounds = (0..30).map(|n| {
+        let store = store.clone();
+        async move {
+            store.put(entry(n)).await.unwrap();
+            store.round_over().await.unwrap();
+        }
+    });
+    for round in rounds {
+        round.await;
+    }
+    let mut commits = 0;
+    while *committed.borrow_and_update() < 30 {
+        timeout(SOON, committed.changed()).await.unwrap().unwrap();
+        commits += 1;
+    }
+    assert_eq!(commits, 1);
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_is_signed_for_is_not_offered_again_and_leaves_the_file_after_the_exposure() {
     let dir = tempfile::tempdir().unwrap();
     let (store, _task) = begin(dir.path());
