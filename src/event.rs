@@ -3,7 +3,9 @@
 //! An event says what was seen and when; what it means for a task or a bus is not decided here.
 
 use crate::reading::Reason;
+use catalogue::Register;
 use jiff::Timestamp;
+use rust_decimal::Decimal;
 
 /// Something that happened; it becomes one message.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -40,6 +42,11 @@ pub enum Kind {
         /// What its last exchange failed with.
         reason: Reason,
     },
+    /// A value that cannot be right by what is known of the meter was confirmed by a second reading. It is told once:
+    /// the next value is judged by it.
+    Suspect(Jump),
+    /// A cumulative register began again at 0 behind its last digit (翻转).
+    Rollover(Jump),
     /// Something happened to a whole line.
     Bus {
         /// Index of the bus.
@@ -47,6 +54,19 @@ pub enum Kind {
         /// What.
         what: Line,
     },
+}
+
+/// A value that does not go on from the one before it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Jump {
+    /// Of which register.
+    pub register: Register,
+    /// The last value that was believed, and when it was taken; none where there was none.
+    pub last: Option<(Decimal, Timestamp)>,
+    /// What the meter sent now.
+    pub value: Decimal,
+    /// A sentence for a person.
+    pub why: String,
 }
 
 /// What happens to a line (总线).
@@ -78,6 +98,8 @@ impl Kind {
         match self {
             Self::ActiveReport { .. } => "active_report",
             Self::Online | Self::Offline { .. } => "status",
+            Self::Suspect(_) => "suspect",
+            Self::Rollover(_) => "rollover",
             Self::Bus { what: Line::Silent, .. } => "line_silent",
             Self::Bus { what: Line::Back, .. } => "line_back",
             Self::Bus { what: Line::Jammed, .. } => "line_jammed",

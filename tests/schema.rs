@@ -12,7 +12,7 @@ use meterd::clock::Trust;
 use meterd::config::{
     Bus, Gateway, Meter, Mqtt, MqttVersion, Name, Plan, PortAddress, PortSettings, Protocol, Read, Task,
 };
-use meterd::event::{Event, Kind, Line as OfLine, Of};
+use meterd::event::{Event, Jump, Kind, Line as OfLine, Of};
 use meterd::mqtt::payload::{
     self, DataMessage, EventMessage, MeterStatusMessage, schema_data, schema_event, schema_meter_status,
     schema_status,
@@ -307,6 +307,37 @@ fn an_event_that_breaks_the_contract_does_not_fit() {
     ] {
         assert!(text.contains(from), "{from}");
         assert_ne!(faults(&schema_event(), text.replace(from, to).as_bytes()), [""; 0], "{from} → {to}");
+    }
+}
+
+#[test]
+fn a_jump_of_an_energy_fits_the_schema_with_both_values() {
+    let at = |text: &str| text.parse::<Timestamp>().unwrap();
+    let last = Some((Decimal::new(9_999_998, 2), at("2026-11-21T02:14:00.431Z")));
+    let jump = |last| Jump {
+        register: register("active_energy_import_t1"),
+        last,
+        value: Decimal::new(50, 2),
+        why: "it fell".to_owned(),
+    };
+    let of_both = r#""register":"active_energy_import_t1","di":"00010100","unit":"kWh","last_value":99999.98,"last_taken_at":"2026-11-21T10:14:00.431+08:00","value":0.50,"why":"it fell"}"#;
+    let of_one = r#""di":"00010100","unit":"kWh","value":0.50,"why":"it fell"}"#;
+    for (kind, word, end) in [
+        (Kind::Suspect(jump(last)), "suspect", of_both),
+        (Kind::Rollover(jump(last)), "rollover", of_both),
+        (Kind::Suspect(jump(None)), "suspect", of_one),
+    ] {
+        let event = Event { of: Of::Meter(0), at: at("2026-11-21T02:15:00.431Z"), kind };
+        let entry = payload::event(&event, &plan());
+        assert_eq!(entry.topic, format!("meterd/v1/gw01/meter/flat-101/event/{word}"));
+        let text = String::from_utf8(payload::compose("8f3c2a", 7, &entry.body)).unwrap();
+        assert_eq!(faults(&schema_event(), text.as_bytes()), [""; 0]);
+        assert!(
+            text.contains(&format!("\"event\":\"{word}\",\"register\"")) && text.ends_with(end),
+            "{text}"
+        );
+        let message = EventMessage::parse(text.as_bytes()).unwrap();
+        assert_eq!(serde_json::to_string(&message).unwrap(), text, "it is read as it was written");
     }
 }
 

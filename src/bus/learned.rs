@@ -3,13 +3,17 @@
 //! Facts of a meter carry its address, since the meter of a point may be exchanged: what one was like says
 //! nothing of the next.
 
+use super::energies::Energies;
 use super::refusals::Refusals;
 use super::timing::{Class, Deadlines, Turnaround};
+use crate::reading::plausible::Last;
 use dlt645::Di;
+use jiff::Timestamp;
+use std::fmt::Write;
 use std::time::Duration;
 
 /// Something to be kept, or to be dropped.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Learned {
     /// A meter does not have this.
     Lacks {
@@ -34,6 +38,13 @@ pub enum Learned {
         /// Until its first octet.
         delay: Duration,
     },
+    /// The last values of a meter's energies, all of them.
+    Energies {
+        /// Index of the meter.
+        meter: usize,
+        /// By register, or by the block whose sum differs.
+        last: Vec<(Di, Last)>,
+    },
     /// The pause between two exchanges of the bus.
     Turnaround(Duration),
 }
@@ -43,19 +54,24 @@ pub type Fact = (String, Option<String>);
 
 const LACKS: &str = "not_supported";
 const SLOWEST: &str = "slowest_us";
+const LAST: &str = "last";
+const ENERGIES: &str = "energies";
 const TURNAROUND: &str = "turnaround_us";
 
 impl Learned {
     /// Whose fact it is; none where it is the bus's own.
-    pub const fn meter(self) -> Option<usize> {
+    pub const fn meter(&self) -> Option<usize> {
         match self {
-            Self::Lacks { meter, .. } | Self::Has { meter, .. } | Self::Slowest { meter, .. } => Some(meter),
+            Self::Lacks { meter, .. }
+            | Self::Has { meter, .. }
+            | Self::Slowest { meter, .. }
+            | Self::Energies { meter, .. } => Some(*meter),
             Self::Turnaround(_) => None,
         }
     }
 
     /// Key and value; `address` is that of the meter.
-    pub fn fact(self, address: &str) -> Fact {
+    pub fn fact(&self, address: &str) -> Fact {
         match self {
             Self::Lacks { di, .. } => {
                 (format!("{LACKS}/{address}/{di}"), Some("no requested data".to_owned()))
@@ -64,6 +80,7 @@ impl Learned {
             Self::Slowest { class, delay, .. } => {
                 (format!("{SLOWEST}/{address}/{}", class.word()), Some(delay.as_micros().to_string()))
             }
+            Self::Energies { last, .. } => (format!("{LAST}/{address}/{ENERGIES}"), Some(texts(last))),
             Self::Turnaround(pause) => (TURNAROUND.to_owned(), Some(pause.as_micros().to_string())),
         }
     }
@@ -80,6 +97,9 @@ impl Learned {
             SLOWEST => {
                 let class = Class::ALL.into_iter().find(|class| class.word() == what)?;
                 Some(Self::Slowest { meter, class, delay: micros(value)? })
+            }
+            LAST if what == ENERGIES => {
+                Some(Self::Energies { meter, last: value.split(' ').filter_map(last_of).collect() })
             }
             _ => None,
         }
@@ -100,19 +120,26 @@ pub struct Memory {
     pub turnaround: Turnaround,
     /// What not to ask for.
     pub refusals: Refusals,
+    /// What the next energies are judged by.
+    pub energies: Energies,
 }
 
 impl Memory {
     /// Takes over what earlier runs learned; a pause that is set is not learned.
     pub fn of(learned: impl IntoIterator<Item = Learned>, pinned: Option<Duration>) -> Self {
         let start = pinned.map_or(Turnaround::learned_from(Turnaround::START), Turnaround::pinned);
-        let mut memory =
-            Self { deadlines: Deadlines::default(), turnaround: start, refusals: Refusals::default() };
+        let mut memory = Self {
+            deadlines: Deadlines::default(),
+            turnaround: start,
+            refusals: Refusals::default(),
+            energies: Energies::default(),
+        };
         for one in learned {
             match one {
                 Learned::Lacks { meter, di } => memory.refusals.recall(meter, di),
                 Learned::Has { .. } => {}
                 Learned::Slowest { meter, class, delay } => memory.deadlines.recall(meter, class, delay),
+                Learned::Energies { meter, last } => memory.energies.recall(meter, &last),
                 Learned::Turnaround(pause) if pinned.is_none() => {
                     memory.turnaround = Turnaround::learned_from(pause);
                 }
@@ -121,6 +148,24 @@ impl Memory {
         }
         memory
     }
+}
+
+/// `00010000=1234567@1793491200000`: digits, and milliseconds since 1970.
+fn texts(last: &[(Di, Last)]) -> String {
+    let mut text = String::new();
+    for (di, Last { digits, at }) in last {
+        let gap = if text.is_empty() { "" } else { " " };
+        // Writing to a String cannot fail.
+        let _ = write!(text, "{gap}{di}={digits}@{}", at.as_millisecond());
+    }
+    text
+}
+
+fn last_of(text: &str) -> Option<(Di, Last)> {
+    let (di, rest) = text.split_once('=')?;
+    let (digits, at) = rest.split_once('@')?;
+    let at = Timestamp::from_millisecond(at.parse().ok()?).ok()?;
+    Some((di.parse().ok()?, Last { digits: digits.parse().ok()?, at }))
 }
 
 fn micros(text: &str) -> Option<Duration> {
@@ -137,6 +182,10 @@ mod tests {
         let ms = Duration::from_millis;
         let mut all = vec![Learned::Lacks { meter, di: Di::new(0x0203_FF00) }];
         all.extend(Class::ALL.map(|class| Learned::Slowest { meter, class, delay: ms(71) }));
+        let at = Timestamp::from_millisecond(1_793_491_200_431).unwrap();
+        let total = (Di::new(0x0001_0000), Last { digits: 99_999_999, at });
+        let less = (Di::new_1997(0x901F), Last { digits: -7, at });
+        all.push(Learned::Energies { meter, last: vec![total, less] });
         for learned in all {
             let (key, value) = learned.fact(address);
             let value = value.unwrap();

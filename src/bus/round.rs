@@ -1,12 +1,18 @@
 //! All that is wanted of one meter, question by question: a plan that gives way where a block is
-//! refused, and what came of it. Pure: the octets are fetched by the caller.
+//! refused, a second question where an energy cannot be right, and what came of it. Pure: the octets are fetched by the caller.
 
+mod judge;
+
+use self::judge::{Judge, Looked};
 use super::talk::{Answer, NoReply};
 use crate::config::Wiring;
+use crate::event::Kind;
 use crate::planner::{Ask, Costs, Subject, plan};
+use crate::reading::plausible::{Base, Last};
 use crate::reading::{Decoded, Failure, Reason, Transformers, decode};
 use catalogue::{Block, Register};
 use dlt645::{Di, Edition};
+use jiff::Timestamp;
 use std::collections::{BTreeSet, VecDeque};
 
 /// So many different questions a meter of 1997 must leave unanswered before it is taken to be absent: a block, a
@@ -48,6 +54,9 @@ pub struct Round {
     answered: bool,
     /// Questions that were met with silence.
     silences: u32,
+    judge: Judge,
+    /// What the question that comes next was answered with when it was asked first.
+    doubtful: Option<Looked>,
     decoded: Decoded,
 }
 
@@ -68,6 +77,8 @@ impl Round {
             unheard: Vec::new(),
             answered: false,
             silences: 0,
+            judge: Judge::new(phases(of.wiring)),
+            doubtful: None,
             decoded: Decoded::default(),
         };
         round.first(&there);
@@ -79,6 +90,13 @@ impl Round {
             raw: None,
         }));
         round
+    }
+
+    /// The same, with energies judged by the last values of the meter.
+    #[must_use]
+    pub fn judged_by(mut self, known: Vec<(Di, Base)>) -> Self {
+        self.judge.know(known);
+        self
     }
 
     /// Plans the questions for these registers, before all others.
@@ -103,6 +121,9 @@ impl Round {
     /// Takes what came of the question that [`Round::next`] gave.
     pub fn take(&mut self, came: Result<Answer, NoReply>) {
         let Some(ask) = self.asks.pop_front() else { return };
+        if let Some(first) = self.doubtful.take() {
+            return self.take_second(&ask, first, came);
+        }
         match came {
             Ok(answer) => {
                 self.answered = true;
@@ -110,13 +131,34 @@ impl Round {
                 self.heard(&ask);
                 match decode(&ask, &answer.octets, answer.taken_at, self.transformers) {
                     Ok(decoded) => {
-                        self.decoded.readings.extend(decoded.readings);
-                        self.decoded.failures.extend(decoded.failures);
+                        let looked = self.judge.look(&ask, &answer.octets, answer.taken_at, decoded);
+                        if looked.is_doubtful() {
+                            self.doubtful = Some(looked);
+                            self.asks.push_front(ask);
+                        } else {
+                            self.judge.believe(looked, &mut self.decoded);
+                        }
                     }
                     Err(_) => self.singly(&ask),
                 }
             }
             Err(no_reply) => self.take_none(ask, &no_reply),
+        }
+    }
+
+    /// Takes what came of a question that was asked once more.
+    fn take_second(&mut self, ask: &Ask, first: Looked, came: Result<Answer, NoReply>) {
+        let second = match &came {
+            Ok(answer) => decode(ask, &answer.octets, answer.taken_at, self.transformers)
+                .map(|decoded| self.judge.look(ask, &answer.octets, answer.taken_at, decoded))
+                .map_err(|e| format!("it was read again: {e}")),
+            Err(no_reply) => Err(format!("it could not be read again: {}", no_reply.detail)),
+        };
+        self.judge.settle(first, second, &mut self.decoded);
+        if let Err(no_reply) = came.as_ref()
+            && no_reply.reason == Reason::PortGone
+        {
+            self.abandon(Reason::PortGone, &no_reply.detail);
         }
     }
 
@@ -169,6 +211,11 @@ impl Round {
     /// Ends the round: what is still to be asked fails with `reason`.
     pub fn abandon(&mut self, reason: Reason, detail: &str) {
         let rest = NoReply::of(reason, detail);
+        if let Some(first) = self.doubtful.take() {
+            self.asks.pop_front();
+            let why = format!("it could not be read again: {detail}");
+            self.judge.settle(first, Err(why), &mut self.decoded);
+        }
         while let Some(ask) = self.asks.pop_front() {
             self.fail(&ask.wanted, &rest);
         }
@@ -185,8 +232,19 @@ impl Round {
         self.answered
     }
 
+    /// What the next energies of the meter are to be judged by, by register.
+    pub fn energies(&self) -> &[(Di, Last)] {
+        self.judge.last()
+    }
+
+    /// Energies that do not go on from the last ones, each with when it was seen.
+    pub fn jumps(&self) -> impl Iterator<Item = (Timestamp, Kind)> + '_ {
+        self.judge.jumps()
+    }
+
     /// What came of the round.
-    pub fn finish(self) -> Decoded {
+    pub fn finish(mut self) -> Decoded {
+        self.judge.explain(&mut self.decoded);
         self.decoded
     }
 
@@ -232,6 +290,14 @@ impl Round {
             detail: no_reply.detail.clone(),
             raw: None,
         }));
+    }
+}
+
+/// Phases of a meter that is wired so; the most where nothing is said.
+const fn phases(wiring: Option<Wiring>) -> u8 {
+    match wiring {
+        Some(Wiring::P1W2) => 1,
+        Some(Wiring::P3W3 | Wiring::P3W4) | None => 3,
     }
 }
 
@@ -396,6 +462,139 @@ mod tests {
             assert!(decoded.failures.iter().all(|f| f.reason == Reason::Missing));
             assert!(wiring == Wiring::P3W4 || decoded.readings.iter().all(|r| r.register.phase() != Some(2)));
         }
+    }
+
+    /// A round of 00010000 to a meter that said so many digits a minute ago.
+    fn after(digits: i64) -> Round {
+        let last = Last { digits, at: Timestamp::UNIX_EPOCH };
+        let base = Base { last, age: Some(Duration::from_secs(60)) };
+        round(&["active_energy_import"]).judged_by(vec![(Di::new(0x0001_0000), base)])
+    }
+
+    fn energy(digits: u32) -> Result<Answer, NoReply> {
+        let nibbles = format!("{digits:08}");
+        answer(&u32::from_str_radix(&nibbles, 16).unwrap().to_le_bytes())
+    }
+
+    /// What comes of two answers: the value with its quality, or the failure with its octets.
+    fn settled(first: u32, second: Result<Answer, NoReply>) -> (String, Vec<&'static str>, Option<i64>) {
+        let mut round = after(100_000);
+        round.take(energy(first));
+        assert_eq!(asked(&round), "00010000", "asked once more");
+        assert_eq!(round.jumps().count(), 0, "and not told yet");
+        round.take(second);
+        assert!(round.next().is_none(), "and never a third time");
+        let words = round.jumps().map(|(_, kind)| kind.word()).collect();
+        let base = round.energies().first().map(|(_, last)| last.digits);
+        let decoded = round.finish();
+        let reading = decoded.readings.first().map(|r| format!("{} {:?}", r.value().unwrap(), r.quality));
+        let failure =
+            decoded.failures.first().map(|f| format!("{} {:02X?}", f.reason, f.raw.as_ref().unwrap()));
+        assert_eq!(decoded.readings.len() + decoded.failures.len(), 1);
+        (reading.or(failure).unwrap(), words, base)
+    }
+
+    #[test]
+    fn what_is_doubtful_is_asked_once_more_and_two_answers_decide() {
+        for (first, second, came, words, base) in [
+            // The first was damaged.
+            (900, energy(100_001), "1000.01 Good", &[][..], Some(100_001)),
+            (90_000_000, energy(100_001), "1000.01 Good", &[], Some(100_001)),
+            // The meter means it.
+            (900, energy(900), "9.00 Suspect", &["suspect"], Some(900)),
+            (900, energy(901), "9.01 Suspect", &["suspect"], Some(901)),
+            (90_000_000, energy(90_000_000), "900000.00 Suspect", &["suspect"], Some(90_000_000)),
+            // Both cannot be right, and neither is believed.
+            (900, energy(800), "implausible [00, 09, 00, 00]", &[], None),
+            (900, energy(90_000_000), "implausible [00, 09, 00, 00]", &[], None),
+            // There is no second.
+            (900, no_reply(Reason::Silent), "implausible [00, 09, 00, 00]", &[], None),
+            (900, no_reply(Reason::PortGone), "implausible [00, 09, 00, 00]", &[], None),
+            (900, answer(&[0xFF; 4]), "implausible [00, 09, 00, 00]", &[], None),
+            (900, answer(&[0; 3]), "implausible [00, 09, 00, 00]", &[], None),
+        ] {
+            assert_eq!(settled(first, second.clone()), (came.to_owned(), words.to_vec(), base), "{second:?}");
+        }
+    }
+
+    #[test]
+    fn a_doubtful_value_that_the_end_of_the_round_left_alone_is_no_value_and_its_octets_stay() {
+        let mut round = after(100_000);
+        round.take(energy(900));
+        round.abandon(Reason::Expired, "the daemon was stopped");
+        assert!(round.next().is_none());
+        let decoded = round.finish();
+        assert_eq!((decoded.readings.len(), decoded.failures.len()), (0, 1));
+        assert_eq!(decoded.failures[0].reason, Reason::Implausible);
+        let said = "it fell from 1000.00 to 9.00 kWh; it could not be read again: the daemon was stopped";
+        assert_eq!(decoded.failures[0].detail, said);
+    }
+
+    #[test]
+    fn a_port_that_goes_before_the_second_answer_ends_the_round() {
+        let last = Last { digits: 100_000, at: Timestamp::UNIX_EPOCH };
+        let known = vec![(Di::new(0x0001_0000), Base { last, age: None })];
+        let mut round = round(&["active_energy_import", "frequency"]).judged_by(known);
+        round.take(energy(900));
+        round.take(no_reply(Reason::PortGone));
+        assert!(round.next().is_none());
+        let reasons: Vec<_> = round.finish().failures.iter().map(|f| f.reason).collect();
+        assert_eq!(reasons, [Reason::Implausible, Reason::PortGone]);
+    }
+
+    #[test]
+    fn of_a_block_only_what_is_doubtful_in_both_answers_is_suspect() {
+        let block = |items: [i64; 3]| {
+            let octets: Vec<u8> = items
+                .iter()
+                .flat_map(|digits| u32::from_str_radix(&format!("{digits:08}"), 16).unwrap().to_le_bytes())
+                .collect();
+            answer(&octets)
+        };
+        let read = |first, second| {
+            let mut round =
+                round(&["active_energy_import", "active_energy_import_t1", "active_energy_import_t2"]);
+            assert_eq!(asked(&round), "0001FF00");
+            round.take(block(first));
+            if let Some(second) = second {
+                assert_eq!(asked(&round), "0001FF00", "asked once more");
+                round.take(block(second));
+            }
+            assert!(round.next().is_none());
+            let jumps: Vec<_> = round.jumps().map(|(_, kind)| kind.word()).collect();
+            let known =
+                round.energies().iter().find(|(di, _)| *di == Di::new(0x0001_FF00)).map(|(_, l)| l.digits);
+            let decoded = round.finish();
+            let good = decoded.readings.iter().filter(|r| r.quality == crate::reading::Quality::Good).count();
+            let odd = decoded.readings.len() - good;
+            ((good, odd, decoded.failures.len()), jumps, known)
+        };
+        let sound = [300, 100, 200];
+        assert_eq!(read(sound, None), ((3, 0, 0), vec![], None));
+        assert_eq!(read([300, 900, 200], Some(sound)), ((3, 0, 0), vec![], None), "a damaged tariff");
+        let odd = [900, 100, 200];
+        assert_eq!(read(odd, Some(odd)), ((0, 3, 0), vec!["suspect"], Some(600)), "told once for the block");
+        let (counts, jumps, known) = read([300, 900, 200], Some([300, 100, 5000]));
+        assert_eq!((counts, known), ((0, 1, 2), None), "no two of the tariffs agree");
+        assert_eq!(jumps, ["suspect"]);
+    }
+
+    #[test]
+    fn a_fall_after_a_clear_says_that_the_meter_counts_one_more() {
+        let at = Timestamp::UNIX_EPOCH;
+        let base = |digits| Base { last: Last { digits, at }, age: Some(Duration::from_secs(60)) };
+        let known = vec![(Di::new(0x0001_0000), base(100_000)), (Di::new(0x0330_0100), base(1))];
+        let mut round = round(&["active_energy_import", "meter_clear_count"]).judged_by(known);
+        round.take(energy(5));
+        round.take(energy(5));
+        assert_eq!(asked(&round), "03300100");
+        round.take(answer(&[0x02, 0, 0]));
+        let whole = "it fell from 1000.00 to 0.05 kWh; a second reading confirmed it; the meter's count of clears \
+                     (电表清零) went from 1 to 2";
+        let kinds: Vec<_> = round.jumps().map(|(_, kind)| kind).collect();
+        assert!(matches!(&kinds[..], [Kind::Suspect(jump)] if jump.why == whole), "{kinds:?}");
+        assert_eq!(round.energies().len(), 2);
+        assert_eq!(round.finish().readings[0].why.as_deref(), Some(whole));
     }
 
     #[test]

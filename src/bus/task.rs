@@ -256,7 +256,9 @@ impl BusTask {
         };
         let usual = wanted.first().map_or(Duration::ZERO, |first| Ask::single(*first).air_time(&costs));
         let refused = self.memory.refusals.of(index, self.given.clock.elapsed(), usual);
+        let known = self.memory.energies.of(index, self.given.clock.elapsed());
         Round::new(wanted, refused, costs, Point { wiring: meter.wiring, transformers: meter.transformers })
+            .judged_by(known)
     }
 
     /// One exchange of the round that is under way, and its end if nothing is left to ask.
@@ -365,6 +367,9 @@ impl BusTask {
         }
         for job in self.schedule.abandon() {
             self.report_all(job, Reason::Expired, "the daemon was stopped").await;
+        }
+        for (meter, last) in self.memory.energies.unkept(self.given.clock.elapsed()) {
+            self.keep(Learned::Energies { meter, last }).await;
         }
         self.round_over().await;
     }

@@ -267,6 +267,10 @@ fn text_lines(one: &One) -> String {
         let line =
             format!("  {:<34} {:>14} {unit:<6} {at}", reading.register.name().to_string(), value.to_string());
         text.push_str(&format!("{}\n", line.trim_end()));
+        if let Some(why) = &reading.why {
+            let lines = wrapped("    ", &format!("{}: {why}", reading.quality.word()));
+            text.extend(lines.into_iter().map(|line| format!("{line}\n")));
+        }
     }
     for record in records(one) {
         super::decode::explain_register(&record, 2, &mut text);

@@ -7,7 +7,7 @@ mod event;
 mod meter_status;
 mod register;
 
-pub use event::{ActiveReportJson, EventBody, EventJson, EventMessage, LineJson, event};
+pub use event::{ActiveReportJson, EventBody, EventJson, EventMessage, JumpJson, LineJson, event};
 pub use meter_status::{MeterState, MeterStatusBody, MeterStatusMessage};
 pub use register::RegisterJson;
 

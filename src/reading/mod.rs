@@ -4,6 +4,7 @@
 //! never estimates, never rounds, and never decides what to do about a failure.
 
 mod decode;
+pub mod plausible;
 mod ratio;
 
 pub use decode::{Decoded, NotThisBlock, decode};
@@ -28,6 +29,18 @@ pub enum Quality {
     NotFrozen,
     /// The meter's clock was past the bound when it froze.
     ClockOff,
+}
+
+impl Quality {
+    /// The word as it is published.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Good => "good",
+            Self::Suspect => "suspect",
+            Self::NotFrozen => "not_frozen",
+            Self::ClockOff => "clock_off",
+        }
+    }
 }
 
 /// Where a value comes from in the meter.

@@ -7,8 +7,9 @@ use crate::bus::learned::Learned;
 use crate::bus::round::{Lesson, Round};
 use crate::bus::talk::{Answer, NoReply};
 use crate::bus::timing::Class;
-use crate::event::Event;
+use crate::event::{Event, Kind, Of};
 use crate::reading::{Failure, Reason};
+use jiff::Timestamp;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -133,6 +134,19 @@ impl BusTask {
         for one in learned {
             self.keep(one).await;
         }
+        let jumps: Vec<(Timestamp, Kind)> = round.jumps().collect();
+        let jumped = !jumps.is_empty();
+        if let Some(last) = self.memory.energies.take(meter, round.energies(), jumped, now) {
+            self.keep(Learned::Energies { meter, last }).await;
+        }
+        for (at, kind) in jumps {
+            if let Kind::Suspect(jump) = &kind {
+                let of = self.given.plan.meters.get(meter).map(|m| m.name.as_str());
+                let (register, why) = (jump.register.name(), jump.why.as_str());
+                tracing::warn!(bus = self.name(), meter = of, %register, why, "a value is suspect");
+            }
+            self.happened(Event { of: Of::Meter(meter), at, kind }).await;
+        }
     }
 
     pub(super) async fn port_failed(&mut self, was_open: bool, detail: &str) {
@@ -162,7 +176,7 @@ impl BusTask {
         }
     }
 
-    async fn keep(&mut self, learned: Learned) {
+    pub(super) async fn keep(&mut self, learned: Learned) {
         self.tell(Said::Learned { bus: self.given.bus, learned }).await;
     }
 

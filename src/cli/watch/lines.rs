@@ -2,7 +2,8 @@
 
 use crate::mqtt::StatusMessage;
 use crate::mqtt::payload::{
-    Body, EventBody, EventJson, FailureJson, LineJson, MeterState, MeterStatusBody, ReadingJson, RegisterJson,
+    Body, EventBody, EventJson, FailureJson, JumpJson, LineJson, MeterState, MeterStatusBody, ReadingJson,
+    RegisterJson,
 };
 use crate::mqtt::status::{ClockWord, Offline, State};
 use crate::mqtt::watch::Seen;
@@ -138,6 +139,8 @@ fn event(body: &EventBody, paint: Paint) -> String {
             line.push_str(&if said.is_empty() { format!("octets {}", report.raw) } else { said.join(", ") });
             line
         }
+        EventJson::Suspect(jump) => jumped(body, whose, "suspect", jump),
+        EventJson::Rollover(jump) => jumped(body, whose, "rollover", jump),
         EventJson::LineSilent(bus) => line(body, bus, "no meter answers: power, cable or serial server"),
         EventJson::LineBack(bus) => line(body, bus, "answers again"),
         EventJson::LineJammed(bus) => line(body, bus, "is jammed: somebody talks without end"),
@@ -147,6 +150,14 @@ fn event(body: &EventBody, paint: Paint) -> String {
         EventJson::PortBack(bus) => line(body, bus, "has its port again"),
     };
     paint.on(YELLOW, line)
+}
+
+/// `10:15:00 flat-101      event suspect               active_energy_import: it fell from …`
+fn jumped(body: &EventBody, meter: &str, word: &str, jump: &JumpJson) -> String {
+    let mut line = begin(&body.taken_at, meter, &format!("event {word}"));
+    // Writing to a String cannot fail.
+    let _ = write!(line, "{}: {}", jump.register, jump.why);
+    line
 }
 
 /// `10:15:00 bus riser-1 is jammed: …`
@@ -330,6 +341,21 @@ mod tests {
             line(r#"{"di":"04001501","reason":"implausible","raw":"0102"}"#),
             format!("{head}octets 0102")
         );
+    }
+
+    #[test]
+    fn a_jump_of_an_energy_is_a_line_that_says_why() {
+        let line = |word: &str| {
+            let message = format!(
+                r#"{{"v":1,"store":"8f","seq":7,"gateway":"gw01","meter":"flat-101","address":"000012345678",
+                "archive":"a","taken_at":"2026-11-21T10:15:00.431+08:00","event":"{word}",
+                "register":"active_energy_import","di":"00010000","unit":"kWh","value":0.07,"why":"it fell"}}"#
+            );
+            event(&EventMessage::parse(message.as_bytes()).unwrap().body, Paint::Plain)
+        };
+        let said = "active_energy_import: it fell";
+        assert_eq!(line("suspect"), format!("10:15:00 flat-101      event suspect               {said}"));
+        assert_eq!(line("rollover"), format!("10:15:00 flat-101      event rollover              {said}"));
     }
 
     #[test]

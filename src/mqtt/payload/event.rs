@@ -2,7 +2,8 @@
 
 use super::{Digits, RegisterJson, fragment, hex, instant, meter_status};
 use crate::config::Plan;
-use crate::event::{Event, Kind, Line, Of};
+use crate::event::{Event, Jump, Kind, Line, Of};
+use crate::mqtt::json::Number;
 use crate::mqtt::{PAYLOAD_VERSION, topics};
 use crate::store;
 use catalogue::Catalogue;
@@ -56,6 +57,12 @@ pub struct EventBody {
 pub enum EventJson {
     /// A meter gave its active report (主动上报, DI 04001501) in place of an answer.
     ActiveReport(ActiveReportJson),
+    /// A value that cannot be right by what is known of the meter was confirmed by a second reading: it fell, rose by
+    /// more than the meter's rated current gives, or is not the sum of its tariffs. The reading is published with
+    /// quality `suspect`; those after it are judged by it.
+    Suspect(JumpJson),
+    /// A register began again at 0 behind its last digit (翻转); its reading is good.
+    Rollover(JumpJson),
     /// No meter of the line answers any more: power, cable or serial server.
     LineSilent(LineJson),
     /// A meter of the line answers again.
@@ -83,6 +90,46 @@ pub struct LineJson {
     pub detail: Option<String>,
 }
 
+/// A value that does not go on from the one before it.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
+pub struct JumpJson {
+    /// Stable name of the register.
+    pub register: String,
+    /// Its DL/T 645 data identifier.
+    pub di: String,
+    /// Unit of the values.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "String")]
+    pub unit: Option<String>,
+    /// The last value that was believed; left out where there was none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Number")]
+    pub last_value: Option<Number>,
+    /// When it was taken, by the gateway's clock.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "String", extend("format" = "date-time"))]
+    pub last_taken_at: Option<String>,
+    /// What the meter sent now, digit for digit.
+    pub value: Number,
+    /// What speaks against it, in a sentence.
+    pub why: String,
+}
+
+impl JumpJson {
+    fn of(jump: &Jump, plan: &Plan) -> Self {
+        let Jump { register, last, value, why } = jump;
+        Self {
+            register: register.name().to_string(),
+            di: register.di().to_string(),
+            unit: register.unit().map(|unit| unit.text().to_owned()),
+            last_value: last.map(|(value, _)| Number(value)),
+            last_taken_at: last.map(|(_, at)| instant(at, &plan.gateway.zone, Digits::Milliseconds)),
+            value: Number(*value),
+            why: why.clone(),
+        }
+    }
+}
+
 /// An active report.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct ActiveReportJson {
@@ -100,6 +147,8 @@ impl EventJson {
                 registers: RegisterJson::of_reply(Catalogue::dlt645_2007(), ACTIVE_REPORT, octets),
                 raw: hex(octets),
             }),
+            Kind::Suspect(jump) => Self::Suspect(JumpJson::of(jump, plan)),
+            Kind::Rollover(jump) => Self::Rollover(JumpJson::of(jump, plan)),
             Kind::Online | Kind::Offline { .. } => return None,
             Kind::Bus { bus, what } => {
                 let bus = plan.buses.get(*bus).map(|bus| bus.name.to_string()).unwrap_or_default();
@@ -165,6 +214,8 @@ impl EventMessage {
         #[serde(rename_all = "snake_case")]
         enum Word {
             ActiveReport,
+            Suspect,
+            Rollover,
             LineSilent,
             LineBack,
             LineJammed,
@@ -178,6 +229,8 @@ impl EventMessage {
             serde_json::from_slice(payload)?;
         let event = match event {
             Word::ActiveReport => EventJson::ActiveReport(serde_json::from_slice(payload)?),
+            Word::Suspect => EventJson::Suspect(serde_json::from_slice(payload)?),
+            Word::Rollover => EventJson::Rollover(serde_json::from_slice(payload)?),
             Word::LineSilent => EventJson::LineSilent(serde_json::from_slice(payload)?),
             Word::LineBack => EventJson::LineBack(serde_json::from_slice(payload)?),
             Word::LineJammed => EventJson::LineJammed(serde_json::from_slice(payload)?),

@@ -68,7 +68,11 @@ pub(super) fn entry(event: &Event, plan: &Plan) -> store::Entry {
     };
     let (state, reason) = match event.kind {
         Kind::Offline { reason } => (MeterState::Offline, Some(reason)),
-        Kind::Online | Kind::ActiveReport { .. } | Kind::Bus { .. } => (MeterState::Online, None),
+        Kind::Online
+        | Kind::ActiveReport { .. }
+        | Kind::Suspect(_)
+        | Kind::Rollover(_)
+        | Kind::Bus { .. } => (MeterState::Online, None),
     };
     let bus = meter.and_then(|meter| plan.buses.get(meter.bus));
     let body = MeterStatusBody {

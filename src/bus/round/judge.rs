@@ -1,0 +1,265 @@
+//! What a round makes of energies that cannot be right: they are asked for once more before they are handed out. Pure.
+//!
+//! That is so on every port. A serial server hides parity and a line may have none, so that damage gets through; and
+//! where parity is checked, a second exchange is still cheaper than a mark that is wrong.
+
+use crate::event::{Jump, Kind};
+use crate::planner::{Ask, Subject};
+use crate::reading::plausible::{self, Base, CLEARS, Doubt, Last, Sum, Verdict};
+use crate::reading::{Decoded, Failure, Quality, Reading, Reason};
+use dlt645::Di;
+use jiff::Timestamp;
+
+/// What a jump is told as.
+type As = fn(Jump) -> Kind;
+
+/// The judge of one round.
+#[derive(Debug)]
+pub(super) struct Judge {
+    known: Vec<(Di, Base)>,
+    phases: u8,
+    last: Vec<(Di, Last)>,
+    /// When each was seen, and what it is.
+    jumps: Vec<(Timestamp, As, Jump)>,
+    /// What the meter's own count says of a fall.
+    cleared: Option<String>,
+}
+
+/// An answer with what speaks against it.
+#[derive(Debug, Default)]
+pub(super) struct Looked {
+    readings: Vec<Seen>,
+    failures: Vec<Failure>,
+    /// The block whose total is not the sum of its tariffs.
+    unbalanced: Option<(Di, Sum)>,
+}
+
+#[derive(Debug)]
+struct Seen {
+    reading: Reading,
+    /// Its digits, of an energy.
+    digits: Option<i64>,
+    verdict: Verdict,
+}
+
+impl Seen {
+    const fn doubt(&self) -> Option<Doubt> {
+        match self.verdict {
+            Verdict::Doubtful(doubt) => Some(doubt),
+            Verdict::Plausible | Verdict::Rollover => None,
+        }
+    }
+}
+
+impl Looked {
+    pub(super) fn is_doubtful(&self) -> bool {
+        self.readings.iter().any(|seen| seen.doubt().is_some())
+    }
+}
+
+impl Judge {
+    /// One that knows of a meter how many phases it has, and that judges sums alone.
+    pub(super) const fn new(phases: u8) -> Self {
+        Self { known: Vec::new(), phases, last: Vec::new(), jumps: Vec::new(), cleared: None }
+    }
+
+    /// Judges by these values of the meter too.
+    pub(super) fn know(&mut self, known: Vec<(Di, Base)>) {
+        self.known = known;
+    }
+
+    /// Judges an answer.
+    pub(super) fn look(&mut self, ask: &Ask, octets: &[u8], taken_at: Timestamp, decoded: Decoded) -> Looked {
+        let unbalanced = match ask.subject {
+            Subject::Block(block) => self.unbalanced(block, octets, taken_at),
+            Subject::Register(_) => None,
+        };
+        let seen = |reading: Reading| {
+            let digits = reading.value().and_then(|value| plausible::energy(&reading.register, value));
+            let verdict = self.verdict(&reading, digits, unbalanced);
+            Seen { reading, digits, verdict }
+        };
+        let readings = decoded.readings.into_iter().map(seen).collect();
+        Looked { readings, failures: decoded.failures, unbalanced }
+    }
+
+    /// Hands out an answer that nothing speaks against.
+    pub(super) fn believe(&mut self, looked: Looked, into: &mut Decoded) {
+        into.failures.extend(looked.failures);
+        for seen in looked.readings {
+            self.take(seen, into);
+        }
+    }
+
+    /// Hands out what two answers to one question come to; of the second, why there is none.
+    pub(super) fn settle(&mut self, first: Looked, second: Result<Looked, String>, into: &mut Decoded) {
+        let (second, lack) = match second {
+            Ok(second) => (second, "the second answer had no value of it".to_owned()),
+            Err(why) => (Looked::default(), why),
+        };
+        let mut again = second.readings;
+        let now = |failure: &Failure| again.iter().any(|seen| seen.reading.register == failure.register);
+        into.failures.extend(first.failures.into_iter().filter(|failure| !now(failure)));
+        if let (Some((di, one)), Some((_, two))) = (first.unbalanced, second.unbalanced)
+            && one.is_confirmed_by(&two)
+            && let Some(at) = again.first().map(|seen| seen.reading.taken_at)
+        {
+            self.last.push((di, Last { digits: two.difference(), at }));
+        }
+        let mut told = false;
+        for seen in first.readings {
+            let same = again.iter().position(|other| other.reading.register == seen.reading.register);
+            let other = same.map(|n| again.remove(n));
+            match other {
+                Some(other) if other.doubt().is_none() => self.take(other, into),
+                _ if seen.doubt().is_none() => self.take(seen, into),
+                Some(other) if self.is_confirmed(&seen, &other) => self.suspect(other, &mut told, into),
+                Some(other) => {
+                    let other_doubt = other.doubt().map(|doubt| format!("; read again, {doubt}"));
+                    unbelieved(seen, &other_doubt.unwrap_or_default(), into);
+                }
+                None => unbelieved(seen, &format!("; {lack}"), into),
+            }
+        }
+        for seen in again {
+            match seen.doubt() {
+                None => self.take(seen, into),
+                Some(_) => unbelieved(seen, "; the first answer had no value of it", into),
+            }
+        }
+    }
+
+    /// What the next round is judged by.
+    pub(super) fn last(&self) -> &[(Di, Last)] {
+        &self.last
+    }
+
+    /// What is to be told of it, and when it was seen.
+    pub(super) fn jumps(&self) -> impl Iterator<Item = (Timestamp, Kind)> + '_ {
+        self.jumps.iter().map(|(at, kind, jump)| {
+            let why = self.with_clears(jump.why.clone());
+            (*at, kind(Jump { why, ..jump.clone() }))
+        })
+    }
+
+    /// The last word on readings that are suspect.
+    pub(super) fn explain(&self, decoded: &mut Decoded) {
+        for reading in decoded.readings.iter_mut().filter(|r| r.quality == Quality::Suspect) {
+            reading.why = reading.why.take().map(|why| self.with_clears(why));
+        }
+    }
+
+    fn with_clears(&self, why: String) -> String {
+        match &self.cleared {
+            Some(cleared) => format!("{why}; {cleared}"),
+            None => why,
+        }
+    }
+
+    fn known(&self, di: Di) -> Option<Base> {
+        self.known.iter().find(|(known, _)| *known == di).map(|(_, base)| *base)
+    }
+
+    fn unbalanced(&mut self, block: catalogue::Block, octets: &[u8], at: Timestamp) -> Option<(Di, Sum)> {
+        let (di, sum) = (block.di(), Sum::of(block, octets)?);
+        let known = self.known(di);
+        if !sum.is_balanced(known, at, self.phases) {
+            return Some((di, sum));
+        }
+        if known.is_some() {
+            self.last.push((di, Last { digits: sum.difference(), at }));
+        }
+        None
+    }
+
+    fn verdict(&self, reading: &Reading, digits: Option<i64>, unbalanced: Option<(Di, Sum)>) -> Verdict {
+        let Some(digits) = digits else { return Verdict::Plausible };
+        let register = &reading.register;
+        let by_the_last = match self.known(register.di()) {
+            Some(base) if plausible::is_cumulative(register) => {
+                plausible::judge(register, base, digits, reading.taken_at, self.phases)
+            }
+            Some(_) | None => Verdict::Plausible,
+        };
+        match (by_the_last, unbalanced) {
+            (doubtful @ Verdict::Doubtful(_), _) => doubtful,
+            (Verdict::Plausible | Verdict::Rollover, Some((_, sum))) => {
+                Verdict::Doubtful(Doubt::Unbalanced(sum))
+            }
+            (sound @ (Verdict::Plausible | Verdict::Rollover), None) => sound,
+        }
+    }
+
+    fn is_confirmed(&self, first: &Seen, second: &Seen) -> bool {
+        let last = |seen: &Seen| Some(Last { digits: seen.digits?, at: seen.reading.taken_at });
+        let both = last(first).zip(last(second));
+        let register = &first.reading.register;
+        both.is_some_and(|(first, second)| plausible::is_confirmed(register, first, second, self.phases))
+    }
+
+    /// A reading that counts.
+    fn take(&mut self, seen: Seen, into: &mut Decoded) {
+        if seen.verdict == Verdict::Rollover {
+            let why = "it began again at 0 behind its last digit".to_owned();
+            self.jump(&seen, why, Kind::Rollover);
+        }
+        self.remember(&seen);
+        into.readings.push(seen.reading);
+    }
+
+    /// A reading that two answers agree on and that is odd all the same; of a whole block it is `told` once.
+    fn suspect(&mut self, mut seen: Seen, told: &mut bool, into: &mut Decoded) {
+        let Some(doubt) = seen.doubt() else { return };
+        let why = format!("{doubt}; a second reading confirmed it");
+        let tell = match doubt {
+            Doubt::Fell { .. } | Doubt::Rose { .. } => true,
+            Doubt::Unbalanced(_) => !std::mem::replace(told, true),
+        };
+        if tell {
+            self.jump(&seen, why.clone(), Kind::Suspect);
+        }
+        self.remember(&seen);
+        seen.reading.quality = Quality::Suspect;
+        seen.reading.why = Some(why);
+        into.readings.push(seen.reading);
+    }
+
+    fn jump(&mut self, seen: &Seen, why: String, kind: As) {
+        let (register, Some(digits)) = (seen.reading.register, seen.digits) else { return };
+        let last = self.known(register.di()).map(|base| base.last);
+        let last = last.map(|last| (plausible::value(&register, last.digits), last.at));
+        let jump = Jump { register, last, value: plausible::value(&register, digits), why };
+        self.jumps.push((seen.reading.taken_at, kind, jump));
+    }
+
+    fn remember(&mut self, seen: &Seen) {
+        let (register, at) = (&seen.reading.register, seen.reading.taken_at);
+        if let Some(digits) = seen.digits.filter(|_| plausible::is_cumulative(register)) {
+            self.last.push((register.di(), Last { digits, at }));
+        } else if register.di() == CLEARS
+            && let Some(count) = seen.reading.value().and_then(dlt645::format::Value::number)
+            && let Ok(digits) = i64::try_from(count.mantissa())
+        {
+            if let Some(before) = self.known(CLEARS).map(|base| base.last.digits)
+                && digits != before
+            {
+                let said = format!("the meter's count of clears (电表清零) went from {before} to {digits}");
+                self.cleared = Some(said);
+            }
+            self.last.push((CLEARS, Last { digits, at }));
+        }
+    }
+}
+
+/// A value that is not believed and was not confirmed: it is none, and its octets go along.
+fn unbelieved(seen: Seen, then: &str, into: &mut Decoded) {
+    let Some(doubt) = seen.doubt() else { return };
+    let mut raw = Vec::new();
+    let encoded = seen.reading.value().map(|value| seen.reading.register.encode(*value, &mut raw));
+    into.failures.push(Failure {
+        register: seen.reading.register,
+        reason: Reason::Implausible,
+        detail: format!("{doubt}{then}"),
+        raw: matches!(encoded, Some(Ok(()))).then_some(raw),
+    });
+}
