@@ -397,6 +397,12 @@ fn failures_table_says_what_meterd_prints() {
     // What needs a plug pulled or a clock without its time: the words stand in the source.
     for (text, source) in [
         ("the port failed", include_str!("../src/bus/task/hearing.rs")),
+        ("the meter does not answer", include_str!("../src/bus/task/hearing.rs")),
+        ("no meter of the line answers", include_str!("../src/bus/task/hearing.rs")),
+        ("the line is jammed", include_str!("../src/bus/task/hearing.rs")),
+        ("not asked: it does not answer since", include_str!("../src/bus/task.rs")),
+        ("no meter of the line answers since", include_str!("../src/bus/task.rs")),
+        ("the line is jammed since", include_str!("../src/bus/task.rs")),
         ("no DTU has dialled in", include_str!("../src/bus/port/mod.rs")),
         ("the connection is half-open", include_str!("../src/bus/port/mod.rs")),
         ("an unknown DTU has dialled in", include_str!("../src/bus/port/dial_in.rs")),
