@@ -70,3 +70,26 @@ fn a_task_of_the_bench_fills_its_line_and_fits_it() {
         assert!((700..=930).contains(&work.per_mille), "{work:?}");
     }
 }
+
+#[test]
+fn the_cpu_time_of_a_process_grows_with_its_work() {
+    let before = process::cpu(std::process::id());
+    let mut work = 1u64;
+    while process::cpu(std::process::id()) < before + Duration::from_millis(20) {
+        work = std::hint::black_box(work.wrapping_mul(3));
+    }
+    let sleeper = std::process::Command::new("sleep").arg("60").spawn().unwrap();
+    let mut sleeper = Asleep(sleeper);
+    assert!(process::cpu(sleeper.0.id()) < Duration::from_secs(1), "another process has its own");
+    sleeper.0.kill().unwrap();
+}
+
+/// A process that ends with this.
+struct Asleep(std::process::Child);
+
+impl Drop for Asleep {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
