@@ -314,7 +314,7 @@ fn an_event_that_breaks_the_contract_does_not_fit() {
 fn a_jump_of_an_energy_fits_the_schema_with_both_values() {
     let at = |text: &str| text.parse::<Timestamp>().unwrap();
     let last = Some((Decimal::new(9_999_998, 2), at("2026-11-21T02:14:00.431Z")));
-    let jump = |last| Jump {
+    let jump = |last| meterd::event::Jump {
         register: register("active_energy_import_t1"),
         last,
         value: Decimal::new(50, 2),
