@@ -12,7 +12,7 @@ use meterd::clock::Trust;
 use meterd::config::{
     Bus, Gateway, Meter, Mqtt, MqttVersion, Name, Plan, PortAddress, PortSettings, Protocol, Read, Task,
 };
-use meterd::event::{Event, Jump, Kind, Line as OfLine, Of};
+use meterd::event::{Event, Kind, Line as OfLine, Of};
 use meterd::mqtt::payload::{
     self, DataMessage, EventMessage, MeterStatusMessage, schema_data, schema_event, schema_meter_status,
     schema_status,
