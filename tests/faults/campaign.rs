@@ -188,8 +188,10 @@ impl Account {
             self.slots(&body.meter, slot, !body.readings.is_empty());
             for failure in &body.failures {
                 *self.outcome.failed.entry(failure.reason.word()).or_default() += 1;
-                if failure.reason == Reason::Implausible {
-                    // The meters here never send what is no value: the line made it, and nobody noticed.
+                // The meters here never send what is no value: the line made it, and nobody noticed. An energy
+                // that nothing confirmed, as of a twin, is one and was rightly not believed.
+                let is_number = |raw: &str| raw.bytes().all(|digit| digit.is_ascii_digit());
+                if failure.reason == Reason::Implausible && !failure.raw.as_deref().is_some_and(is_number) {
                     self.wrong(format!("{} {}: implausible {:?}", body.meter, body.slot, failure.raw));
                 }
             }

@@ -259,6 +259,16 @@ fn acknowledgement_of_another_command_is_never_believed() {
 }
 
 #[test]
+fn a_rate_of_ff_is_refused_also_where_it_was_asked_for() {
+    let rate = Rate::from_wire(Edition::E1997, 0xFF);
+    let mut exchange = Exchange::new(Request::SetRate { address: own(), rate }, TIMING, ms(0));
+    assert!(exchange.poll_transmit().is_some());
+    exchange.handle_bytes(ms(60), &frame("1234", 0x8C, &[0xFF]));
+    let refused = Outcome::Refused(ErrorWord::Of1997(0));
+    assert_eq!(exchange.poll_event(), Some(Event::Done(refused)));
+}
+
+#[test]
 fn command_is_never_sent_twice_because_of_an_active_report() {
     let password = Password::new(4, 0).unwrap();
     let request =

@@ -62,13 +62,14 @@ pub(super) fn judge(asked: &Request, own: &[u8], frame: &Frame<'_>) -> Verdict {
             | Request::Relay { .. },
             Reply::Done { from, function },
         ) if function == asked.function() => done(from, Accepted::Plainly),
-        (Request::SetRate { rate: wanted, .. }, Reply::Rate { from, rate }) if rate == *wanted => {
-            done(from, Accepted::Rate(rate))
-        }
+        // FF is no rate, also where it was asked for.
         (Request::SetRate { .. }, Reply::Rate { rate, .. })
             if rate.edition() == Edition::E1997 && rate.word() == RATE_REFUSED_1997 =>
         {
             Verdict::Refused(ErrorWord::Of1997(0))
+        }
+        (Request::SetRate { rate: wanted, .. }, Reply::Rate { from, rate }) if rate == *wanted => {
+            done(from, Accepted::Rate(rate))
         }
         (Request::SetPassword { .. }, Reply::Password { from, new, .. }) => {
             done(from, Accepted::Password(new))
