@@ -32,7 +32,7 @@ use support::{frame, reply};
 use tempfile::TempDir;
 
 const DEMO: &str = "cargo run --release -- demo";
-const DEMO_LINES: &str = "cargo run --release -- demo --lines --for 5s";
+const DEMO_LINES: &str = "cargo run --release -- demo --lines --for 8s";
 const READ_ADDRESS: &str = "meterd read --port /dev/ttyUSB0 --address AAAAAAAAAAAA communication_address";
 const READ_TWO: &str = "meterd read --port /dev/ttyUSB0 --address 000012345678,000087654321 \
                         active_energy_import voltage_l1";

@@ -202,7 +202,7 @@ fn configuration(folder: &Path, lines: &[simulator::Running], broker: u16) -> St
     // What changes at every look, and what may be looked at less often: together they fit the lines.
     for (name, every, registers) in [
         ("live", "2s", "\"active_energy_import\", \"active_energy_import_t*\", \"active_power\""),
-        ("network", "4s", "\"voltage_l1\", \"current_l1\", \"power_factor\""),
+        ("network", "6s", "\"voltage_l1\", \"current_l1\", \"power_factor\""),
     ] {
         text.push_str(&format!(
             "\n[[task]]\nname = {name:?}\nevery = {every:?}\nregisters = [{registers}]\n"
