@@ -2,6 +2,8 @@
 //!
 //! It never decides what to ask; the bus task and `meterd read` do.
 
+mod raw;
+
 use super::exchange::{ActiveReport, Exchange, Noted, Tap};
 use super::port::{Opener, Port, PortError, Received};
 use crate::clock::Clock;

@@ -1,6 +1,7 @@
 //! The task that owns a line: commands first, then what is due, one exchange at a time.
 
 mod hearing;
+mod obey;
 mod report;
 
 use super::learned::{Learned, Memory};
@@ -11,7 +12,7 @@ use super::standing::Standings;
 use super::talk::{Asked, NoReply, Patience, Talk};
 use super::timing::Class;
 use crate::clock::{Clock, Distrust};
-use crate::command::{Answer, Command, Verb};
+use crate::command::Command;
 use crate::config::{Meter, Plan};
 use crate::event::{Event, Kind, Of};
 use crate::planner::{Ask, Costs};
@@ -330,34 +331,6 @@ impl BusTask {
     fn class(&self, di: Di) -> Class {
         let local = self.given.clock.now().to_zoned(self.given.plan.gateway.zone.clone());
         if local.hour() == 0 && local.minute() < MIDNIGHT { Class::Midnight } else { Class::of(di) }
-    }
-
-    async fn obey(&mut self, command: Command) {
-        let Command { expires, verb, answer, .. } = command;
-        let answered = match verb {
-            _ if self.given.clock.now() >= expires => Answer::Expired,
-            Verb::Read { meter, registers } => {
-                let plan = Arc::clone(&self.given.plan);
-                match plan.meters.get(meter).filter(|m| m.bus == self.given.bus) {
-                    Some(asked) => {
-                        let mut round = self.round(meter, asked, &registers);
-                        while round.next().is_some() {
-                            if self.given.clock.now() >= expires || *self.given.stop.borrow() {
-                                round.abandon(Reason::Expired, "the command's time was over");
-                            } else {
-                                self.step(meter, &mut round).await;
-                            }
-                        }
-                        self.learn(meter, &round).await;
-                        Answer::Read(round.finish())
-                    }
-                    None => Answer::UnknownMeter,
-                }
-            }
-        };
-        if answer.send(answered).is_err() {
-            tracing::debug!("nobody waits for the answer to a command any more");
-        }
     }
 
     async fn end(mut self) {

@@ -1,14 +1,26 @@
-//! What may be asked of a bus beside its tasks, by whom and until when, and the answer.
+//! What may be asked of the gateway beside its tasks, by whom and until when, and the answer.
 //!
-//! A command goes between two exchanges of the bus, before the polls. It carries its author, an id
-//! that makes a repeat harmless, and an expiry; it has no slot and does not touch the outbox.
+//! A command comes over MQTT ([`order`]), is let in by the configuration, written into the audit table, carried out
+//! ([`desk`]) and answered ([`reply`]). It carries its author, an id that makes a repeat harmless, and an expiry; it
+//! has no slot and does not touch the outbox. What concerns a bus goes through its [`Lane`], between two exchanges,
+//! before the polls.
 
+mod caller;
+pub mod desk;
+pub mod order;
+pub mod reply;
+mod word;
+
+pub use word::Word;
+
+use crate::bus::talk::NoReply;
 use crate::reading::Decoded;
 use catalogue::Register;
+use dlt645::pdu::Request;
 use jiff::Timestamp;
 use tokio::sync::oneshot;
 
-/// Commands that wait for one bus; more are refused by [`Lane::offer`].
+/// Commands that wait for one bus.
 const LANE: usize = 32;
 
 /// One command on its way to a bus.
@@ -26,16 +38,18 @@ pub struct Command {
     pub answer: oneshot::Sender<Answer>,
 }
 
-/// What is asked.
+/// What is asked of a bus.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Verb {
     /// Read registers of a meter now.
     Read {
-        /// Index of the meter in the plan.
-        meter: usize,
+        /// Name of the meter point: the bus finds it in the archive that is in force when it is its turn.
+        meter: String,
         /// Which registers.
         registers: Vec<Register>,
     },
+    /// Send a frame and give back what comes (透明转发).
+    Raw(Request),
 }
 
 /// What came of a command.
@@ -43,6 +57,13 @@ pub enum Verb {
 pub enum Answer {
     /// What the meter said.
     Read(Decoded),
+    /// What came on the line behind a frame.
+    Raw {
+        /// Whole frames as they came, echoes of our own left out.
+        frames: Vec<Vec<u8>>,
+        /// Why none of them is a sound answer; `None` where one is.
+        failed: Option<NoReply>,
+    },
     /// It was void before it was its turn; nothing was done.
     Expired,
     /// The meter is not on this bus, or in no file.
@@ -73,5 +94,13 @@ impl Lane {
     /// [`Busy`].
     pub fn offer(&self, command: Command) -> Result<(), Busy> {
         self.sender.try_send(command).map_err(|e| Busy(Box::new(e.into_inner())))
+    }
+
+    /// Hands a command over; waits while the lane is full.
+    ///
+    /// # Errors
+    /// [`Busy`]: the bus has ended.
+    pub async fn send(&self, command: Command) -> Result<(), Busy> {
+        self.sender.send(command).await.map_err(|e| Busy(Box::new(e.0)))
     }
 }

@@ -53,7 +53,10 @@ pub(super) const TASK: Shape = Shape {
     keys: &["name", "every", "read", "registers", "meters"],
 };
 
-pub(super) const ALL: [&Shape; 5] = [&GATEWAY, &MQTT, &BUS, &METER, &TASK];
+pub(super) const COMMANDS: Shape =
+    Shape { name: "commands", label: "[commands]", many: false, keys: &["allow"] };
+
+pub(super) const ALL: [&Shape; 6] = [&GATEWAY, &MQTT, &BUS, &METER, &TASK, &COMMANDS];
 
 /// Keys of signing in and of TLS that installers know from other programs.
 const SIGN_IN: [&str; 9] =

@@ -7,7 +7,8 @@ use super::plan::{Bus, Meter, Plan};
 use super::profile::Shelf;
 use super::raw::Document;
 use super::registers::{self, Resolve};
-use super::{air, archive, bus, gateway, meter, mqtt, task};
+use super::sent::{Origin, Sent};
+use super::{air, archive, bus, commands, gateway, meter, mqtt, task};
 use std::io::{self, ErrorKind};
 use std::path::Path;
 
@@ -26,10 +27,18 @@ pub struct Loaded {
 /// # Errors
 /// Every fault that there is, none of which only follows from another.
 pub fn load(path: &Path) -> Result<Loaded, Faults> {
+    load_with(path, Sent::default())
+}
+
+/// [`load`] with what the head-end sends now, in the place of what it sent before.
+///
+/// # Errors
+/// As [`load`].
+pub fn load_with(path: &Path, sent: Sent) -> Result<Loaded, Faults> {
     let name = path.display().to_string();
     let folder = path.parent().unwrap_or(Path::new(""));
     match read(path) {
-        Ok(text) => prove(name, &text, folder, &registers::dlt645),
+        Ok(text) => prove(name, &text, folder, &registers::dlt645, sent),
         Err(unreadable) => Err(Faults(vec![Fault {
             file: name,
             place: None,
@@ -45,10 +54,16 @@ pub fn load(path: &Path) -> Result<Loaded, Faults> {
 /// # Errors
 /// As [`load`].
 pub fn plan_from_text(name: &str, text: &str, folder: &Path) -> Result<Loaded, Faults> {
-    prove(name.to_owned(), text, folder, &registers::dlt645)
+    prove(name.to_owned(), text, folder, &registers::dlt645, Sent::default())
 }
 
-fn prove(name: String, text: &str, folder: &Path, resolve: Resolve<'_>) -> Result<Loaded, Faults> {
+fn prove(
+    name: String,
+    text: &str,
+    folder: &Path,
+    resolve: Resolve<'_>,
+    sent: Sent,
+) -> Result<Loaded, Faults> {
     let mut findings = Findings::default();
     let shown = name.clone();
     let file = findings.open(name, text);
@@ -59,13 +74,26 @@ fn prove(name: String, text: &str, folder: &Path, resolve: Resolve<'_>) -> Resul
     let brokers = document.sections(&keys::MQTT, findings_ref);
     let lines = document.sections(&keys::BUS, findings_ref);
     let points = document.sections(&keys::METER, findings_ref);
-    let jobs = document.sections(&keys::TASK, findings_ref);
+    let mut jobs = document.sections(&keys::TASK, findings_ref);
+    let permits = document.sections(&keys::COMMANDS, findings_ref);
 
     let gateway = gateway::read(gateways.first(), &document.top(&keys::GATEWAY), folder, findings_ref);
     let mqtt = mqtt::read(brokers.first(), findings_ref);
+    let commands = commands::read(permits.first(), findings_ref);
+    let data_dir = gateway.gateway.as_ref().map(|gateway| gateway.data_dir.as_path());
+    let sent = sent.in_force(&commands, data_dir, &document.top(&keys::GATEWAY), findings_ref);
     let buses = bus::read(&lines, findings_ref);
     let mut cells: Vec<meter::Cells> = points.iter().map(|s| meter::from_section(s, findings_ref)).collect();
-    for written in &gateway.meter_files {
+    if let Some(Origin { name, text }) = sent.tasks {
+        let file = findings_ref.open(name, &text);
+        jobs = Document::parse(file, findings_ref).only(&keys::TASK, findings_ref);
+    }
+    let sent_archive = sent.archive.is_some();
+    if let Some(Origin { name, text }) = sent.archive {
+        let file = findings_ref.open(name, &text);
+        cells = archive::read(file, findings_ref);
+    }
+    for written in gateway.meter_files.iter().filter(|_| !sent_archive) {
         let path = folder.join(&written.value);
         match read(&path) {
             Ok(text) => {
@@ -91,7 +119,7 @@ fn prove(name: String, text: &str, folder: &Path, resolve: Resolve<'_>) -> Resul
     let archive = meter::archive_digits(&meters, &buses);
     match (gateway.gateway, mqtt) {
         (Some(gateway), Some(mqtt)) => {
-            Ok(Loaded { plan: Plan { gateway, mqtt, buses, meters, tasks, archive }, warnings })
+            Ok(Loaded { plan: Plan { gateway, mqtt, buses, meters, tasks, commands, archive }, warnings })
         }
         // No part is without a value and without a fault; if one were, it must not become a plan.
         (None, _) | (_, None) => Err(Faults(vec![Fault {
@@ -167,7 +195,8 @@ mod tests {
 
     /// Knows every register and finds none, so that no test here depends on the tables.
     fn proved(text: &str) -> Result<Loaded, Faults> {
-        prove("meterd.toml".to_owned(), text, Path::new("deploy/config"), &|_, _| Ok(Vec::new()))
+        let known = |_, _: &str| Ok(Vec::new());
+        prove("meterd.toml".to_owned(), text, Path::new("deploy/config"), &known, Sent::default())
     }
 
     fn faults(text: &str) -> Vec<String> {

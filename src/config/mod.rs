@@ -7,6 +7,7 @@
 mod air;
 mod archive;
 mod bus;
+mod commands;
 mod dial_in;
 mod every;
 mod fault;
@@ -22,13 +23,17 @@ mod plan;
 mod profile;
 mod raw;
 mod registers;
+mod sent;
 mod syntax;
 mod task;
 
 pub use air::{BusLoad, TaskLoad, air_time, percent, tenths};
 pub use every::{BadTime, short};
 pub use fault::{Fault, Faults, Place};
-pub use load::{Loaded, load, plan_from_text};
+pub use load::{Loaded, load, load_with, plan_from_text};
+pub use pattern::fits;
 pub use packet::{BadPacket, Packet, hex, written};
 pub use plan::*;
 pub use profile::{BadProfile, profile};
+pub use registers::registers;
+pub use sent::{ARCHIVE, Sent, TASKS};

@@ -1,7 +1,7 @@
 //! Patterns of names: `*` stands for any characters, `?` for one.
 
 /// True if the whole name fits the pattern.
-pub(super) fn fits(pattern: &str, name: &str) -> bool {
+pub fn fits(pattern: &str, name: &str) -> bool {
     let (pattern, name): (Vec<char>, Vec<char>) = (pattern.chars().collect(), name.chars().collect());
     let (mut p, mut n) = (0, 0);
     // Where the last star stands, and how far it reaches.

@@ -2,6 +2,7 @@
 
 use super::packet::Packet;
 use crate::clock::Trust;
+use crate::command::Word;
 use crate::planner::Line;
 use crate::reading::{Ratio, Transformers};
 use catalogue::{Catalogue, Profile, Register};
@@ -26,8 +27,26 @@ pub struct Plan {
     pub meters: Vec<Meter>,
     /// What is read when.
     pub tasks: Vec<Task>,
+    /// What the head-end may ask for beside the tasks.
+    pub commands: Commands,
     /// Twelve hexadecimal digits that change whenever the archive of meters does.
     pub archive: String,
+}
+
+/// `[commands]`.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Commands {
+    /// What is allowed; all else is not.
+    pub allow: Vec<Allowed>,
+}
+
+/// One entry of `allow`.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Allowed {
+    /// The verb.
+    pub verb: Word,
+    /// A pattern of names of meters; `None` allows it for all of them, and for what is in no file.
+    pub meters: Option<String>,
 }
 
 /// `[gateway]`.

@@ -82,6 +82,17 @@ impl Document {
         sections
     }
 
+    /// The tables of one shape, of a file that may have no other.
+    pub(super) fn only(&self, shape: &'static Shape, findings: &mut Findings) -> Vec<Section> {
+        for entry in self.root.entries.iter().filter(|entry| entry.key != shape.name) {
+            let here =
+                Here { file: self.file, span: entry.key_span.clone(), label: "", key: entry.key.clone() };
+            let (key, label) = (&entry.key, shape.label);
+            findings.fault(&here, format!("\"{key}\" has no place here; write {label} tables and nothing else"));
+        }
+        self.sections(shape, findings)
+    }
+
     /// The first place of the file, for what is missing as a whole.
     pub(super) fn top(&self, shape: &Shape) -> Here {
         Here { file: self.file, span: 0..0, label: shape.label, key: shape.name.to_owned() }

@@ -33,3 +33,11 @@ pub(super) fn dlt645(dialect: Dialect, text: &str) -> Result<Vec<Register>, NotF
         },
     }
 }
+
+/// The registers of a dialect that a text means, for who asks at run time.
+///
+/// # Errors
+/// Why there are none, in a sentence.
+pub fn registers(dialect: Dialect, text: &str) -> Result<Vec<Register>, String> {
+    dlt645(dialect, text).map_err(|why| why.to_string())
+}

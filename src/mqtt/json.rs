@@ -101,7 +101,7 @@ impl JsonSchema for Scalar {
 }
 
 /// JSON Schema (2020-12) of a message as it is written.
-pub(super) fn schema<T: JsonSchema>() -> Schema {
+pub(crate) fn schema<T: JsonSchema>() -> Schema {
     SchemaSettings::draft2020_12().for_serialize().into_generator().into_root_schema_for::<T>()
 }
 

@@ -6,6 +6,8 @@
 //! {prefix}/{gateway}/meter/{meter}/status          retained, the event that made a meter's state what it is
 //! {prefix}/{gateway}/meter/{meter}/data/{task}     QoS 1, one message for a meter, a task and a slot
 //! {prefix}/{gateway}/meter/{meter}/event/{kind}    QoS 1, what happened to the meter
+//! {prefix}/{gateway}/command/{verb}                to the gateway: what the head-end asks
+//! {prefix}/{gateway}/reply/{verb}                  QoS 1, the answer where the question names no other topic
 //! ```
 
 /// The topic of a gateway's status.
@@ -26,6 +28,16 @@ pub fn event(prefix: &str, gateway: &str, kind: &str) -> String {
 /// The topic of what happened to one meter point.
 pub fn meter_event(prefix: &str, gateway: &str, meter: &str, kind: &str) -> String {
     format!("{prefix}/{gateway}/meter/{meter}/event/{kind}")
+}
+
+/// The topic of commands to a gateway.
+pub fn command(prefix: &str, gateway: &str, verb: &str) -> String {
+    format!("{prefix}/{gateway}/command/{verb}")
+}
+
+/// The topic of answers to a verb, where the question names no other.
+pub fn reply(prefix: &str, gateway: &str, verb: &str) -> String {
+    format!("{prefix}/{gateway}/reply/{verb}")
 }
 
 /// The topic of the state of one meter point.

@@ -3,6 +3,7 @@
 //! A reading always has a value, or the fields of a record; what has none is a failure, by one list of words. This part
 //! never estimates, never rounds, and never decides what to do about a failure.
 
+pub mod clock;
 mod decode;
 pub mod plausible;
 mod ratio;

@@ -1,7 +1,10 @@
 //! The log: to standard error, which systemd keeps.
 
 use std::io::IsTerminal;
-use tracing_subscriber::EnvFilter;
+use std::sync::OnceLock;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{EnvFilter, Registry, fmt, reload};
 
 /// A level or filter that cannot be understood.
 #[derive(Debug, thiserror::Error)]
@@ -11,6 +14,9 @@ pub struct BadLevel {
     source: tracing_subscriber::filter::ParseError,
 }
 
+/// The filter of the log of this process, which has one.
+static FILTER: OnceLock<reload::Handle<EnvFilter, Registry>> = OnceLock::new();
+
 /// Starts the log. `METERD_LOG` in the environment goes before `level`. Under systemd the journal
 /// has the time, so lines carry none there.
 ///
@@ -18,19 +24,35 @@ pub struct BadLevel {
 /// [`BadLevel`].
 pub fn start_log(level: &str) -> Result<(), BadLevel> {
     let text = std::env::var("METERD_LOG").unwrap_or_else(|_| level.to_owned());
-    let filter = EnvFilter::builder().parse(&text).map_err(|source| BadLevel { text, source })?;
-    let log = tracing_subscriber::fmt()
-        .with_env_filter(filter)
+    let (filter, handle) = reload::Layer::new(filter(&text)?);
+    let log = fmt::layer()
         .with_writer(std::io::stderr)
         .with_ansi(std::io::stderr().is_terminal())
         .with_target(false);
+    let registry = tracing_subscriber::registry().with(filter);
     let started = if std::env::var_os("JOURNAL_STREAM").is_some() {
-        log.without_time().try_init()
+        registry.with(log.without_time()).try_init()
     } else {
-        log.try_init()
+        registry.with(log).try_init()
     };
-    if started.is_err() {
+    if started.is_err() || FILTER.set(handle).is_err() {
         tracing::debug!("the log was started before");
     }
     Ok(())
+}
+
+/// Sets how much the log says from now on; a restart forgets it.
+///
+/// # Errors
+/// [`BadLevel`]; nothing is changed.
+pub fn set_log(level: &str) -> Result<(), BadLevel> {
+    let filter = filter(level)?;
+    if let Some(Err(gone)) = FILTER.get().map(|handle| handle.reload(filter)) {
+        tracing::warn!(%gone, "the log stays as it is");
+    }
+    Ok(())
+}
+
+fn filter(text: &str) -> Result<EnvFilter, BadLevel> {
+    EnvFilter::builder().parse(text).map_err(|source| BadLevel { text: text.to_owned(), source })
 }

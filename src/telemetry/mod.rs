@@ -4,4 +4,4 @@ mod counts;
 mod log;
 
 pub use counts::{Counts, Snapshot};
-pub use log::{BadLevel, start_log};
+pub use log::{BadLevel, set_log, start_log};
