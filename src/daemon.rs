@@ -12,7 +12,7 @@ use crate::clock::{Clock, Distrust, Kernel, trusted};
 use crate::command::{self, Lane};
 use crate::config::Plan;
 use crate::mqtt::{self, payload};
-use crate::store::{self, About, Fact, Scope, StoreError, Writer};
+use crate::store::{self, About, Dropped, Fact, Rules, Scope, StoreError, Writer};
 use crate::telemetry::{Counts, Snapshot};
 use jiff::Timestamp;
 use std::collections::BTreeMap;
@@ -30,8 +30,6 @@ const ASK_KERNEL: Duration = Duration::from_secs(60);
 /// A bus that has not gone round its loop for so long is stuck: the longest exchange with its retry
 /// and the opening of a port together take less than half of it.
 const STUCK: Duration = Duration::from_secs(60);
-/// Messages wait in memory for so long at most before they are on disk.
-pub const EXPOSURE: Duration = Duration::from_secs(1);
 /// A daemon that is not running yet.
 #[derive(Debug)]
 pub struct Daemon {
@@ -89,7 +87,11 @@ impl Daemon {
         let mut writer = Writer::open(&plan.gateway.data_dir)?;
         let newest = writer.newest().map_err(|e| unreadable(&plan, e))?;
         let mut learned = learned(&mut writer, &plan).map_err(|e| unreadable(&plan, e))?;
-        let (store, writer) = store::start(writer, EXPOSURE);
+        let announce = {
+            let (plan, clock) = (Arc::clone(&plan), self.clock.clone());
+            Arc::new(move |dropped: &Dropped| payload::rows_dropped(dropped, clock.now(), &plan))
+        };
+        let (store, writer) = store::start(writer, Rules::default(), self.clock.clone(), announce);
         let counts = Arc::new(Counts::new(plan.buses.len()));
         let (stop_buses, stop) = watch::channel(false);
         let (stop_session, stopped) = watch::channel(false);

@@ -16,8 +16,9 @@ use meterd::config::{Mqtt, MqttVersion, Name};
 use meterd::mqtt::status::State;
 use meterd::mqtt::watch::{Pattern, Seen, Watch, follow};
 use meterd::mqtt::{Counters, Counts, Settings, Status, session};
-use meterd::store::{self, Entry, Handle, Identity, Writer};
+use meterd::store::{self, Dropped, Entry, Handle, Identity, Lost, Rules, Worth, Writer};
 use std::ops::ControlFlow;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 use tempfile::TempDir;
@@ -25,6 +26,13 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 const PREFIX: &str = "meterd/v1";
+
+/// A store that commits soon.
+fn begin(dir: &Path) -> (Handle, JoinHandle<Result<Writer, Lost>>) {
+    let rules = Rules { exposure: Duration::from_millis(20), ..Rules::default() };
+    let announce = |dropped: &Dropped| -> Entry { panic!("dropped: {dropped:?}") };
+    store::start(Writer::open(dir).unwrap(), rules, Clock::system(), Arc::new(announce))
+}
 
 /// A session at work on a store of its own.
 struct Gateway {
@@ -43,7 +51,7 @@ impl Gateway {
 
     fn start_with(port: u16, version: MqttVersion, ack_deadline: Duration) -> Self {
         let dir = TempDir::new().unwrap();
-        let (store, _task) = store::start(Writer::open(dir.path()).unwrap(), Duration::from_millis(20));
+        let (store, _task) = begin(dir.path());
         let settings = Settings {
             mqtt: Mqtt { host: "127.0.0.1".into(), port, version, prefix: PREFIX.into() },
             gateway: Name::new("gw01").unwrap(),
@@ -69,6 +77,7 @@ impl Gateway {
                 topic: format!("{PREFIX}/gw01/meter/{meter}/data/live"),
                 body: body(meter, slot),
                 retain: false,
+                worth: Worth::Live,
                 identity: Some(Identity {
                     meter: meter.into(),
                     task: "live".into(),
@@ -163,7 +172,7 @@ async fn a_message_to_be_retained_is_there_for_who_subscribes_later_and_another_
         for (level, retain) in [("status", true), ("event/active_report", false)] {
             let topic = format!("{PREFIX}/gw01/meter/flat-101/{level}");
             let body = format!(r#""gateway":"gw01","level":"{level}"}}"#);
-            gateway.store.put(Entry { topic, body, retain, identity: None }).await.unwrap();
+            gateway.store.put(Entry { topic, body, retain, worth: Worth::Event, identity: None }).await.unwrap();
         }
         gateway.store.flush().await.unwrap();
         gateway.all_signed().await;

@@ -70,7 +70,7 @@ impl Bench {
     async fn messages(&self, meter: &str) -> Vec<DataMessage> {
         let store = self.daemon.store();
         let pending = store.offer(0, 100_000).await.unwrap();
-        let message = |p: &meterd::store::Pending| payload::compose(store.id(), p.seq, &p.body);
+        let message = |p: &meterd::store::Pending| payload::compose(&store.id(), p.seq, &p.body);
         let data = pending.iter().filter(|p| p.topic.contains("/data/"));
         let messages = data.map(|p| DataMessage::parse(&message(p)).unwrap());
         messages.filter(|m| m.body.meter == meter).collect()

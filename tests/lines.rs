@@ -123,7 +123,7 @@ async fn heard(
 async fn messages(daemon: &Running) -> Vec<DataMessage> {
     let store = daemon.store();
     let pending = store.offer(0, 100_000).await.unwrap();
-    let message = |p: &meterd::store::Pending| payload::compose(store.id(), p.seq, &p.body);
+    let message = |p: &meterd::store::Pending| payload::compose(&store.id(), p.seq, &p.body);
     let data = pending.iter().filter(|p| p.topic.contains("/data/"));
     data.map(|p| DataMessage::parse(&message(p)).unwrap()).collect()
 }

@@ -7,13 +7,16 @@ mod event;
 mod meter_status;
 mod register;
 
-pub use event::{ActiveReportJson, EventBody, EventJson, EventMessage, JumpJson, LineJson, event};
+pub use event::{
+    ActiveReportJson, DroppedJson, EventBody, EventJson, EventMessage, JumpJson, LineJson, RowsDroppedJson, event,
+    rows_dropped,
+};
 pub use meter_status::{MeterState, MeterStatusBody, MeterStatusMessage};
 pub use register::RegisterJson;
 
 use super::json::{self, Number, Scalar};
 use super::{PAYLOAD_VERSION, StatusMessage, topics};
-use crate::config::Plan;
+use crate::config::{Plan, Read};
 use crate::reading::{Content, Failure, Quality, Reading, Reason, Report, Source};
 use crate::store;
 use jiff::Timestamp;
@@ -233,6 +236,9 @@ pub fn body(report: &Report, plan: &Plan) -> store::Entry {
         topic: topics::data(&plan.mqtt.prefix, &body.gateway, &body.meter, &body.task),
         body: fragment(&body),
         retain: false,
+        worth: match task.read {
+            Read::Live => store::Worth::Live,
+        },
         identity: Some(store::Identity {
             slot: report.slot,
             registers: body.readings.into_iter().map(|r| r.register).collect(),

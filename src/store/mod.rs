@@ -1,11 +1,11 @@
 //! The durable store: one SQLite file that stands between the lines and the broker.
 //!
 //! An [`Entry`] is put, committed with its place in the outbox under a number of its own, offered to
-//! the MQTT session as [`Pending`], and leaves when the broker has signed for that very number. The
-//! store knows which slots have their readings, and keeps what was learned of meters and buses.
+//! the MQTT session as [`Pending`], and leaves the outbox when the broker has signed for that very number. It
+//! then stays for a time in which it can be asked for again. The store knows which slots have their readings, and keeps what was learned of meters and buses.
 //!
-//! It never offers what is not durable, never drops a row that nobody signed for, never gives a
-//! number twice, and never looks at a clock: time comes with what it is given.
+//! It never offers what is not durable, never gives a number twice, never drops what nobody signed for without
+//! an entry that says so, and never looks at a clock: time comes with what it is given.
 //!
 //! [`Writer`] is synchronous and holds the data directory's lock; [`start`] gives it to a task of its
 //! own, which groups commits, and everyone else holds a [`Handle`]. No type of the database library
@@ -15,7 +15,11 @@ mod error;
 mod identity;
 mod learned;
 mod lock;
+mod ranges;
+mod resend;
+mod room;
 mod schema;
+mod sum;
 mod task;
 mod writer;
 
@@ -25,6 +29,9 @@ pub use task::{Handle, Lost, start};
 pub use writer::{Committed, Writer};
 
 use jiff::Timestamp;
+use std::ops::RangeInclusive;
+use std::sync::Arc;
+use std::time::Duration;
 
 /// One message on its way into the store: its text, and what it is the readings of.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -35,8 +42,108 @@ pub struct Entry {
     pub body: String,
     /// Whether the broker is to keep it for who subscribes later.
     pub retain: bool,
+    /// What it is worth when the store is at its bound.
+    pub worth: Worth,
     /// Whose readings it has; `None` for a message that is none of readings, which is always stored.
     pub identity: Option<Identity>,
+}
+
+/// What a message is worth: when the store is at its bound, of what nobody has signed for live data goes first, then
+/// events, and settlement data last; within one worth the oldest first.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum Worth {
+    /// Present values; the next ones come soon.
+    Live,
+    /// Something that happened, and a meter's state.
+    Event,
+    /// Daily and monthly values (日冻结, 月冻结), by which is settled.
+    Settlement,
+}
+
+/// Which messages are asked for once more, signed for or not.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Wanted {
+    /// By their numbers.
+    Seq(RangeInclusive<u64>),
+    /// Readings by their slot, all else by when it was stored.
+    Time(RangeInclusive<Timestamp>),
+}
+
+/// Messages that are gone and that nobody had signed for.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Dropped {
+    /// Their numbers, ascending, in at most 100 ranges (of more, the nearest are joined); none of messages that the disk never took, which got no numbers.
+    pub ranges: Vec<RangeInclusive<u64>>,
+    /// How many, as far as is known.
+    pub messages: u64,
+    /// Why.
+    pub why: Why,
+}
+
+/// Why messages are gone.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Why {
+    /// The store is at its bound of bytes.
+    Space,
+    /// They were older than the store keeps them.
+    Age,
+    /// The disk took nothing for so long that memory was full.
+    Refused,
+    /// The file was damaged.
+    Damaged,
+}
+
+/// Makes the message that tells of a loss. It runs inside a transaction, so it neither waits nor blocks.
+pub type Announce = Arc<dyn Fn(&Dropped) -> Entry + Send + Sync>;
+
+/// What the store is held to.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Rules {
+    /// How long a message may be in memory only.
+    pub exposure: Duration,
+    /// Bound of the file and its log together, in octets; at least [`Rules::LEAST_BYTES`].
+    pub max_bytes: u64,
+    /// How long a message waits for the broker.
+    pub max_age: Duration,
+    /// How long a message that the broker has signed for can be asked for again.
+    pub keep: Duration,
+}
+
+impl Rules {
+    /// The smallest bound: the log alone takes half of it.
+    pub const LEAST_BYTES: u64 = 16 << 20;
+    /// The bound where none is set and the file system is large.
+    pub const MOST_BYTES: u64 = 1 << 30;
+}
+
+impl Default for Rules {
+    /// 1 s, 1 GiB, 62 days (as far back as a meter's daily freezes reach), 7 days.
+    fn default() -> Self {
+        const DAY: u64 = 86_400;
+        Self {
+            exposure: Duration::from_secs(1),
+            max_bytes: Self::MOST_BYTES,
+            max_age: Duration::from_secs(62 * DAY),
+            keep: Duration::from_secs(7 * DAY),
+        }
+    }
+}
+
+/// How the store is.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct State {
+    /// Random id, 16 hexadecimal digits; a store that is made anew after damage has another.
+    pub id: Arc<str>,
+    /// Messages that nobody has signed for.
+    pub backlog: u64,
+    /// The oldest of them: the slot of readings, else when it was stored.
+    pub oldest: Option<Timestamp>,
+    /// Octets in use in the file.
+    pub bytes: u64,
+    /// Bound of the file and its log, in octets.
+    pub max_bytes: u64,
+    /// Why nothing is stored at present; what is read waits in memory.
+    pub trouble: Option<StoreError>,
 }
 
 /// Whose readings a message has; what is stored with an identity is not stored again.
@@ -52,7 +159,7 @@ pub struct Identity {
     pub registers: Vec<String>,
 }
 
-/// A message that the broker has not signed for.
+/// A message on its way to the broker.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Pending {
     /// Its number; gapless within this store.

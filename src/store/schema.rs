@@ -14,10 +14,10 @@ pub(super) const NAME: &str = "meterd.db";
 const APPLICATION: i32 = 0x6D74_7264;
 
 /// Step n makes version n + 1 of version n; a step that has been released is never changed.
-const MIGRATIONS: [&str; 2] = [V1, V2];
+const MIGRATIONS: [&str; 3] = [V1, V2, V3];
 
-/// Statements that are kept prepared; there are about twenty in all.
-const STATEMENTS: usize = 32;
+/// Statements that are kept prepared; there are about forty in all.
+const STATEMENTS: usize = 64;
 
 /// - `seq` is its own table of one row, since a rowid begins again at 1 in an empty outbox. `backlog`
 ///   stands there because counting the outbox would read all of it.
@@ -74,6 +74,41 @@ CREATE TABLE learned (
 /// `retain`: the broker is to keep the message for who subscribes later.
 const V2: &str = "
 ALTER TABLE outbox ADD COLUMN retain INTEGER NOT NULL DEFAULT 0 CHECK (retain IN (0, 1));
+";
+
+/// A message outlives its receipt, since a head-end may ask for it again.
+///
+/// - `message` is what was `outbox`. `at` is the slot of readings, else when it was stored; NULL if an earlier
+///   version stored it. `sum` is that of [`super::sum::message`]: SQLite does not see a flipped bit in a text.
+/// - `outbox` is every message by what goes first when room is wanted: `rank` is -1 once the broker has signed, else
+///   its worth. So a receipt writes a few octets and not the message; `sum` is that of [`super::sum::place`].
+/// - `command` is who asked for what and what came of it. An id that comes again from one author is the same command.
+const V3: &str = "
+ALTER TABLE outbox RENAME TO message;
+ALTER TABLE message ADD COLUMN at INTEGER;
+ALTER TABLE message ADD COLUMN worth INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE message ADD COLUMN slotless INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE message ADD COLUMN sum INTEGER;
+CREATE INDEX message_slotless ON message (at) WHERE slotless = 1;
+CREATE TABLE outbox (
+    rank    INTEGER NOT NULL,
+    seq     INTEGER NOT NULL,
+    sum     INTEGER,
+    PRIMARY KEY (rank, seq)
+) STRICT, WITHOUT ROWID;
+INSERT INTO outbox SELECT 0, seq, NULL FROM message;
+CREATE TABLE command (
+    number      INTEGER PRIMARY KEY,
+    author      TEXT NOT NULL,
+    id          TEXT NOT NULL,
+    verb        TEXT NOT NULL,
+    arguments   TEXT NOT NULL,
+    received_at INTEGER NOT NULL,
+    expires_at  INTEGER,
+    outcome     TEXT,
+    finished_at INTEGER,
+    UNIQUE (author, id)
+) STRICT;
 ";
 
 /// Opens the store at `path`, makes it if it is not there, and brings it to this version.
@@ -138,7 +173,7 @@ fn settle(connection: &Connection) -> rusqlite::Result<()> {
     Ok(())
 }
 
-fn failure(code: i32, words: &str) -> rusqlite::Error {
+pub(super) fn failure(code: i32, words: &str) -> rusqlite::Error {
     rusqlite::Error::SqliteFailure(rusqlite::ffi::Error::new(code), Some(words.to_owned()))
 }
 
@@ -193,7 +228,7 @@ mod tests {
         connection.close().unwrap();
         let before = std::fs::read(&path).unwrap();
         let refused = open(&path).unwrap_err();
-        assert!(matches!(refused, OpenError::Newer { found: 7, known: 2, .. }), "{refused:?}");
+        assert!(matches!(refused, OpenError::Newer { found: 7, known: 3, .. }), "{refused:?}");
         assert!(refused.to_string().contains("needs a meterd that knows store version 7"), "{refused}");
         assert_eq!(std::fs::read(&path).unwrap(), before);
     }
@@ -203,12 +238,12 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let (path, image) = (dir.path().join(NAME), dir.path().join("image.db"));
         let connection = open(&path).unwrap();
-        connection.pragma_update(None, "user_version", 3).unwrap();
+        connection.pragma_update(None, "user_version", 4).unwrap();
         let log = dir.path().join("image.db-wal");
         std::fs::copy(&path, &image).unwrap();
         std::fs::copy(dir.path().join("meterd.db-wal"), &log).unwrap();
         let before = (std::fs::read(&image).unwrap(), std::fs::read(&log).unwrap());
-        assert!(matches!(open(&image).unwrap_err(), OpenError::Newer { found: 3, .. }));
+        assert!(matches!(open(&image).unwrap_err(), OpenError::Newer { found: 4, .. }));
         assert_eq!((std::fs::read(&image).unwrap(), std::fs::read(&log).unwrap()), before);
     }
 
@@ -232,7 +267,7 @@ mod tests {
 
     #[test]
     fn a_file_of_version_1_keeps_its_messages_and_its_id() {
-        use crate::store::{Entry, Pending, Writer};
+        use crate::store::{Entry, Pending, Worth, Writer};
         let dir = tempfile::tempdir().unwrap();
         of_version_1(&dir.path().join(NAME));
         let mut writer = Writer::open(dir.path()).unwrap();
@@ -247,7 +282,7 @@ mod tests {
         let slot = jiff::Timestamp::from_second(1_795_000_000).unwrap();
         assert!(writer.slot_is_read("a", "live", "x", slot).unwrap());
         let topic = "em/gw/meter/a/status".to_owned();
-        let kept = Entry { topic: topic.clone(), body: "}".to_owned(), retain: true, identity: None };
+        let kept = Entry { topic: topic.clone(), body: "}".to_owned(), retain: true, worth: Worth::Event, identity: None };
         writer.commit(&[kept]).unwrap();
         drop(writer);
         let new = Pending { seq: 8, topic, body: "}".to_owned(), retain: true };

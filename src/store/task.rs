@@ -14,7 +14,8 @@
 //! announced before it is durable. The task has no thread: it lends the writer to the runtime's pool of
 //! blocking threads for each operation.
 
-use super::{About, Closed, Entry, Fact, Known, Pending, StoreError, Writer};
+use super::{About, Announce, Closed, Entry, Fact, Known, Pending, Rules, State, StoreError, Wanted, Writer};
+use crate::clock::Clock;
 use std::mem;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -45,7 +46,7 @@ pub struct Handle {
     entries: mpsc::Sender<Put>,
     requests: mpsc::Sender<Request>,
     committed: watch::Receiver<u64>,
-    id: Arc<str>,
+    state: watch::Receiver<State>,
 }
 
 /// The task ended although the disk refused its last messages; their slots are gaps.
@@ -68,31 +69,43 @@ enum Put {
 
 #[derive(Debug)]
 enum Request {
-    Offer(Offer),
+    Ask(Ask),
     Forget(Vec<u64>),
     Close,
 }
 
+/// Who waits for messages.
 #[derive(Debug)]
-struct Offer {
+struct Ask {
+    /// `None`: what nobody has signed for.
+    wanted: Option<Wanted>,
     after: u64,
     limit: usize,
     reply: oneshot::Sender<Vec<Pending>>,
 }
 
-/// Starts the task on the current tokio runtime.
+/// Starts the task on the current tokio runtime, and holds the store to `rules`. Of what has to be dropped, the entry
+/// that `announce` makes is stored in the same transaction; `clock` says when what has no slot was stored.
 ///
 /// It ends, with everything committed, when [`Handle::close`] is called or the last handle is dropped, and
-/// gives the writer back. `exposure` is how long a message may be in memory only.
+/// gives the writer back.
 ///
 /// # Panics
 /// Outside a tokio runtime.
-pub fn start(writer: Writer, exposure: Duration) -> (Handle, JoinHandle<Result<Writer, Lost>>) {
+pub fn start(
+    mut writer: Writer,
+    rules: Rules,
+    clock: Clock,
+    announce: Announce,
+) -> (Handle, JoinHandle<Result<Writer, Lost>>) {
+    writer.hold_to(rules);
+    writer.announce_by(announce);
     let (to_entries, entries) = mpsc::channel(QUEUE);
     let (to_requests, requests) = mpsc::channel(QUEUE);
     let (announce, committed) = watch::channel(writer.committed());
-    let handle = Handle { entries: to_entries, requests: to_requests, committed, id: writer.id().into() };
-    (handle, tokio::spawn(run(writer, Held::new(exposure, announce), entries, requests)))
+    let (show, state) = watch::channel(writer.first_state());
+    let handle = Handle { entries: to_entries, requests: to_requests, committed, state };
+    (handle, tokio::spawn(run(writer, Held::new(rules.exposure, clock, announce, show), entries, requests)))
 }
 
 impl Handle {
@@ -143,9 +156,23 @@ impl Handle {
     /// # Errors
     /// [`Closed`].
     pub async fn offer(&self, after: u64, limit: usize) -> Result<Vec<Pending>, Closed> {
-        let (reply, offered) = oneshot::channel();
-        self.requests.send(Request::Offer(Offer { after, limit, reply })).await.map_err(|_| Closed)?;
-        offered.await.map_err(|_| Closed)
+        self.ask(None, after, limit).await
+    }
+
+    /// Up to `limit` of the messages `wanted` that the store still has, signed for or not, with a number above
+    /// `after`, in order of their numbers; fewer mean that there are no more.
+    ///
+    /// # Errors
+    /// [`Closed`].
+    pub async fn resend(&self, wanted: Wanted, after: u64, limit: usize) -> Result<Vec<Pending>, Closed> {
+        self.ask(Some(wanted), after, limit).await
+    }
+
+    async fn ask(&self, wanted: Option<Wanted>, after: u64, limit: usize) -> Result<Vec<Pending>, Closed> {
+        let (reply, answer) = oneshot::channel();
+        let ask = Ask { wanted, after, limit, reply };
+        self.requests.send(Request::Ask(ask)).await.map_err(|_| Closed)?;
+        answer.await.map_err(|_| Closed)
     }
 
     /// The broker has signed for these; they leave the outbox within the exposure time and are not offered
@@ -170,41 +197,53 @@ impl Handle {
         self.committed.clone()
     }
 
-    /// Random id of this store, hexadecimal.
-    pub fn id(&self) -> &str {
-        &self.id
+    /// How the store is, as of the last commit or the last failure.
+    pub fn state(&self) -> watch::Receiver<State> {
+        self.state.clone()
+    }
+
+    /// Random id of this store, hexadecimal; another one once the store had to be made anew.
+    pub fn id(&self) -> Arc<str> {
+        Arc::clone(&self.state.borrow().id)
     }
 }
 
 /// What is in memory only.
 struct Held {
     exposure: Duration,
+    clock: Clock,
     announce: watch::Sender<u64>,
+    show: watch::Sender<State>,
     batch: Vec<Entry>,
     facts: Vec<(About, Known)>,
     signed: Vec<u64>,
     /// A round has ended, and what it brought is not written yet.
     round_over: bool,
     flushes: Vec<oneshot::Sender<()>>,
-    offers: Vec<Offer>,
+    asks: Vec<Ask>,
     /// When to write at the latest; after a failure, when to try again.
     timer: Option<Pin<Box<Sleep>>>,
     failures: u32,
 }
 
 impl Held {
-    fn new(exposure: Duration, announce: watch::Sender<u64>) -> Self {
-        let (batch, facts, signed) = (Vec::new(), Vec::new(), Vec::new());
-        let (flushes, offers) = (Vec::new(), Vec::new());
+    fn new(
+        exposure: Duration,
+        clock: Clock,
+        announce: watch::Sender<u64>,
+        show: watch::Sender<State>,
+    ) -> Self {
         Self {
             exposure,
+            clock,
             announce,
-            batch,
-            facts,
-            signed,
+            show,
+            batch: Vec::new(),
+            facts: Vec::new(),
+            signed: Vec::new(),
             round_over: false,
-            flushes,
-            offers,
+            flushes: Vec::new(),
+            asks: Vec::new(),
             timer: None,
             failures: 0,
         }
@@ -245,6 +284,7 @@ impl Held {
         self.timer = Some(Box::pin(sleep(pause)));
         let (held, attempt) = (self.batch.len(), self.failures);
         tracing::error!(held, attempt, pause_s = pause.as_secs(), "the store failed: {cause}");
+        self.show.send_modify(|state| state.trouble = Some(cause.clone()));
     }
 
     fn worked(&mut self) {
@@ -265,7 +305,7 @@ async fn run(
         let mut now = false;
         tokio::select! {
             request = requests.recv(), if held.signed.len() < SIGNED => match request {
-                Some(Request::Offer(offer)) => held.offers.push(offer),
+                Some(Request::Ask(ask)) => held.asks.push(ask),
                 Some(Request::Forget(seqs)) => held.signed.extend(seqs),
                 Some(Request::Close) | None => break,
             },
@@ -284,7 +324,7 @@ async fn run(
         if (now && !held.is_empty()) || held.is_due() {
             writer = write(writer, &mut held).await.0;
         }
-        if !held.offers.is_empty() {
+        if !held.asks.is_empty() {
             writer = answer(writer, &mut held).await;
         }
         if held.timer.is_none() && !held.is_empty() {
@@ -310,7 +350,7 @@ async fn end(
         match request {
             Request::Forget(seqs) => held.signed.extend(seqs),
             // Whoever waits for an offer learns that the store has been closed.
-            Request::Offer(_) | Request::Close => {}
+            Request::Ask(_) | Request::Close => {}
         }
     }
     let mut attempt = 1;
@@ -339,16 +379,20 @@ async fn over(timer: &mut Option<Pin<Box<Sleep>>>) {
 /// Writes all that is held; what the disk refuses stays held.
 async fn write(writer: Writer, held: &mut Held) -> (Writer, Result<(), StoreError>) {
     let (batch, signed) = (mem::take(&mut held.batch), mem::take(&mut held.signed));
-    let facts = mem::take(&mut held.facts);
+    let (facts, now) = (mem::take(&mut held.facts), held.clock.now());
     let (writer, (batch, facts, signed, result)) = lend(writer, move |writer| {
         // Facts first: learning one twice after a failure is harmless, storing a message twice is not.
+        writer.set_now(now);
         let result = writer.note(&facts).and_then(|()| writer.write(&batch, &signed));
+        // The messages are stored, whether or not the state can be read.
+        let result = result.map(|committed| (committed, writer.first_state()));
         (batch, facts, signed, result)
     })
     .await;
     match result {
-        Ok(committed) => {
+        Ok((committed, state)) => {
             held.worked();
+            held.show.send_replace(state);
             held.timer = None;
             held.round_over = false;
             for reply in held.flushes.drain(..) {
@@ -374,21 +418,30 @@ async fn write(writer: Writer, held: &mut Held) -> (Writer, Result<(), StoreErro
     }
 }
 
-/// Answers those who wait for an offer; if the disk refuses, they wait on.
+/// Answers those who wait for messages; if the disk refuses, they wait on.
 async fn answer(mut writer: Writer, held: &mut Held) -> Writer {
-    while let Some(Offer { after, limit, reply }) = held.offers.pop() {
-        // What is signed for stands in the file until the next commit; ask for as many more.
+    while let Some(Ask { wanted, after, limit, reply }) = held.asks.pop() {
+        // What is signed for stands in the outbox until the next commit; ask for as many more.
         let more = limit.saturating_add(held.signed.len());
-        let result;
-        (writer, result) = lend(writer, move |writer| writer.offer(after, more)).await;
+        let (result, asked);
+        (writer, (asked, result)) = lend(writer, move |writer| {
+            let result = match &wanted {
+                Some(wanted) => writer.resend(wanted, after, limit),
+                None => writer.offer(after, more),
+            };
+            (wanted, result)
+        })
+        .await;
         match result {
-            Ok(mut pending) => {
-                pending.retain(|message| !held.signed.contains(&message.seq));
-                pending.truncate(limit);
-                let _ = reply.send(pending);
+            Ok(mut messages) => {
+                if asked.is_none() {
+                    messages.retain(|message| !held.signed.contains(&message.seq));
+                    messages.truncate(limit);
+                }
+                let _ = reply.send(messages);
             }
             Err(cause) => {
-                held.offers.push(Offer { after, limit, reply });
+                held.asks.push(Ask { wanted: asked, after, limit, reply });
                 held.failed(&cause);
                 break;
             }

@@ -6,10 +6,13 @@
 use super::error::sorted;
 use super::identity::{Names, Registers};
 use super::lock::Lock;
+use super::room::{self, Terms};
 use super::schema;
-use super::{Entry, Identity, OpenError, Pending, StoreError};
+use super::sum::{self, Summed};
+use super::{Announce, Dropped, Entry, Identity, OpenError, Rules, State, StoreError};
 use jiff::{SignedDuration, Timestamp};
 use rusqlite::{Connection, Transaction, TransactionBehavior, params};
+use std::fmt;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
@@ -22,12 +25,19 @@ pub(super) const RETENTION: SignedDuration = SignedDuration::from_hours(62 * 24)
 /// catches up; few, so that no commit is long.
 const PRUNED_PER_ENTRY: usize = 2;
 
+/// Rank in the outbox of what the broker has signed for.
+pub(super) const SIGNED: i64 = -1;
+
 /// The store, open for writing, with the data directory locked.
-#[derive(Debug)]
 pub struct Writer {
     path: PathBuf,
     id: String,
     committed: u64,
+    /// Wall time, as it was last told.
+    now: Timestamp,
+    terms: Terms,
+    /// Losses of which no announcement is stored yet.
+    losses: Vec<Dropped>,
     /// `None` after a failure.
     open: Option<Open>,
     // Last, so that the connection is closed before the lock is given up.
@@ -40,6 +50,8 @@ pub(super) struct Open {
     pub(super) connection: Connection,
     points: Names,
     registers: Names,
+    /// The newest slot that was ever stored, in milliseconds.
+    newest: Option<i64>,
 }
 
 /// What a commit did.
@@ -60,6 +72,12 @@ struct Count {
     backlog: i64,
 }
 
+impl fmt::Debug for Writer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Writer").field("path", &self.path).field("id", &self.id).finish_non_exhaustive()
+    }
+}
+
 impl Writer {
     /// Opens the store in `dir`, and makes the directory and the store if they are not there.
     ///
@@ -73,7 +91,61 @@ impl Writer {
         let failed = |e: rusqlite::Error| OpenError::Store { path: path.clone(), cause: sorted(e) };
         let (id, committed) = identify(&connection).map_err(failed)?;
         let open = Open::load(connection).map_err(failed)?;
-        Ok(Self { path, id, committed, open: Some(open), _lock: lock })
+        let terms = Terms { rules: Rules::default(), announce: None };
+        let (now, losses) = (Timestamp::UNIX_EPOCH, Vec::new());
+        Ok(Self { path, id, committed, now, terms, losses, open: Some(open), _lock: lock })
+    }
+
+    /// Holds the store to these rules from the next commit on; until then to [`Rules::default`].
+    pub const fn hold_to(&mut self, rules: Rules) {
+        self.terms.rules = rules;
+    }
+
+    /// Has every later loss announced by the entry that this makes; until then it is only logged.
+    pub fn announce_by(&mut self, announce: Announce) {
+        self.terms.announce = Some(announce);
+    }
+
+    /// The wall time that later messages are stored at, where they have no slot.
+    pub const fn set_now(&mut self, now: Timestamp) {
+        self.now = now;
+    }
+
+    /// Has this loss announced with the next commit.
+    pub fn lost(&mut self, dropped: Dropped) {
+        self.losses.push(dropped);
+    }
+
+    /// Whether a loss waits for its announcement.
+    pub const fn has_losses(&self) -> bool {
+        !self.losses.is_empty()
+    }
+
+    /// How the store is, whether or not it can be read.
+    pub(super) fn first_state(&mut self) -> State {
+        let (id, max_bytes) = (self.id.as_str().into(), self.terms.rules.max_bytes);
+        self.state().unwrap_or_else(|cause| State {
+            id,
+            backlog: 0,
+            oldest: None,
+            bytes: 0,
+            max_bytes,
+            trouble: Some(cause),
+        })
+    }
+
+    /// How the store is.
+    ///
+    /// # Errors
+    /// The store could not be read.
+    pub fn state(&mut self) -> Result<State, StoreError> {
+        let (id, max_bytes) = (self.id.as_str().into(), self.terms.rules.max_bytes);
+        self.with(|open| {
+            let oldest = open.oldest()?.and_then(|at| Timestamp::from_millisecond(at).ok());
+            let backlog = count(&open.connection)?.backlog.cast_unsigned();
+            let bytes = room::used(&open.connection)? * room::PAGE;
+            Ok(State { id, backlog, oldest, bytes, max_bytes, trouble: None })
+        })
     }
 
     /// The random id that this store got when it was made, 16 hexadecimal digits.
@@ -99,7 +171,8 @@ impl Writer {
         self.write(entries, &[])
     }
 
-    /// Takes messages out of the outbox: these numbers and no other. Unknown ones are passed over.
+    /// Takes messages out of the outbox: these numbers and no other. Unknown ones are passed over. They can be
+    /// asked for again ([`Writer::resend`]) until the rules let them go.
     ///
     /// # Errors
     /// Nothing is taken out, as far as is known; the same numbers may be forgotten again.
@@ -112,27 +185,15 @@ impl Writer {
     /// # Errors
     /// As theirs.
     pub fn write(&mut self, entries: &[Entry], signed: &[u64]) -> Result<Committed, StoreError> {
-        let committed = self.with(|open| open.write(entries, signed))?;
+        let (terms, now) = (self.terms.clone(), self.now.as_millisecond());
+        let announce = terms.announce.as_ref();
+        let told: Vec<Entry> = announce.map(|tell| self.losses.iter().map(|loss| tell(loss)).collect()).unwrap_or_default();
+        let committed = self.with(|open| open.write(entries, &told, signed, now, &terms))?;
+        if announce.is_some() {
+            self.losses.clear();
+        }
         self.committed = committed.newest;
         Ok(committed)
-    }
-
-    /// Up to `limit` messages that nobody has signed for, with numbers above `after`, in order.
-    ///
-    /// # Errors
-    /// The store could not be read.
-    pub fn offer(&mut self, after: u64, limit: usize) -> Result<Vec<Pending>, StoreError> {
-        let Ok(after) = i64::try_from(after) else { return Ok(Vec::new()) };
-        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-        self.with(|open| {
-            let sql = "SELECT seq, topic, body, retain FROM outbox WHERE seq > ?1 ORDER BY seq LIMIT ?2";
-            let mut statement = open.connection.prepare_cached(sql)?;
-            let pending = |row: &rusqlite::Row<'_>| {
-                let seq = row.get::<_, i64>(0)?.cast_unsigned();
-                Ok(Pending { seq, topic: row.get(1)?, body: row.get(2)?, retain: row.get(3)? })
-            };
-            statement.query_map([after, limit], pending)?.collect()
-        })
     }
 
     /// How many messages nobody has signed for.
@@ -212,19 +273,31 @@ impl Writer {
 impl Open {
     fn load(connection: Connection) -> rusqlite::Result<Self> {
         let (points, registers) = (Names::points(&connection)?, Names::registers(&connection)?);
-        Ok(Self { connection, points, registers })
+        let newest = connection.query_row("SELECT max(slot) FROM reading", [], |row| row.get(0))?;
+        Ok(Self { connection, points, registers, newest })
     }
 
-    fn write(&mut self, entries: &[Entry], signed: &[u64]) -> rusqlite::Result<Committed> {
-        let Self { connection, points, registers } = self;
+    fn write(
+        &mut self,
+        entries: &[Entry],
+        told: &[Entry],
+        signed: &[u64],
+        now_ms: i64,
+        terms: &Terms,
+    ) -> rusqlite::Result<Committed> {
+        let Self { connection, points, registers, newest: newest_ever } = self;
         let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         let before = count(&transaction)?;
         let mut now = before;
         // First, so that nobody can have signed for what is only now being stored.
-        now.backlog -= delete(&transaction, signed)?;
+        now.backlog -= sign(&transaction, signed)?;
+        let newest = entries.iter().filter_map(|entry| Some(entry.identity.as_ref()?.slot)).max();
+        *newest_ever = newest.map(Timestamp::as_millisecond).max(*newest_ever);
+        // A clock that was set back stores nothing before what is there.
+        let at = newest_ever.map_or(now_ms, |newest| newest.max(now_ms));
         let mut duplicates = 0;
-        for entry in entries {
-            match store(&transaction, points, registers, entry, now.last + 1)? {
+        for entry in entries.iter().chain(told) {
+            match store(&transaction, points, registers, entry, now.last + 1, at)? {
                 Stored::New => {
                     now.last += 1;
                     now.backlog += 1;
@@ -232,8 +305,16 @@ impl Open {
                 Stored::Duplicate => duplicates += 1,
             }
         }
-        if let Some(newest) = entries.iter().filter_map(|entry| Some(entry.identity.as_ref()?.slot)).max() {
+        if let Some(newest) = newest {
             prune(&transaction, newest, entries.len())?;
+        }
+        let slot = newest.map(Timestamp::as_millisecond);
+        let (announcements, left) = room::make(&transaction, terms, entries.len(), slot)?;
+        now.backlog -= left.cast_signed();
+        for entry in &announcements {
+            now.last += 1;
+            now.backlog += 1;
+            store(&transaction, points, registers, entry, now.last, at)?;
         }
         if now != before {
             let sql = "UPDATE seq SET last = ?1, backlog = ?2";
@@ -279,15 +360,25 @@ fn store(
     registers: &mut Names,
     entry: &Entry,
     seq: i64,
+    now_ms: i64,
 ) -> rusqlite::Result<Stored> {
     if let Some(identity) = &entry.identity
         && !identify_readings(transaction, points, registers, identity, seq)?
     {
         return Ok(Stored::Duplicate);
     }
+    let Entry { topic, body, retain, worth, identity } = entry;
+    let slotless = identity.is_none();
+    let at = identity.as_ref().map_or(now_ms, |identity| identity.slot.as_millisecond());
+    let rank = *worth as i64;
+    let sum = sum::message(Summed { seq, topic, body, retain: *retain, at: Some(at), worth: rank, slotless });
     transaction
-        .prepare_cached("INSERT INTO outbox (seq, topic, body, retain) VALUES (?1, ?2, ?3, ?4)")?
-        .execute(params![seq, entry.topic, entry.body, entry.retain])?;
+        .prepare_cached(
+            "INSERT INTO message (seq, topic, body, retain, at, worth, slotless, sum)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+        )?
+        .execute(params![seq, topic, body, retain, at, rank, slotless, sum])?;
+    place(transaction, rank, seq)?;
     Ok(Stored::New)
 }
 
@@ -324,12 +415,21 @@ fn identify_readings(
     Ok(true)
 }
 
-/// Takes numbers out of the outbox and says how many were there.
-fn delete(transaction: &Transaction<'_>, seqs: &[u64]) -> rusqlite::Result<i64> {
-    let mut statement = transaction.prepare_cached("DELETE FROM outbox WHERE seq = ?1")?;
+fn place(transaction: &Transaction<'_>, rank: i64, seq: i64) -> rusqlite::Result<()> {
+    let sql = "INSERT INTO outbox (rank, seq, sum) VALUES (?1, ?2, ?3)";
+    transaction.prepare_cached(sql)?.execute([rank, seq, sum::place(rank, seq)])?;
+    Ok(())
+}
+
+/// Notes that the broker has signed for these, and says how many nobody had signed for before.
+fn sign(transaction: &Transaction<'_>, seqs: &[u64]) -> rusqlite::Result<i64> {
+    let mut statement = transaction.prepare_cached("DELETE FROM outbox WHERE rank IN (0, 1, 2) AND seq = ?1")?;
     let mut gone = 0;
     for seq in seqs.iter().filter_map(|seq| i64::try_from(*seq).ok()) {
-        gone += i64::from(statement.execute([seq])? != 0);
+        if statement.execute([seq])? != 0 {
+            place(transaction, SIGNED, seq)?;
+            gone += 1;
+        }
     }
     Ok(gone)
 }
@@ -338,12 +438,8 @@ fn delete(transaction: &Transaction<'_>, seqs: &[u64]) -> rusqlite::Result<i64> 
 /// costs no more than it stored: the horizon is the commit's own.
 fn prune(transaction: &Transaction<'_>, newest: Timestamp, entries: usize) -> rusqlite::Result<()> {
     let Ok(horizon) = newest.checked_sub(RETENTION) else { return Ok(()) };
-    let limit = i64::try_from(entries.saturating_mul(PRUNED_PER_ENTRY)).unwrap_or(i64::MAX);
-    let sql = "DELETE FROM reading WHERE (slot, meter, task, seq) IN (
-                   SELECT slot, meter, task, seq FROM reading WHERE slot < ?1
-                   ORDER BY slot, meter, task, seq LIMIT ?2)";
-    transaction.prepare_cached(sql)?.execute([horizon.as_millisecond(), limit])?;
-    Ok(())
+    let limit = entries.saturating_mul(PRUNED_PER_ENTRY) as u64;
+    room::prune(transaction, horizon.as_millisecond(), limit).map(|_| ())
 }
 
 fn count(connection: &Connection) -> rusqlite::Result<Count> {

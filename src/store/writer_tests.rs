@@ -1,4 +1,5 @@
 use super::*;
+use crate::store::Worth;
 use proptest::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -13,6 +14,7 @@ fn entry(meter: &str, slot: Timestamp, registers: &[&str]) -> Entry {
         topic: format!("em/gw/{meter}/data/live"),
         body: format!(r#""meter":"{meter}","slot":"{slot}","readings":{registers:?}}}"#),
         retain: false,
+        worth: Worth::Live,
         identity: Some(Identity {
             meter: meter.to_owned(),
             task: "live".to_owned(),
@@ -28,6 +30,7 @@ fn event(number: u8) -> Entry {
         topic: "em/gw/meter/a/event/active_report".to_owned(),
         body: format!(r#""n":{number}}}"#),
         retain: false,
+        worth: Worth::Event,
         identity: None,
     }
 }

@@ -123,7 +123,7 @@ impl Campaign {
             let before = tally.exchanges();
             tokio::time::sleep(CHECK).await;
             let (pending, sent) = (daemon.store().offer(0, 100_000).await.unwrap(), line.sent());
-            account.check(&pending, daemon.store().id(), &sent);
+            account.check(&pending, &daemon.store().id(), &sent);
             daemon.store().forget(pending.iter().map(|p| p.seq).collect()).await.unwrap();
             if tally.exchanges() == before {
                 account.outcome.wrong.push("the line stands still".to_owned());

@@ -148,6 +148,11 @@ fn event(body: &EventBody, paint: Paint) -> String {
         EventJson::LineEcho(bus) => line(body, bus, "has an adapter that echoes, which does no harm"),
         EventJson::PortGone(bus) => line(body, bus, "has lost its port"),
         EventJson::PortBack(bus) => line(body, bus, "has its port again"),
+        EventJson::RowsDropped(dropped) => {
+            let mut line = begin(&body.taken_at, whose, "event rows_dropped");
+            line.push_str(&dropped.sentence());
+            line
+        }
     };
     paint.on(YELLOW, line)
 }

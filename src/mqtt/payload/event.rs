@@ -5,9 +5,10 @@ use crate::config::Plan;
 use crate::event::{Event, Jump, Kind, Line, Of};
 use crate::mqtt::json::Number;
 use crate::mqtt::{PAYLOAD_VERSION, topics};
-use crate::store;
+use crate::store::{self, Dropped, Why};
 use catalogue::Catalogue;
 use dlt645::exchange::ACTIVE_REPORT;
+use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -77,6 +78,48 @@ pub enum EventJson {
     PortGone(LineJson),
     /// The line's port is open again.
     PortBack(LineJson),
+    /// Messages are gone that nobody had signed for.
+    RowsDropped(RowsDroppedJson),
+}
+
+/// Messages that are gone.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
+pub struct RowsDroppedJson {
+    /// How many, as far as is known.
+    pub messages: u64,
+    /// Their numbers (`seq`) as ranges, first and last; empty of messages that never got a number.
+    pub ranges: Vec<[u64; 2]>,
+    /// Why.
+    pub why: DroppedJson,
+}
+
+impl RowsDroppedJson {
+    /// For a person.
+    pub fn sentence(&self) -> String {
+        let why = match self.why {
+            DroppedJson::Space => "the store is full",
+            DroppedJson::Age => "too old",
+            DroppedJson::Refused => "the disk took nothing",
+            DroppedJson::Damaged => "the store was damaged",
+        };
+        let ranges: Vec<String> = self.ranges.iter().map(|[first, last]| format!("{first}-{last}")).collect();
+        let behind = if ranges.is_empty() { String::new() } else { format!(" (seq {})", ranges.join(", ")) };
+        format!("{} messages lost: {why}{behind}", self.messages)
+    }
+}
+
+/// Why messages are gone.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum DroppedJson {
+    /// The store is at its bound of bytes.
+    Space,
+    /// They were older than the store keeps them.
+    Age,
+    /// The disk took nothing for so long that memory was full.
+    Refused,
+    /// The store's file was damaged; it is made anew, so `store` is another from here on.
+    Damaged,
 }
 
 /// A line, and what is to be said of it.
@@ -189,7 +232,30 @@ pub fn event(event: &Event, plan: &Plan) -> store::Entry {
         taken_at: instant(event.at, &plan.gateway.zone, Digits::Milliseconds),
         event: json,
     };
-    store::Entry { topic, body: fragment(&body), retain: false, identity: None }
+    store::Entry { topic, body: fragment(&body), retain: false, worth: store::Worth::Event, identity: None }
+}
+
+/// What the store had to drop, on its way into the store; `at` is when.
+pub fn rows_dropped(dropped: &Dropped, at: Timestamp, plan: &Plan) -> store::Entry {
+    let body = EventBody {
+        gateway: plan.gateway.id.to_string(),
+        meter: None,
+        address: None,
+        archive: plan.archive.clone(),
+        taken_at: instant(at, &plan.gateway.zone, Digits::Milliseconds),
+        event: EventJson::RowsDropped(RowsDroppedJson {
+            messages: dropped.messages,
+            ranges: dropped.ranges.iter().map(|range| [*range.start(), *range.end()]).collect(),
+            why: match dropped.why {
+                Why::Space => DroppedJson::Space,
+                Why::Age => DroppedJson::Age,
+                Why::Refused => DroppedJson::Refused,
+                Why::Damaged => DroppedJson::Damaged,
+            },
+        }),
+    };
+    let topic = topics::event(&plan.mqtt.prefix, &body.gateway, "rows_dropped");
+    store::Entry { topic, body: fragment(&body), retain: false, worth: store::Worth::Event, identity: None }
 }
 
 impl EventMessage {
@@ -223,6 +289,7 @@ impl EventMessage {
             LineEcho,
             PortGone,
             PortBack,
+            RowsDropped,
         }
         // Twice over the text: a flattened struct would go through serde's buffer and lose digits.
         let Head { v, store, seq, gateway, meter, address, archive, taken_at, event } =
@@ -238,6 +305,7 @@ impl EventMessage {
             Word::LineEcho => EventJson::LineEcho(serde_json::from_slice(payload)?),
             Word::PortGone => EventJson::PortGone(serde_json::from_slice(payload)?),
             Word::PortBack => EventJson::PortBack(serde_json::from_slice(payload)?),
+            Word::RowsDropped => EventJson::RowsDropped(serde_json::from_slice(payload)?),
         };
         Ok(Self { v, store, seq, body: EventBody { gateway, meter, address, archive, taken_at, event } })
     }

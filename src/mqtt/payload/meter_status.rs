@@ -86,7 +86,7 @@ pub(super) fn entry(event: &Event, plan: &Plan) -> store::Entry {
         since: instant(event.at, &plan.gateway.zone, Digits::Milliseconds),
     };
     let topic = topics::meter_status(&plan.mqtt.prefix, &body.gateway, &body.meter);
-    store::Entry { topic, body: fragment(&body), retain: true, identity: None }
+    store::Entry { topic, body: fragment(&body), retain: true, worth: store::Worth::Event, identity: None }
 }
 
 impl MeterStatusMessage {

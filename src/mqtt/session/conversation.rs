@@ -224,7 +224,7 @@ impl<'a> Conversation<'a> {
         if self.status_due && self.window.room() > 0 {
             let status = *self.status.borrow_and_update();
             let gateway = self.settings.gateway.as_str();
-            let message = StatusMessage::online(gateway, self.store.id(), self.since.clone(), status);
+            let message = StatusMessage::online(gateway, &self.store.id(), self.since.clone(), status);
             self.send_status(&message);
         }
     }
@@ -260,7 +260,7 @@ impl<'a> Conversation<'a> {
 
     fn publish(&mut self, pending: Pending) {
         let Pending { seq, topic, body, retain } = pending;
-        let payload = payload::compose(self.store.id(), seq, &body);
+        let payload = payload::compose(&self.store.id(), seq, &body);
         let octets = payload.len() + topic.len() + HEADER;
         let broker = self.settings.broker();
         if octets > self.max_packet {
