@@ -139,6 +139,7 @@ impl Daemon {
                 store.clone(),
                 clock,
                 status,
+                mqtt::Ways::none(),
                 Arc::clone(&sent),
                 stopped,
             ))
