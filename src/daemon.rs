@@ -3,18 +3,22 @@
 //! Readings flow from the buses through the collector into the store and from there to the session;
 //! receipts flow back. No part waits for one that stands behind the store.
 
+mod office;
+
 use crate::bus::learned::Learned;
 use crate::bus::port::dial_in::{self, Listening};
 use crate::bus::port::{Opener, memory};
 use crate::bus::talk::Talk;
 use crate::bus::task::{BusTask, Given, Said};
 use crate::clock::{Clock, Distrust, Kernel, trusted};
+use crate::command::desk::Wish;
 use crate::command::{self, Lane};
 use crate::config::Plan;
 use crate::mqtt::{self, payload};
 use crate::store::{self, About, Dropped, Fact, Rules, Scope, StoreError, Writer};
 use crate::telemetry::{Counts, Snapshot};
 use jiff::Timestamp;
+use office::Office;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -50,6 +54,9 @@ pub struct Running {
     lanes: Vec<Lane>,
     collector: JoinHandle<()>,
     session: Option<JoinHandle<mqtt::Counts>>,
+    /// What the session has, where a test stands in for it.
+    ways: Option<mqtt::Ways>,
+    office: Office,
     judge: JoinHandle<()>,
     stop_buses: watch::Sender<bool>,
     stop_session: watch::Sender<bool>,
@@ -134,17 +141,15 @@ impl Daemon {
             lanes.push(lane);
         }
         let sent = Arc::<mqtt::Counters>::default();
-        let session = self.broker.then(|| {
+        let (ways, office) = office::open(&plan, lanes.clone(), &store, &self.clock, status.clone(), stopped.clone());
+        let (session, ways) = if self.broker {
             let (settings, clock) = (mqtt::Settings::of(&plan), self.clock.clone());
-            tokio::spawn(mqtt::session::run(
-                settings,
-                store.clone(),
-                clock,
-                status,
-                Arc::clone(&sent),
-                stopped,
-            ))
-        });
+            let (store, counters) = (store.clone(), Arc::clone(&sent));
+            let session = mqtt::session::run(settings, store, clock, status, ways, counters, stopped);
+            (Some(tokio::spawn(session)), None)
+        } else {
+            (None, Some(ways))
+        };
         tracing::info!(
             version = env!("CARGO_PKG_VERSION"),
             gateway = plan.gateway.id.as_str(),
@@ -162,6 +167,8 @@ impl Daemon {
             lanes,
             collector,
             session,
+            ways,
+            office,
             judge,
             stop_buses,
             stop_session,
@@ -186,6 +193,18 @@ impl Running {
     /// The way of commands to each bus, by index.
     pub fn lanes(&self) -> &[Lane] {
         &self.lanes
+    }
+
+    /// The ways beside the outbox, once, where the session was left out ([`Daemon::without_broker`]): a test sends
+    /// commands and hears the answers.
+    pub const fn take_ways(&mut self) -> Option<mqtt::Ways> {
+        self.ways.take()
+    }
+
+    /// The next archive or list of tasks that the head-end sends, for who has the configuration's file; waits for ever
+    /// where the configuration allows none.
+    pub async fn wish(&mut self) -> Wish {
+        self.office.wish().await
     }
 
     /// What the buses did so far.
@@ -239,6 +258,7 @@ impl Running {
         if let Some(session) = self.session {
             joined("session", session.await.map(drop));
         }
+        self.office.ended().await;
         joined("judge", self.judge.await);
         drop(self.store);
         match self.writer.await {

@@ -15,7 +15,7 @@ use meterd::clock::{Clock, Distrust};
 use meterd::config::{Mqtt, MqttVersion, Name};
 use meterd::mqtt::status::State;
 use meterd::mqtt::watch::{Pattern, Seen, Watch, follow};
-use meterd::mqtt::{Counters, Counts, Settings, Status, session};
+use meterd::mqtt::{Counters, Counts, Settings, Status, Ways, session};
 use meterd::store::{self, Dropped, Entry, Handle, Identity, Lost, Rules, Worth, Writer};
 use std::ops::ControlFlow;
 use std::path::Path;
@@ -61,7 +61,8 @@ impl Gateway {
         let counters = Arc::<Counters>::default();
         let (status, seen) = watch::channel(Status::default());
         let (stop, stopped) = watch::channel(false);
-        let run = session::run(settings, store.clone(), Clock::system(), seen, counters.clone(), stopped);
+        let (clock, ways) = (Clock::system(), Ways::none());
+        let run = session::run(settings, store.clone(), clock, seen, ways, counters.clone(), stopped);
         Self { store, counters, status, stop, session: tokio::spawn(run), _dir: dir }
     }
 

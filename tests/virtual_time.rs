@@ -240,16 +240,16 @@ async fn a_command_goes_between_two_exchanges_and_an_expired_one_does_nothing() 
     // In the middle of the round of 10:01:00.
     tokio::time::sleep(Duration::from_millis(30_200)).await;
     let registers = Catalogue::dlt645_2007().find("frequency", 4).unwrap();
-    let ask = |meter, expires: Timestamp| {
+    let ask = |meter: &str, expires: Timestamp| {
         let (answer, answered) = oneshot::channel();
-        let verb = Verb::Read { meter, registers: registers.clone() };
+        let verb = Verb::Read { meter: String::from(meter), registers: registers.clone() };
         let command = Command { id: "1".into(), author: "test".into(), expires, verb, answer };
         bench.running.lanes()[0].offer(command).unwrap();
         answered
     };
     let now = bench.clock.now();
     let soon = now + SignedDuration::from_secs(10);
-    let (read, void, unknown) = (ask(0, soon), ask(1, now), ask(9, soon));
+    let (read, void, unknown) = (ask("flat-101", soon), ask("flat-102", now), ask("flat-109", soon));
     let Answer::Read(decoded) = read.await.unwrap() else { panic!("the meter was not read") };
     assert_eq!((decoded.readings.len(), decoded.failures.len()), (1, 0));
     let waited = bench.clock.now().duration_since(now);

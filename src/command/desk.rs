@@ -1,7 +1,7 @@
 //! The desk: takes commands as they come, lets in what is allowed, has it carried out and answers.
 
 use super::order::{self, Order, Span, What};
-use super::reply::{Brought, Outcome, PlanJson, ReplyMessage};
+use super::reply::{Brought, Outcome, PlanJson};
 use super::{Answer, Command, Lane, Verb, Word, caller::Caller};
 use crate::clock::Clock;
 use crate::config::{self, Meter, Plan, Protocol, Sent};
@@ -80,11 +80,12 @@ struct End {
 }
 
 impl Desk {
-    /// Serves until the session has ended; commands under way are given up then, since nobody would hear of them.
-    pub async fn run(mut self) {
+    /// Serves until the session ends or has ended; commands under way are given up then, since nobody would hear of them.
+    pub async fn run(mut self, mut stop: watch::Receiver<bool>) {
         let mut under_way = JoinSet::new();
         loop {
             tokio::select! {
+                stopped = stop.changed() => if stopped.is_err() || *stop.borrow() { break },
                 incoming = self.incoming.recv() => match incoming {
                     Some(incoming) => self.take(incoming, &mut under_way).await,
                     None => break,

@@ -384,7 +384,7 @@ mod tests {
         ] {
             assert!(raw(Word::Raw, &request).is_ok(), "{request}");
         }
-        let freeze = Request::Freeze { address, at: dlt645::pdu::FreezeAt::EVERY_MINUTE };
+        let freeze = Request::Freeze { address, at: dlt645::pdu::FreezeAt::INSTANT };
         let said = raw(Word::Raw, &freeze).unwrap_err().detail;
         assert!(said.contains("has function 16H, which does not only read"), "{said}");
         assert!(raw(Word::RawWrite, &freeze).is_ok());

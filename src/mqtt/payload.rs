@@ -213,6 +213,11 @@ pub(super) fn instant(at: Timestamp, zone: &TimeZone, digits: Digits) -> String 
     at.to_zoned(zone.clone()).strftime(format).to_string()
 }
 
+/// An instant that is to be shown, to the second.
+pub(crate) fn second(at: Timestamp, zone: &TimeZone) -> String {
+    instant(at, zone, Digits::Seconds)
+}
+
 /// A report on its way into the store.
 pub fn body(report: &Report, plan: &Plan) -> store::Entry {
     let (meter, task) = (&plan.meters[report.meter], &plan.tasks[report.task]);

@@ -2,9 +2,9 @@
 //!
 //! It needs no receipts and remembers nothing: what is published while it has no connection is not seen.
 
-use super::connection::{self, Event, Events, Options, Publish};
+use super::connection::{self, Event, Events, Options};
 use super::payload::{DataMessage, EventMessage, MeterStatusMessage};
-use super::session::Backoff;
+use super::session::{Backoff, Incoming, Qos};
 use super::status::StatusMessage;
 use super::topics::{self, Topic};
 use crate::config;
@@ -154,14 +154,14 @@ async fn look(
             Event::Connected { .. } => {
                 backoff.reset();
                 for filter in topics::filters(&watch.mqtt.prefix, &watch.gateway, watch.meters.level()) {
-                    if let Err(fault) = client.subscribe(filter) {
+                    if let Err(fault) = client.subscribe(filter, Qos::AtMostOnce) {
                         return ControlFlow::Continue(fault.to_string());
                     }
                 }
                 see(Seen::Connected)?;
             }
-            Event::Received(publish) => {
-                if let Some(seen) = watch.read(publish) {
+            Event::Received(incoming) => {
+                if let Some(seen) = watch.read(incoming) {
                     see(seen)?;
                 }
             }
@@ -177,7 +177,8 @@ async fn look(
 
 impl Watch {
     /// Reads a message; `None` if it is not of a meter that is looked at.
-    fn read(&self, Publish { topic, payload }: Publish) -> Option<Seen> {
+    fn read(&self, Incoming { topic, payload, .. }: Incoming) -> Option<Seen> {
+        let payload = payload.to_vec();
         let unreadable = |why: String| Seen::Unreadable { topic: topic.clone(), why };
         let seen = match Topic::parse(&self.mqtt.prefix, &topic)? {
             Topic::Data { meter, .. }
@@ -211,6 +212,7 @@ impl Watch {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::mqtt::Properties;
 
     fn watch(meters: &str) -> Watch {
         let (host, prefix) = ("127.0.0.1".into(), "p".into());
@@ -242,7 +244,8 @@ mod tests {
     #[test]
     fn what_cannot_be_read_is_shown_and_what_is_not_watched_is_not() {
         let read = |meters: &str, topic: &str| {
-            watch(meters).read(Publish { topic: topic.into(), payload: b"{}".to_vec() })
+            let (payload, properties) = ("{}".into(), Properties::default());
+            watch(meters).read(Incoming { topic: topic.into(), payload, properties })
         };
         assert!(matches!(read("*", "p/gw/meter/m/data/t"), Some(Seen::Unreadable { .. })));
         assert!(matches!(read("*", "p/gw/status"), Some(Seen::Unreadable { .. })));

@@ -11,6 +11,7 @@
 //! own, which groups commits, and everyone else holds a [`Handle`]. No type of the database library
 //! leaves this module.
 
+mod audit;
 mod error;
 mod identity;
 mod learned;
@@ -23,6 +24,7 @@ mod sum;
 mod task;
 mod writer;
 
+pub use audit::{Audited, Begun, NotAudited};
 pub use error::{OpenError, StoreError};
 pub use learned::{About, Fact, Known, Scope};
 pub use task::{Handle, Lost, start};

@@ -16,6 +16,7 @@
 
 use super::{About, Announce, Closed, Entry, Fact, Known, Pending, Rules, State, StoreError, Wanted, Writer};
 use crate::clock::Clock;
+use std::fmt;
 use std::mem;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -70,8 +71,18 @@ enum Put {
 #[derive(Debug)]
 enum Request {
     Ask(Ask),
+    Job(Job),
     Forget(Vec<u64>),
     Close,
+}
+
+/// Something to be done with the writer, outside the groups of messages.
+struct Job(Box<dyn FnOnce(&mut Writer) + Send>);
+
+impl fmt::Debug for Job {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Job")
+    }
 }
 
 /// Who waits for messages.
@@ -173,6 +184,21 @@ impl Handle {
         let ask = Ask { wanted, after, limit, reply };
         self.requests.send(Request::Ask(ask)).await.map_err(|_| Closed)?;
         answer.await.map_err(|_| Closed)
+    }
+
+    /// Has something done with the writer at once; what it gives back comes here.
+    ///
+    /// # Errors
+    /// [`Closed`]; it may not be done.
+    pub(super) async fn have<T: Send + 'static>(
+        &self,
+        job: impl FnOnce(&mut Writer) -> T + Send + 'static,
+    ) -> Result<T, Closed> {
+        let (reply, done) = oneshot::channel();
+        // Whoever asked may have stopped waiting.
+        let job = Job(Box::new(move |writer| drop(reply.send(job(writer)))));
+        self.requests.send(Request::Job(job)).await.map_err(|_| Closed)?;
+        done.await.map_err(|_| Closed)
     }
 
     /// The broker has signed for these; they leave the outbox within the exposure time and are not offered
@@ -306,6 +332,7 @@ async fn run(
         tokio::select! {
             request = requests.recv(), if held.signed.len() < SIGNED => match request {
                 Some(Request::Ask(ask)) => held.asks.push(ask),
+                Some(Request::Job(Job(job))) => writer = lend(writer, job).await.0,
                 Some(Request::Forget(seqs)) => held.signed.extend(seqs),
                 Some(Request::Close) | None => break,
             },
@@ -349,6 +376,7 @@ async fn end(
     while let Some(request) = requests.recv().await {
         match request {
             Request::Forget(seqs) => held.signed.extend(seqs),
+            Request::Job(Job(job)) => writer = lend(writer, job).await.0,
             // Whoever waits for an offer learns that the store has been closed.
             Request::Ask(_) | Request::Close => {}
         }

@@ -8,6 +8,7 @@ mod v4;
 mod v5;
 
 use crate::config::MqttVersion;
+use crate::mqtt::session::{Direct, Incoming, Qos};
 use std::convert::Infallible;
 use std::pin::Pin;
 use std::time::Duration;
@@ -54,14 +55,14 @@ pub(super) enum Event {
         /// The largest packet that the broker takes.
         max_packet: usize,
     },
-    /// The oldest message not yet sent left with this packet id.
+    /// The oldest message not yet sent left with this packet id; 0 at QoS 0, which has no receipt.
     Sent(u16),
     /// The broker signed for this packet id (PUBACK).
     Signed(u16),
     /// The broker refuses this packet id (PUBACK with a reason from 80H, MQTT 5).
     Refused(u16, String),
     /// A message for us.
-    Received(Publish),
+    Received(Incoming),
     /// The broker refuses a subscription.
     NotSubscribed,
     /// Our DISCONNECT left.
@@ -131,11 +132,22 @@ impl Client {
         }
     }
 
-    /// Subscribes with QoS 0: an onlooker needs no receipt.
-    pub(super) fn subscribe(&self, filter: String) -> Result<(), NotTaken> {
+    /// Publishes what is not in the store; its properties are left out by MQTT 3.1.1.
+    pub(super) fn send(&self, direct: Direct) -> Result<(), NotTaken> {
+        let Direct { topic, payload, retain, qos, properties } = direct;
         match self {
-            Self::V4(c) => c.try_subscribe(filter, rumqttc::QoS::AtMostOnce).or(Err(NotTaken)),
-            Self::V5(c) => c.try_subscribe(filter, rumqttc::v5::mqttbytes::QoS::AtMostOnce).or(Err(NotTaken)),
+            Self::V4(c) => c.try_publish(topic, v4::qos(qos), retain, payload).or(Err(NotTaken)),
+            Self::V5(c) => c
+                .try_publish_with_properties(topic, v5::qos(qos), retain, payload, v5::outgoing(properties))
+                .or(Err(NotTaken)),
+        }
+    }
+
+    /// Subscribes. An onlooker needs no receipt (QoS 0); what must not be missed has one.
+    pub(super) fn subscribe(&self, filter: String, most: Qos) -> Result<(), NotTaken> {
+        match self {
+            Self::V4(c) => c.try_subscribe(filter, v4::qos(most)).or(Err(NotTaken)),
+            Self::V5(c) => c.try_subscribe(filter, v5::qos(most)).or(Err(NotTaken)),
         }
     }
 

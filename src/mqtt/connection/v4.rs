@@ -2,6 +2,7 @@
 
 use super::{CONNECT_TIMEOUT_S, Event, Fault, KEEP_ALIVE, MAX_PACKET, Options, Publish, REQUESTS};
 use super::{bracketed, in_words, of_system};
+use crate::mqtt::session::{self, Properties, Qos};
 use rumqttc::{
     AsyncClient, ConnectionError, EventLoop, Incoming, LastWill, MqttOptions, NetworkOptions, Outgoing, QoS,
     StateError, SubscribeReasonCode,
@@ -52,9 +53,11 @@ fn incoming(packet: Incoming) -> Option<Event> {
             Some(Event::Connected { receive_max: u16::MAX, max_packet: MAX_PACKET as usize })
         }
         Incoming::PubAck(ack) => Some(Event::Signed(ack.pkid)),
-        Incoming::Publish(p) => {
-            Some(Event::Received(Publish { topic: p.topic, payload: p.payload.to_vec() }))
-        }
+        Incoming::Publish(p) => Some(Event::Received(session::Incoming {
+            topic: p.topic,
+            payload: p.payload,
+            properties: Properties::default(),
+        })),
         Incoming::SubAck(ack) if ack.return_codes.contains(&SubscribeReasonCode::Failure) => {
             Some(Event::NotSubscribed)
         }
@@ -72,6 +75,13 @@ pub(super) fn outgoing(packet: &Outgoing) -> Option<Event> {
         Outgoing::AwaitAck(pkid) => Some(Event::Fault(Fault::Collision(*pkid))),
         Outgoing::Disconnect => Some(Event::Disconnected),
         _ => None,
+    }
+}
+
+pub(super) const fn qos(qos: Qos) -> QoS {
+    match qos {
+        Qos::AtMostOnce => QoS::AtMostOnce,
+        Qos::AtLeastOnce => QoS::AtLeastOnce,
     }
 }
 

@@ -2,11 +2,13 @@
 
 use super::{CONNECT_TIMEOUT_S, Event, Fault, KEEP_ALIVE, MAX_PACKET, Options, Publish, REQUESTS};
 use super::{bracketed, in_words, of_system, v4};
+use crate::mqtt::session::{self, Properties, Qos};
 use rumqttc::NetworkOptions;
 use rumqttc::v5::mqttbytes::QoS;
-use rumqttc::v5::mqttbytes::v5::{LastWill, PubAckReason, SubscribeReasonCode};
+use rumqttc::v5::mqttbytes::v5::{LastWill, PubAckReason, PublishProperties, SubscribeReasonCode};
 use rumqttc::v5::{AsyncClient, ConnectionError, EventLoop, Incoming, MqttOptions, StateError};
 use std::convert::Infallible;
+use std::time::Duration;
 use tokio::sync::mpsc;
 
 pub(super) fn open(options: &Options) -> (AsyncClient, EventLoop) {
@@ -65,9 +67,10 @@ fn incoming(packet: Incoming) -> Option<Event> {
                 Event::Refused(ack.pkid, said.map_or(words.clone(), |said| format!("{words} ({said})")))
             }
         }),
-        Incoming::Publish(p) => Some(Event::Received(Publish {
+        Incoming::Publish(p) => Some(Event::Received(session::Incoming {
             topic: String::from_utf8_lossy(&p.topic).into_owned(),
-            payload: p.payload.to_vec(),
+            payload: p.payload,
+            properties: p.properties.map(received).unwrap_or_default(),
         })),
         Incoming::SubAck(ack)
             if !ack.return_codes.iter().all(|code| matches!(code, SubscribeReasonCode::Success(_))) =>
@@ -76,6 +79,32 @@ fn incoming(packet: Incoming) -> Option<Event> {
         }
         _ => None,
     }
+}
+
+pub(super) const fn qos(qos: Qos) -> QoS {
+    match qos {
+        Qos::AtMostOnce => QoS::AtMostOnce,
+        Qos::AtLeastOnce => QoS::AtLeastOnce,
+    }
+}
+
+pub(super) fn outgoing(properties: Properties) -> PublishProperties {
+    let Properties { response_topic, correlation_data, content_type, user, expiry } = properties;
+    let expiry = expiry.map(|expiry| u32::try_from(expiry.as_secs()).unwrap_or(u32::MAX));
+    PublishProperties {
+        message_expiry_interval: expiry,
+        response_topic,
+        correlation_data,
+        content_type,
+        user_properties: user,
+        ..PublishProperties::default()
+    }
+}
+
+fn received(properties: PublishProperties) -> Properties {
+    let PublishProperties { response_topic, correlation_data, content_type, .. } = properties;
+    let expiry = properties.message_expiry_interval.map(|s| Duration::from_secs(s.into()));
+    Properties { response_topic, correlation_data, content_type, user: properties.user_properties, expiry }
 }
 
 #[expect(clippy::wildcard_enum_match_arm, reason = "a foreign enum; its own words say the rest")]

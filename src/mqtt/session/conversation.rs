@@ -1,6 +1,8 @@
 //! One connection's worth of the session: from CONNACK to the first fault, or to an orderly farewell.
 
+use super::directs::Directs;
 use super::outage::Outage;
+use super::ways::{self, Ways};
 use super::window::{Cargo, Unknown, Window};
 use super::{Counters, Settings, WINDOW, stopped};
 use crate::clock::Clock;
@@ -76,16 +78,18 @@ async fn arrived(asked: &mut Option<Asked>) -> Result<Vec<Pending>, Closed> {
 }
 
 pub(super) struct Conversation<'a> {
-    settings: &'a Settings,
+    pub(super) settings: &'a Settings,
     store: &'a store::Handle,
-    clock: &'a Clock,
+    pub(super) clock: &'a Clock,
     status: watch::Receiver<Status>,
+    pub(super) ways: &'a mut Ways,
     counters: &'a Counters,
     outage: &'a mut Outage,
-    client: Client,
-    window: Window,
+    pub(super) client: Client,
+    pub(super) window: Window,
+    pub(super) directs: Directs,
     /// Taken from the store and not yet handed to the connection; at most a batch.
-    ready: VecDeque<Pending>,
+    pub(super) ready: VecDeque<Pending>,
     /// The highest number handed to this connection.
     offered: u64,
     /// The store may have more than `offered` and what is `ready`.
@@ -113,19 +117,23 @@ impl<'a> Conversation<'a> {
         store: &'a store::Handle,
         clock: &'a Clock,
         status: watch::Receiver<Status>,
+        ways: &'a mut Ways,
         counters: &'a Counters,
         outage: &'a mut Outage,
         client: Client,
     ) -> Self {
+        let directs = Directs::new(ways);
         Self {
             settings,
             store,
             clock,
             status,
+            ways,
             counters,
             outage,
             client,
             window: Window::new(1),
+            directs,
             ready: VecDeque::new(),
             offered: 0,
             more: true,
@@ -151,6 +159,7 @@ impl<'a> Conversation<'a> {
         tokio::select! {
             event = events.recv() => self.begin(event)?,
             () = stopped(stop) => return Ok(()),
+            never = self.ways.drop_directs() => match never {},
         }
         tokio::select! {
             end = self.serve(events) => end.map(|never| match never {}),
@@ -168,6 +177,7 @@ impl<'a> Conversation<'a> {
                 }
             } else {
                 self.publish_status();
+                self.publish_directs();
                 self.publish_ready();
                 self.ask_for_more();
             }
@@ -184,6 +194,8 @@ impl<'a> Conversation<'a> {
                     self.more = true;
                 }
                 Ok(()) = self.status.changed() => self.status_due = true,
+                Ok(()) = self.ways.retained.changed() => self.retained_changed(),
+                direct = ways::next(&mut self.ways.direct), if self.directs.takes_answers() => self.directs.answer(direct),
                 () = tokio::time::sleep_until(self.clock.instant(overdue.unwrap_or_default())), if overdue.is_some() => {
                     return Err(self.broken(Broken::AckDeadline(self.settings.ack_deadline)));
                 }
@@ -205,6 +217,7 @@ impl<'a> Conversation<'a> {
                 self.begun = Some(self.clock.elapsed());
                 self.since = payload::instant(self.clock.now(), &self.settings.zone, Digits::Seconds);
                 self.counters.connections.fetch_add(1, Ordering::Relaxed);
+                self.subscribe();
                 Ok(())
             }
             Some(Event::Fault(fault)) => Err(self.broken(fault.into())),
@@ -302,13 +315,14 @@ impl<'a> Conversation<'a> {
     fn take(&mut self, event: Option<Event>, forget: &mut Vec<u64>) -> Result<(), End> {
         let now = self.clock.elapsed();
         match event {
+            Some(Event::Sent(0)) => self.window.left(now).map_err(|u| self.broken(u.into())),
             Some(Event::Sent(pkid)) => self.window.sent(pkid).map_err(|u| self.broken(u.into())),
             Some(Event::Signed(pkid)) => {
                 let cargo = self.window.signed(pkid, now).map_err(|u| self.broken(u.into()))?;
                 self.signed(now);
                 match cargo {
                     Cargo::Message(seq) => forget.push(seq),
-                    Cargo::Status => {}
+                    Cargo::Status | Cargo::Direct => {}
                 }
                 Ok(())
             }
@@ -319,9 +333,15 @@ impl<'a> Conversation<'a> {
             }
             Some(Event::Fault(fault)) => Err(self.broken(fault.into())),
             None => Err(self.broken(Fault::Silent.into())),
-            Some(
-                Event::Connected { .. } | Event::Received(_) | Event::NotSubscribed | Event::Disconnected,
-            ) => Ok(()),
+            Some(Event::Received(incoming)) => {
+                self.ways.received(incoming);
+                Ok(())
+            }
+            Some(Event::NotSubscribed) => {
+                self.not_subscribed();
+                Ok(())
+            }
+            Some(Event::Connected { .. } | Event::Disconnected) => Ok(()),
         }
     }
 
@@ -351,6 +371,7 @@ impl<'a> Conversation<'a> {
                 }
             }
             Cargo::Status => warn!(%broker, "the broker refuses the status message: {reason}"),
+            Cargo::Direct => warn!(%broker, "the broker refuses an answer or a retained message: {reason}"),
         }
         self.refused.get_or_insert(reason);
     }

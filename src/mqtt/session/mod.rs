@@ -7,10 +7,13 @@
 //! makes the buses wait.
 
 mod conversation;
+mod directs;
 mod outage;
+mod ways;
 mod window;
 
 pub(super) use outage::Backoff;
+pub use ways::{DIRECTS, Direct, INCOMING, Incoming, Properties, Qos, Ways};
 
 use super::connection::{self, Options, Publish};
 use super::status::{Offline, Status, StatusMessage};
@@ -120,6 +123,7 @@ pub async fn run(
     store: store::Handle,
     clock: Clock,
     status: watch::Receiver<Status>,
+    mut ways: Ways,
     counters: Arc<Counters>,
     mut stop: watch::Receiver<bool>,
 ) -> Counts {
@@ -130,8 +134,16 @@ pub async fn run(
     info!(%broker, "connecting to the broker");
     while !*stop.borrow() {
         let (client, events, pump) = connection::open(&options);
-        let mut conversation =
-            Conversation::new(&settings, &store, &clock, status.clone(), &counters, &mut outage, client);
+        let mut conversation = Conversation::new(
+            &settings,
+            &store,
+            &clock,
+            status.clone(),
+            &mut ways,
+            &counters,
+            &mut outage,
+            client,
+        );
         let end = tokio::select! {
             end = conversation.run(events, &mut stop) => end,
             never = pump => match never {},
@@ -151,6 +163,7 @@ pub async fn run(
                 tokio::select! {
                     () = tokio::time::sleep(wait) => {}
                     () = stopped(&mut stop) => break,
+                    never = ways.drop_directs() => match never {},
                 }
             }
         }

@@ -15,6 +15,8 @@ pub(super) enum Cargo {
     Message(u64),
     /// The gateway's status.
     Status,
+    /// A message that is not in the store.
+    Direct,
 }
 
 /// The library sent a packet that was not handed to it, or the broker signed for one that was not sent.
@@ -79,18 +81,31 @@ impl Window {
         Ok(())
     }
 
+    /// The oldest packet that had not left has left, and nobody will sign for it (QoS 0).
+    pub(super) fn left(&mut self, now: Duration) -> Result<(), Unknown> {
+        let slot = self.slots.get_mut(self.sent).ok_or(Unknown(0))?;
+        slot.signed = true;
+        self.sent += 1;
+        self.advance(now);
+        Ok(())
+    }
+
     /// The broker answered for this id; what it was.
     pub(super) fn signed(&mut self, pkid: u16, now: Duration) -> Result<Cargo, Unknown> {
         let mut left = self.slots.iter_mut().take(self.sent);
         let slot = left.find(|slot| slot.pkid == pkid && !slot.signed).ok_or(Unknown(pkid))?;
         slot.signed = true;
         let cargo = slot.cargo;
+        self.advance(now);
+        Ok(cargo)
+    }
+
+    fn advance(&mut self, now: Duration) {
         while self.slots.front().is_some_and(|slot| slot.signed) {
             self.slots.pop_front();
             self.sent -= 1;
             self.front_since = now;
         }
-        Ok(cargo)
     }
 
     /// When the oldest packet will have been the oldest for `deadline`. A slow line moves the front at
@@ -102,7 +117,7 @@ impl Window {
 
 #[cfg(test)]
 mod tests {
-    use super::Cargo::{Message, Status};
+    use super::Cargo::{Direct, Message, Status};
     use super::*;
     use proptest::prelude::*;
 
@@ -173,6 +188,19 @@ mod tests {
         assert_eq!(window.overdue_at(at(30)), Some(at(155)));
         window.signed(2, at(151)).unwrap();
         assert_eq!(window.overdue_at(at(30)), None);
+    }
+
+    #[test]
+    fn a_packet_without_a_receipt_has_its_place_until_it_has_left() {
+        let mut window = Window::new(2);
+        window.queued(Message(1), at(0));
+        window.queued(Direct, at(0));
+        assert_eq!(window.room(), 0);
+        window.sent(1).unwrap();
+        window.left(at(1)).unwrap();
+        assert_eq!(window.left(at(1)), Err(Unknown(0)));
+        assert_eq!(window.signed(1, at(2)), Ok(Message(1)));
+        assert_eq!((window.room(), window.is_empty()), (2, true));
     }
 
     #[test]
