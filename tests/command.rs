@@ -227,6 +227,7 @@ async fn a_resend_brings_the_same_messages_under_their_old_numbers() {
     let answers = bench.ask("resend", &by_time).await;
     let of_slot = answers.iter().filter(|answer| answer["slot"] == *slot).count();
     assert_eq!(of_slot, 3, "one of each meter");
+    drop(store);
     bench.running.stop().await;
 }
 
