@@ -9,6 +9,7 @@ use dlt645::format::{Date, Time, Value, Word};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use meterd::clock::Trust;
+use meterd::command::{order, reply};
 use meterd::config::{
     Bus, Gateway, Meter, Mqtt, MqttVersion, Name, Plan, PortAddress, PortSettings, Protocol, Read, Task,
 };
@@ -43,6 +44,8 @@ fn committed_schemas_are_those_of_the_code() {
     held_equal("data.schema.json", &schema_data());
     held_equal("event.schema.json", &schema_event());
     held_equal("meter-status.schema.json", &schema_meter_status());
+    held_equal("command.schema.json", &order::schema());
+    held_equal("reply.schema.json", &reply::schema());
     held_equal("status.schema.json", &schema_status());
 }
 
@@ -185,6 +188,7 @@ fn plan() -> Plan {
             registers: meterd::config::Registers::default(),
             meters: vec![0],
         }],
+        commands: meterd::config::Commands::default(),
         archive: "0123456789ab".into(),
     }
 }

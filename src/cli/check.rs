@@ -60,6 +60,10 @@ fn describe(plan: &Plan) -> String {
         counted(plan.meters.len(), "meter", "meters"),
         counted(plan.buses.len(), "bus", "buses"),
     );
+    if !plan.commands.is_off() {
+        let allowed: Vec<String> = plan.commands.allow.iter().map(ToString::to_string).collect();
+        text.push_str(&format!("commands {}\n", allowed.join(", ")));
+    }
     for load in air_time(plan) {
         text.push('\n');
         text.push_str(&describe_bus(plan, &load));

@@ -4,7 +4,8 @@ use super::Word;
 use dlt645::frame::Frame;
 use dlt645::pdu::Request;
 use jiff::{SignedDuration, Timestamp};
-use schemars::JsonSchema;
+use schemars::generate::SchemaSettings;
+use schemars::{JsonSchema, Schema};
 use serde::Deserialize;
 use std::time::Duration;
 
@@ -65,6 +66,11 @@ pub struct Written {
     /// `raw`, `raw-write`: the frame from its first 68 to its 16, hexadecimal; FE in front are left out.
     #[serde(default)]
     pub frame: Option<String>,
+}
+
+/// JSON Schema (2020-12) of a command.
+pub fn schema() -> Schema {
+    SchemaSettings::draft2020_12().into_generator().into_root_schema_for::<Written>()
 }
 
 /// A sound command.

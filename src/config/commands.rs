@@ -6,6 +6,7 @@ use super::pattern;
 use super::plan::{Allowed, Commands};
 use super::raw::Section;
 use crate::command::Word;
+use std::fmt;
 
 /// Reads the table; all of it may be left out.
 pub(super) fn read(section: Option<&Section>, findings: &mut Findings) -> Commands {
@@ -33,6 +34,14 @@ pub(super) fn read(section: Option<&Section>, findings: &mut Findings) -> Comman
         }
     }
     Commands { allow }
+}
+
+/// As it is written: `read:flat-*`.
+impl fmt::Display for Allowed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.verb.text())?;
+        self.meters.as_ref().map_or(Ok(()), |meters| write!(f, ":{meters}"))
+    }
 }
 
 impl Commands {
