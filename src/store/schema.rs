@@ -3,6 +3,7 @@
 use super::OpenError;
 use super::StoreError;
 use super::error::sorted;
+use super::salvage;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags, TransactionBehavior};
 use std::path::Path;
@@ -82,6 +83,7 @@ ALTER TABLE outbox ADD COLUMN retain INTEGER NOT NULL DEFAULT 0 CHECK (retain IN
 ///   version stored it. `sum` is that of [`super::sum::message`]: SQLite does not see a flipped bit in a text.
 /// - `outbox` is every message by what goes first when room is wanted: `rank` is -1 once the broker has signed, else
 ///   its worth. So a receipt writes a few octets and not the message; `sum` is that of [`super::sum::place`].
+/// - `meta.version` is that of the file's header, of which an octet may flip.
 /// - `command` is who asked for what and what came of it. An id that comes again from one author is the same command.
 const V3: &str = "
 ALTER TABLE outbox RENAME TO message;
@@ -109,6 +111,7 @@ CREATE TABLE command (
     finished_at INTEGER,
     UNIQUE (author, id)
 ) STRICT;
+ALTER TABLE meta ADD COLUMN version INTEGER;
 ";
 
 /// Opens the store at `path`, makes it if it is not there, and brings it to this version.
@@ -117,16 +120,37 @@ pub(super) fn open(path: &Path) -> Result<Connection, OpenError> {
     let mut connection = connect(path, OpenFlags::SQLITE_OPEN_CREATE).map_err(failed)?;
     let known = MIGRATIONS.len();
     let found = version(&connection).map_err(failed)?;
+    let noted = noted(&connection);
+    if let Some(noted) = noted.filter(|noted| *noted != found) {
+        let detail = format!("its header says version {found}, its table {noted}");
+        return Err(OpenError::Store { path: path.to_owned(), cause: StoreError::Damaged { detail } });
+    }
     if found > known {
         let (found, known) = (narrow(found), narrow(known));
         return Err(OpenError::Newer { path: path.to_owned(), found, known });
     }
     if !is_ours(&connection, found).map_err(failed)? {
-        return Err(OpenError::Foreign { path: path.to_owned() });
+        let detail = || "its header does not say that it is ours, its tables do".to_owned();
+        return Err(match noted {
+            Some(_) => OpenError::Store { path: path.to_owned(), cause: StoreError::Damaged { detail: detail() } },
+            None => OpenError::Foreign { path: path.to_owned() },
+        });
+    }
+    if path.parent().is_some_and(salvage::log_is_damaged) {
+        let detail = "its log is damaged before commits that were whole".to_owned();
+        return Err(OpenError::Store { path: path.to_owned(), cause: StoreError::Damaged { detail } });
     }
     settle(&connection).map_err(failed)?;
     let id = if found == 0 { Some(random_id()?) } else { None };
     migrate(&mut connection, found, id.as_deref()).map_err(failed)?;
+    Ok(connection)
+}
+
+/// Makes a new store, without a log yet.
+pub(super) fn make(path: &Path) -> Result<Connection, OpenError> {
+    let failed = |e: rusqlite::Error| OpenError::Store { path: path.to_owned(), cause: sorted(e) };
+    let mut connection = connect(path, OpenFlags::SQLITE_OPEN_CREATE).map_err(failed)?;
+    migrate(&mut connection, 0, Some(&random_id()?)).map_err(failed)?;
     Ok(connection)
 }
 
@@ -183,6 +207,12 @@ fn version(connection: &Connection) -> rusqlite::Result<usize> {
     Ok(usize::try_from(version).unwrap_or(usize::MAX))
 }
 
+/// The version as the table says it, from version 3 on.
+fn noted(connection: &Connection) -> Option<usize> {
+    let version = connection.query_row("SELECT version FROM meta", [], |row| row.get::<_, i64>(0)).ok()?;
+    usize::try_from(version).ok()
+}
+
 fn is_ours(connection: &Connection, version: usize) -> rusqlite::Result<bool> {
     let application: i32 = connection.pragma_query_value(None, "application_id", |row| row.get(0))?;
     let tables: i64 = connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
@@ -201,6 +231,7 @@ fn migrate(connection: &mut Connection, found: usize, new_id: Option<&str>) -> r
         transaction.execute("INSERT INTO meta (one, store) VALUES (1, ?1)", [id])?;
         transaction.pragma_update(None, "application_id", APPLICATION)?;
     }
+    transaction.execute("UPDATE meta SET version = ?1", [narrow(MIGRATIONS.len())])?;
     transaction.pragma_update(None, "user_version", narrow(MIGRATIONS.len()))?;
     transaction.commit()
 }
@@ -219,12 +250,17 @@ fn narrow(version: usize) -> u32 {
 mod tests {
     use super::*;
 
+    fn say_version(connection: &Connection, version: u32) {
+        connection.execute("UPDATE meta SET version = ?1", [version]).unwrap();
+        connection.pragma_update(None, "user_version", version).unwrap();
+    }
+
     #[test]
     fn a_newer_file_is_refused_and_not_changed() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join(NAME);
         let connection = open(&path).unwrap();
-        connection.pragma_update(None, "user_version", 7).unwrap();
+        say_version(&connection, 7);
         connection.close().unwrap();
         let before = std::fs::read(&path).unwrap();
         let refused = open(&path).unwrap_err();
@@ -238,7 +274,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let (path, image) = (dir.path().join(NAME), dir.path().join("image.db"));
         let connection = open(&path).unwrap();
-        connection.pragma_update(None, "user_version", 4).unwrap();
+        say_version(&connection, 4);
         let log = dir.path().join("image.db-wal");
         std::fs::copy(&path, &image).unwrap();
         std::fs::copy(dir.path().join("meterd.db-wal"), &log).unwrap();

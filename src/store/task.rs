@@ -6,12 +6,13 @@
 //! leave the outbox with the next commit, on their own at [`BATCH`] of them, or after the exposure time;
 //! until then they are not offered again, except after a crash: it repeats what was signed for in that time.
 //!
-//! Messages wait in a queue of [`QUEUE`]; when it is full, [`Handle::put`] waits: a bus waits for the disk,
+//! Messages wait in a queue of [`QUEUE`]; when it is full, [`Handle::put`] waits: a bus waits for a slow disk,
 //! never for the network. What mqtt asks waits in another queue of [`QUEUE`], so that the outbox is
 //! offered while the disk takes nothing new.
 //!
-//! If the disk refuses, the batch stays in memory and is tried again, ever more slowly; nothing is
-//! announced before it is durable. The task has no thread: it lends the writer to the runtime's pool of
+//! If the disk refuses, the batch stays in memory and is tried again, ever more slowly, and polling goes on: up to
+//! [`HELD_OCTETS`] are held, then the least worth goes, is counted, and announced once the disk takes it. Nothing is
+//! offered before it is durable. A damaged store is made anew ([`Writer::make_anew`]). The task has no thread: it lends the writer to the runtime's pool of
 //! blocking threads for each operation.
 
 use super::{About, Announce, Closed, Entry, Fact, Known, Pending, Rules, State, StoreError, Wanted, Writer};
@@ -29,6 +30,16 @@ const BATCH: usize = 100;
 
 /// Bound of each queue; two batches and a half.
 const QUEUE: usize = 256;
+
+/// Octets of messages held in memory while the disk refuses them: a gateway's memory is small. Beyond, the least worth
+/// goes, is counted, and is announced once the disk takes it.
+const HELD_OCTETS: usize = 4 << 20;
+
+/// What a message takes in memory beside its texts, about.
+const HELD_BESIDE: usize = 256;
+
+/// Facts held while the disk refuses.
+const HELD_FACTS: usize = 1024;
 
 /// Signed numbers held while the disk refuses to take them out; then mqtt waits too.
 const SIGNED: usize = 4096;
@@ -215,6 +226,12 @@ struct Held {
     announce: watch::Sender<u64>,
     show: watch::Sender<State>,
     batch: Vec<Entry>,
+    /// Octets of the batch.
+    octets: usize,
+    /// Messages that found no room while the disk refused.
+    refused: u64,
+    /// A loss waits to be announced.
+    owing: bool,
     facts: Vec<(About, Known)>,
     signed: Vec<u64>,
     /// A round has ended, and what it brought is not written yet.
@@ -239,6 +256,9 @@ impl Held {
             announce,
             show,
             batch: Vec::new(),
+            octets: 0,
+            refused: 0,
+            owing: false,
             facts: Vec::new(),
             signed: Vec::new(),
             round_over: false,
@@ -251,21 +271,44 @@ impl Held {
 
     fn take(&mut self, put: Put) {
         match put {
-            Put::Entry(entry) => self.batch.push(entry),
-            Put::Learn(about, known) => self.facts.push((about, known)),
+            Put::Entry(entry) => {
+                self.octets += octets(&entry);
+                self.batch.push(entry);
+                self.shed();
+            }
+            Put::Learn(about, known) => {
+                self.facts.push((about, known));
+                // What was learned will be learned again.
+                if self.facts.len() > HELD_FACTS {
+                    self.facts.remove(0);
+                }
+            }
             // Nothing is left of it where its messages went with an earlier commit.
             Put::RoundOver => self.round_over = !self.batch.is_empty() || !self.facts.is_empty(),
             Put::Flush(reply) => self.flushes.push(reply),
         }
     }
 
-    /// Whether one more fits into the next commit.
+    /// Lets go what memory has no room for while the disk refuses: the least worth first, of that the oldest.
+    fn shed(&mut self) {
+        while self.octets > HELD_OCTETS
+            && let Some((at, _)) = self.batch.iter().enumerate().min_by_key(|(at, entry)| (entry.worth, *at))
+        {
+            self.octets -= octets(&self.batch.remove(at));
+            self.refused += 1;
+            if self.refused.is_power_of_two() {
+                tracing::error!(messages = self.refused, "the disk has refused for so long that messages are lost");
+            }
+        }
+    }
+
+    /// Whether one more fits into the next commit. While the disk refuses there is always room: polling goes on.
     const fn has_room(&self) -> bool {
-        self.batch.len() < BATCH && self.facts.len() < BATCH
+        self.failures > 0 || self.batch.len() < BATCH && self.facts.len() < BATCH
     }
 
     const fn is_empty(&self) -> bool {
-        self.batch.is_empty() && self.facts.is_empty() && self.signed.is_empty() && self.flushes.is_empty()
+        !self.owing && self.batch.is_empty() && self.facts.is_empty() && self.signed.is_empty() && self.flushes.is_empty()
     }
 
     /// Whether something asks for a write now; after a failure only the timer does.
@@ -301,6 +344,10 @@ async fn run(
     mut entries: mpsc::Receiver<Put>,
     mut requests: mpsc::Receiver<Request>,
 ) -> Result<Writer, Lost> {
+    if writer.has_losses() {
+        held.owing = true;
+        writer = write(writer, &mut held).await.0;
+    }
     loop {
         let mut now = false;
         tokio::select! {
@@ -360,12 +407,18 @@ async fn end(
         match result {
             Ok(()) => return Ok(writer),
             Err(cause) if attempt == LAST_ATTEMPTS => {
-                return Err(Lost { messages: held.batch.len(), cause });
+                let messages = held.batch.len().saturating_add(usize::try_from(held.refused).unwrap_or(usize::MAX));
+                return Err(Lost { messages, cause });
             }
             Err(_) => sleep(LAST_PAUSE).await,
         }
         attempt += 1;
     }
+}
+
+fn octets(entry: &Entry) -> usize {
+    let registers = entry.identity.as_ref().map_or(0, |identity| identity.registers.len());
+    entry.topic.len() + entry.body.len() + HELD_BESIDE + 48 * registers
 }
 
 /// Ends when the timer does; never without one.
@@ -379,10 +432,11 @@ async fn over(timer: &mut Option<Pin<Box<Sleep>>>) {
 /// Writes all that is held; what the disk refuses stays held.
 async fn write(writer: Writer, held: &mut Held) -> (Writer, Result<(), StoreError>) {
     let (batch, signed) = (mem::take(&mut held.batch), mem::take(&mut held.signed));
-    let (facts, now) = (mem::take(&mut held.facts), held.clock.now());
+    let (facts, now, refused) = (mem::take(&mut held.facts), held.clock.now(), held.refused);
     let (writer, (batch, facts, signed, result)) = lend(writer, move |writer| {
         // Facts first: learning one twice after a failure is harmless, storing a message twice is not.
         writer.set_now(now);
+        writer.refused(refused);
         let result = writer.note(&facts).and_then(|()| writer.write(&batch, &signed));
         // The messages are stored, whether or not the state can be read.
         let result = result.map(|committed| (committed, writer.first_state()));
@@ -392,6 +446,7 @@ async fn write(writer: Writer, held: &mut Held) -> (Writer, Result<(), StoreErro
     match result {
         Ok((committed, state)) => {
             held.worked();
+            (held.octets, held.refused, held.owing) = (0, 0, false);
             held.show.send_replace(state);
             held.timer = None;
             held.round_over = false;
@@ -412,10 +467,29 @@ async fn write(writer: Writer, held: &mut Held) -> (Writer, Result<(), StoreErro
         }
         Err(cause) => {
             (held.batch, held.facts, held.signed) = (batch, facts, signed);
-            held.failed(&cause);
-            (writer, Err(cause))
+            (failed(writer, held, &cause).await, Err(cause))
         }
     }
+}
+
+/// After a failure: a damaged store is made anew; then, and for all other causes, a pause.
+async fn failed(writer: Writer, held: &mut Held, cause: &StoreError) -> Writer {
+    held.failed(cause);
+    let StoreError::Damaged { .. } = cause else { return writer };
+    let found = cause.clone();
+    let (writer, (made, state)) = lend(writer, move |writer| {
+        let made = writer.make_anew(&found);
+        (made, writer.first_state())
+    })
+    .await;
+    match made {
+        Ok(()) => {
+            held.owing = true;
+            held.show.send_replace(State { trouble: Some(cause.clone()), ..state });
+        }
+        Err(why) => tracing::error!("the damaged store could not be made anew: {why}"),
+    }
+    writer
 }
 
 /// Answers those who wait for messages; if the disk refuses, they wait on.
@@ -442,7 +516,7 @@ async fn answer(mut writer: Writer, held: &mut Held) -> Writer {
             }
             Err(cause) => {
                 held.asks.push(Ask { wanted: asked, after, limit, reply });
-                held.failed(&cause);
+                writer = failed(writer, held, &cause).await;
                 break;
             }
         }

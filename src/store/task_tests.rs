@@ -150,7 +150,7 @@ async fn closing_commits_what_was_put_and_gives_the_writer_back() {
     store.forget(vec![1]).await.unwrap();
     store.close().await.unwrap();
     let mut writer = task.await.unwrap().unwrap();
-    assert_eq!((writer.id(), writer.committed()), (id.as_str(), 3));
+    assert_eq!((writer.id(), writer.committed()), (&*id, 3));
     assert_eq!(writer.backlog().unwrap(), 3, "number 1 was not there to be forgotten when it was signed for");
     assert_eq!(store.put(entry(9)).await, Err(Closed));
     assert_eq!(store.flush().await, Err(Closed));

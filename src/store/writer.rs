@@ -9,12 +9,11 @@ use super::lock::Lock;
 use super::room::{self, Terms};
 use super::schema;
 use super::sum::{self, Summed};
-use super::{Announce, Dropped, Entry, Identity, OpenError, Rules, State, StoreError};
+use super::{Announce, Dropped, Entry, Identity, Rules, State, StoreError, Why};
 use jiff::{SignedDuration, Timestamp};
 use rusqlite::{Connection, Transaction, TransactionBehavior, params};
 use std::fmt;
-use std::fs::{self, File};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 /// How long a slot is known to have its reading, counted back from the newest slot of a commit: as far
 /// back as a meter's own daily freezes reach (DL/T 645-2007, DI 05 06 xx xx: the last 62 days), since
@@ -30,18 +29,20 @@ pub(super) const SIGNED: i64 = -1;
 
 /// The store, open for writing, with the data directory locked.
 pub struct Writer {
-    path: PathBuf,
-    id: String,
-    committed: u64,
+    pub(super) path: PathBuf,
+    pub(super) id: String,
+    pub(super) committed: u64,
     /// Wall time, as it was last told.
-    now: Timestamp,
-    terms: Terms,
+    pub(super) now: Timestamp,
+    pub(super) terms: Terms,
     /// Losses of which no announcement is stored yet.
-    losses: Vec<Dropped>,
+    pub(super) losses: Vec<Dropped>,
+    /// How often the store was made anew since it was opened.
+    pub(super) salvages: u32,
     /// `None` after a failure.
-    open: Option<Open>,
+    pub(super) open: Option<Open>,
     // Last, so that the connection is closed before the lock is given up.
-    _lock: Lock,
+    pub(super) _lock: Lock,
 }
 
 /// A connection and what is kept in memory of its file.
@@ -79,23 +80,6 @@ impl fmt::Debug for Writer {
 }
 
 impl Writer {
-    /// Opens the store in `dir`, and makes the directory and the store if they are not there.
-    ///
-    /// # Errors
-    /// By what the operator has to do; the store is not changed then.
-    pub fn open(dir: &Path) -> Result<Self, OpenError> {
-        make(dir)?;
-        let lock = Lock::take(dir)?;
-        let path = dir.join(schema::NAME);
-        let connection = schema::open(&path)?;
-        let failed = |e: rusqlite::Error| OpenError::Store { path: path.clone(), cause: sorted(e) };
-        let (id, committed) = identify(&connection).map_err(failed)?;
-        let open = Open::load(connection).map_err(failed)?;
-        let terms = Terms { rules: Rules::default(), announce: None };
-        let (now, losses) = (Timestamp::UNIX_EPOCH, Vec::new());
-        Ok(Self { path, id, committed, now, terms, losses, open: Some(open), _lock: lock })
-    }
-
     /// Holds the store to these rules from the next commit on; until then to [`Rules::default`].
     pub const fn hold_to(&mut self, rules: Rules) {
         self.terms.rules = rules;
@@ -111,9 +95,13 @@ impl Writer {
         self.now = now;
     }
 
-    /// Has this loss announced with the next commit.
-    pub fn lost(&mut self, dropped: Dropped) {
-        self.losses.push(dropped);
+    /// Has it announced with the next commit that so many messages, in all since the last one, found no room in
+    /// memory while the disk refused them.
+    pub fn refused(&mut self, messages: u64) {
+        self.losses.retain(|loss| loss.why != Why::Refused);
+        if messages > 0 {
+            self.losses.push(Dropped { ranges: Vec::new(), messages, why: Why::Refused });
+        }
     }
 
     /// Whether a loss waits for its announcement.
@@ -263,7 +251,7 @@ impl Writer {
         let (id, committed) = identify(&connection).map_err(sorted)?;
         if id != self.id {
             let detail = format!("{} is now the store {id}, it was {}", self.path.display(), self.id);
-            return Err(StoreError::Damaged { detail });
+            return Err(StoreError::Exchanged { detail });
         }
         self.committed = committed;
         Open::load(connection).map_err(sorted)
@@ -271,7 +259,7 @@ impl Writer {
 }
 
 impl Open {
-    fn load(connection: Connection) -> rusqlite::Result<Self> {
+    pub(super) fn load(connection: Connection) -> rusqlite::Result<Self> {
         let (points, registers) = (Names::points(&connection)?, Names::registers(&connection)?);
         let newest = connection.query_row("SELECT max(slot) FROM reading", [], |row| row.get(0))?;
         Ok(Self { connection, points, registers, newest })
@@ -370,15 +358,8 @@ fn store(
     let Entry { topic, body, retain, worth, identity } = entry;
     let slotless = identity.is_none();
     let at = identity.as_ref().map_or(now_ms, |identity| identity.slot.as_millisecond());
-    let rank = *worth as i64;
-    let sum = sum::message(Summed { seq, topic, body, retain: *retain, at: Some(at), worth: rank, slotless });
-    transaction
-        .prepare_cached(
-            "INSERT INTO message (seq, topic, body, retain, at, worth, slotless, sum)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
-        )?
-        .execute(params![seq, topic, body, retain, at, rank, slotless, sum])?;
-    place(transaction, rank, seq)?;
+    let worth = *worth as i64;
+    insert(transaction, &Summed { seq, topic, body, retain: *retain, at: Some(at), worth, slotless }, worth)?;
     Ok(Stored::New)
 }
 
@@ -415,6 +396,18 @@ fn identify_readings(
     Ok(true)
 }
 
+/// Puts a message into the file, at this rank of the outbox.
+pub(super) fn insert(transaction: &Transaction<'_>, of: &Summed<'_>, rank: i64) -> rusqlite::Result<()> {
+    let Summed { seq, topic, body, retain, at, worth, slotless } = *of;
+    transaction
+        .prepare_cached(
+            "INSERT INTO message (seq, topic, body, retain, at, worth, slotless, sum)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+        )?
+        .execute(params![seq, topic, body, retain, at, worth, slotless, sum::message(*of)])?;
+    place(transaction, rank, seq)
+}
+
 fn place(transaction: &Transaction<'_>, rank: i64, seq: i64) -> rusqlite::Result<()> {
     let sql = "INSERT INTO outbox (rank, seq, sum) VALUES (?1, ?2, ?3)";
     transaction.prepare_cached(sql)?.execute([rank, seq, sum::place(rank, seq)])?;
@@ -449,24 +442,9 @@ fn count(connection: &Connection) -> rusqlite::Result<Count> {
 }
 
 /// The store's id and its highest number.
-fn identify(connection: &Connection) -> rusqlite::Result<(String, u64)> {
+pub(super) fn identify(connection: &Connection) -> rusqlite::Result<(String, u64)> {
     let id = connection.query_row("SELECT store FROM meta", [], |row| row.get(0))?;
     Ok((id, count(connection)?.last.cast_unsigned()))
-}
-
-/// Makes the data directory, durably.
-fn make(dir: &Path) -> Result<(), OpenError> {
-    if dir.is_dir() {
-        return Ok(());
-    }
-    let unusable = |cause| OpenError::Directory { dir: dir.to_owned(), cause };
-    fs::create_dir_all(dir).map_err(unusable)?;
-    match dir.parent() {
-        Some(parent) if parent != Path::new("") => {
-            File::open(parent).and_then(|parent| parent.sync_all()).map_err(unusable)
-        }
-        Some(_) | None => Ok(()),
-    }
 }
 
 #[cfg(test)]

@@ -1,5 +1,8 @@
 use super::*;
-use crate::store::Worth;
+use crate::store::{OpenError, Worth, schema};
+use rusqlite::Connection;
+use std::fs::{self, File};
+use std::path::Path;
 use proptest::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -202,7 +205,7 @@ fn a_store_that_was_exchanged_behind_our_back_is_not_written() {
     let mut writer = Writer::open(dir.path()).unwrap();
     writer.open = None;
     fs::copy(other.path().join(schema::NAME), dir.path().join(schema::NAME)).unwrap();
-    assert!(matches!(writer.commit(&[]).unwrap_err(), StoreError::Damaged { .. }));
+    assert!(matches!(writer.commit(&[]).unwrap_err(), StoreError::Exchanged { .. }));
     fs::remove_file(dir.path().join(schema::NAME)).unwrap();
     assert!(matches!(writer.commit(&[]).unwrap_err(), StoreError::ReadOnly { .. }));
     assert!(!dir.path().join(schema::NAME).exists());
