@@ -19,6 +19,12 @@ pub(super) const GATEWAY: Shape = Shape {
 };
 pub(super) const MQTT: Shape =
     Shape { name: "mqtt", label: "[mqtt]", many: false, keys: &["url", "version", "prefix"] };
+pub(super) const STORE: Shape = Shape {
+    name: "store",
+    label: "[store]",
+    many: false,
+    keys: &["exposure", "max_bytes", "max_age", "keep"],
+};
 pub(super) const BUS: Shape = Shape {
     name: "bus",
     label: "[[bus]]",
@@ -53,7 +59,7 @@ pub(super) const TASK: Shape = Shape {
     keys: &["name", "every", "read", "registers", "meters"],
 };
 
-pub(super) const ALL: [&Shape; 5] = [&GATEWAY, &MQTT, &BUS, &METER, &TASK];
+pub(super) const ALL: [&Shape; 6] = [&GATEWAY, &MQTT, &STORE, &BUS, &METER, &TASK];
 
 /// Keys of signing in and of TLS that installers know from other programs.
 const SIGN_IN: [&str; 9] =

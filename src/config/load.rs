@@ -7,7 +7,7 @@ use super::plan::{Bus, Meter, Plan};
 use super::profile::Shelf;
 use super::raw::Document;
 use super::registers::{self, Resolve};
-use super::{air, archive, bus, gateway, meter, mqtt, task};
+use super::{air, archive, bus, gateway, meter, mqtt, store, task};
 use std::io::{self, ErrorKind};
 use std::path::Path;
 
@@ -57,12 +57,14 @@ fn prove(name: String, text: &str, folder: &Path, resolve: Resolve<'_>) -> Resul
 
     let gateways = document.sections(&keys::GATEWAY, findings_ref);
     let brokers = document.sections(&keys::MQTT, findings_ref);
+    let stores = document.sections(&keys::STORE, findings_ref);
     let lines = document.sections(&keys::BUS, findings_ref);
     let points = document.sections(&keys::METER, findings_ref);
     let jobs = document.sections(&keys::TASK, findings_ref);
 
     let gateway = gateway::read(gateways.first(), &document.top(&keys::GATEWAY), folder, findings_ref);
     let mqtt = mqtt::read(brokers.first(), findings_ref);
+    let store = store::read(stores.first(), findings_ref);
     let buses = bus::read(&lines, findings_ref);
     let mut cells: Vec<meter::Cells> = points.iter().map(|s| meter::from_section(s, findings_ref)).collect();
     for written in &gateway.meter_files {
@@ -89,12 +91,12 @@ fn prove(name: String, text: &str, folder: &Path, resolve: Resolve<'_>) -> Resul
     let buses: Vec<Bus> = buses.into_iter().filter_map(|b| b.bus).collect();
     let meters: Vec<Meter> = meters.into_iter().filter_map(|m| m.meter).collect();
     let archive = meter::archive_digits(&meters, &buses);
-    match (gateway.gateway, mqtt) {
-        (Some(gateway), Some(mqtt)) => {
-            Ok(Loaded { plan: Plan { gateway, mqtt, buses, meters, tasks, archive }, warnings })
+    match (gateway.gateway, mqtt, store) {
+        (Some(gateway), Some(mqtt), Some(store)) => {
+            Ok(Loaded { plan: Plan { gateway, mqtt, store, buses, meters, tasks, archive }, warnings })
         }
         // No part is without a value and without a fault; if one were, it must not become a plan.
-        (None, _) | (_, None) => Err(Faults(vec![Fault {
+        (None, ..) | (_, None, _) | (_, _, None) => Err(Faults(vec![Fault {
             file: shown,
             place: None,
             key: String::new(),

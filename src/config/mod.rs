@@ -22,6 +22,7 @@ mod plan;
 mod profile;
 mod raw;
 mod registers;
+mod store;
 mod syntax;
 mod task;
 

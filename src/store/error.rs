@@ -87,7 +87,9 @@ pub enum StoreError {
         detail: String,
     },
     /// Another store stands where this one was.
-    #[error("another store was put in the place of the one in use: put that back, or start meterd again ({detail})")]
+    #[error(
+        "another store was put in the place of the one in use: put that back, or start meterd again ({detail})"
+    )]
     Exchanged {
         /// Which, and which it was.
         detail: String,
@@ -108,13 +110,16 @@ pub enum StoreError {
 
 /// Sorts an error of the database by who must act.
 pub(super) fn sorted(error: rusqlite::Error) -> StoreError {
-    use rusqlite::ErrorCode as Code;
     use rusqlite::Error as Of;
+    use rusqlite::ErrorCode as Code;
     let detail = error.to_string();
     // The tables are strict: what has another type than it was given is not what was written.
     if matches!(
         error,
-        Of::InvalidColumnType(..) | Of::FromSqlConversionFailure(..) | Of::IntegralValueOutOfRange(..) | Of::Utf8Error(..)
+        Of::InvalidColumnType(..)
+            | Of::FromSqlConversionFailure(..)
+            | Of::IntegralValueOutOfRange(..)
+            | Of::Utf8Error(..)
     ) {
         return StoreError::Damaged { detail };
     }

@@ -70,9 +70,12 @@ impl Writer {
 
 fn attempt(dir: &Path) -> Result<(String, u64, Open), OpenError> {
     let path = dir.join(schema::NAME);
+    if salvage::is_emptied(dir) {
+        let detail = "the file is empty, its log is not".to_owned();
+        return Err(OpenError::Store { path, cause: StoreError::Damaged { detail } });
+    }
     let connection = schema::open(&path)?;
     let failed = |e: rusqlite::Error| OpenError::Store { path: path.clone(), cause: sorted(e) };
-    salvage::prove(&connection).map_err(failed)?;
     let (id, committed) = identify(&connection).map_err(failed)?;
     Ok((id, committed, Open::load(connection).map_err(failed)?))
 }

@@ -20,6 +20,9 @@ const MIGRATIONS: [&str; 3] = [V1, V2, V3];
 /// Statements that are kept prepared; there are about forty in all.
 const STATEMENTS: usize = 64;
 
+/// What the log is cut back to; it is written back to the file at 1000 pages.
+const LOG_BYTES: u32 = 4 << 20;
+
 /// - `seq` is its own table of one row, since a rowid begins again at 1 in an empty outbox. `backlog`
 ///   stands there because counting the outbox would read all of it.
 /// - `reading` is who carries what: the message `seq` was the first to bring `registers` (a set; bit n is
@@ -132,13 +135,19 @@ pub(super) fn open(path: &Path) -> Result<Connection, OpenError> {
     if !is_ours(&connection, found).map_err(failed)? {
         let detail = || "its header does not say that it is ours, its tables do".to_owned();
         return Err(match noted {
-            Some(_) => OpenError::Store { path: path.to_owned(), cause: StoreError::Damaged { detail: detail() } },
+            Some(_) => {
+                OpenError::Store { path: path.to_owned(), cause: StoreError::Damaged { detail: detail() } }
+            }
             None => OpenError::Foreign { path: path.to_owned() },
         });
     }
     if path.parent().is_some_and(salvage::log_is_damaged) {
         let detail = "its log is damaged before commits that were whole".to_owned();
         return Err(OpenError::Store { path: path.to_owned(), cause: StoreError::Damaged { detail } });
+    }
+    // Before anything is written: what is damaged is set aside as it was found.
+    if found > 0 {
+        salvage::prove(&connection).map_err(failed)?;
     }
     settle(&connection).map_err(failed)?;
     let id = if found == 0 { Some(random_id()?) } else { None };
@@ -180,6 +189,8 @@ fn connect(path: &Path, create: OpenFlags) -> rusqlite::Result<Connection> {
 /// be given twice. The checkpoint writes every visible page once more and syncs it.
 fn settle(connection: &Connection) -> rusqlite::Result<()> {
     connection.pragma_update(None, "synchronous", "FULL")?;
+    // A long commit does not leave a long file.
+    connection.pragma_update(None, "journal_size_limit", LOG_BYTES)?;
     let mode: String = connection.pragma_update_and_check(None, "journal_mode", "WAL", |row| row.get(0))?;
     if !mode.eq_ignore_ascii_case("wal") {
         return Err(failure(
@@ -283,10 +294,12 @@ mod tests {
         assert_eq!((std::fs::read(&image).unwrap(), std::fs::read(&log).unwrap()), before);
     }
 
-    /// A store as the first version made it, with a reading that nobody signed for.
-    fn of_version_1(path: &Path) {
+    /// A store as an earlier version made it, with a reading that nobody signed for.
+    fn of_version(path: &Path, version: usize) {
         let connection = Connection::open(path).unwrap();
-        connection.execute_batch(V1).unwrap();
+        for step in &MIGRATIONS[..version] {
+            connection.execute_batch(step).unwrap();
+        }
         connection
             .execute_batch(
                 "INSERT INTO meta (one, store) VALUES (1, '0123456789abcdef');
@@ -298,14 +311,20 @@ mod tests {
             )
             .unwrap();
         connection.pragma_update(None, "application_id", APPLICATION).unwrap();
-        connection.pragma_update(None, "user_version", 1).unwrap();
+        connection.pragma_update(None, "user_version", narrow(version)).unwrap();
     }
 
     #[test]
-    fn a_file_of_version_1_keeps_its_messages_and_its_id() {
-        use crate::store::{Entry, Pending, Worth, Writer};
+    fn a_file_of_an_earlier_version_keeps_its_messages_and_its_id() {
+        for version in 1..MIGRATIONS.len() {
+            keeps_its_messages_and_its_id(version);
+        }
+    }
+
+    fn keeps_its_messages_and_its_id(version: usize) {
+        use crate::store::{Entry, Pending, Wanted, Worth, Writer};
         let dir = tempfile::tempdir().unwrap();
-        of_version_1(&dir.path().join(NAME));
+        of_version(&dir.path().join(NAME), version);
         let mut writer = Writer::open(dir.path()).unwrap();
         assert_eq!((writer.id(), writer.committed()), ("0123456789abcdef", 7));
         let old = Pending {
@@ -318,11 +337,21 @@ mod tests {
         let slot = jiff::Timestamp::from_second(1_795_000_000).unwrap();
         assert!(writer.slot_is_read("a", "live", "x", slot).unwrap());
         let topic = "em/gw/meter/a/status".to_owned();
-        let kept = Entry { topic: topic.clone(), body: "}".to_owned(), retain: true, worth: Worth::Event, identity: None };
+        let kept = Entry {
+            topic: topic.clone(),
+            body: "}".to_owned(),
+            retain: true,
+            worth: Worth::Event,
+            identity: None,
+        };
         writer.commit(&[kept]).unwrap();
         drop(writer);
         let new = Pending { seq: 8, topic, body: "}".to_owned(), retain: true };
-        assert_eq!(Writer::open(dir.path()).unwrap().offer(0, 9).unwrap(), [old, new]);
+        let mut writer = Writer::open(dir.path()).unwrap();
+        assert_eq!(writer.offer(0, 9).unwrap(), [old.clone(), new.clone()]);
+        writer.forget(&[7]).unwrap();
+        assert_eq!(writer.offer(0, 9).unwrap(), [new]);
+        assert_eq!(writer.resend(&Wanted::Time(slot..=slot), 0, 9).unwrap(), [old]);
     }
 
     #[test]

@@ -12,14 +12,15 @@
 //!
 //! If the disk refuses, the batch stays in memory and is tried again, ever more slowly, and polling goes on: up to
 //! [`HELD_OCTETS`] are held, then the least worth goes, is counted, and announced once the disk takes it. Nothing is
-//! offered before it is durable. A damaged store is made anew ([`Writer::make_anew`]). The task has no thread: it lends the writer to the runtime's pool of
-//! blocking threads for each operation.
+//! offered before it is durable. A damaged store is made anew ([`Writer::make_anew`]).
+//!
+//! The task has no thread: it lends the writer to the runtime's pool of blocking threads for each operation.
 
-use super::{About, Announce, Closed, Entry, Fact, Known, Pending, Rules, State, StoreError, Wanted, Writer};
+use super::handle::{Ask, Handle, Put, Request};
+use super::{About, Announce, Entry, Known, Rules, State, StoreError, Writer};
 use crate::clock::Clock;
 use std::mem;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::{JoinHandle, spawn_blocking};
@@ -51,15 +52,6 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 const LAST_ATTEMPTS: u32 = 3;
 const LAST_PAUSE: Duration = Duration::from_secs(1);
 
-/// The way to the store's task, for buses and for the MQTT session.
-#[derive(Clone, Debug)]
-pub struct Handle {
-    entries: mpsc::Sender<Put>,
-    requests: mpsc::Sender<Request>,
-    committed: watch::Receiver<u64>,
-    state: watch::Receiver<State>,
-}
-
 /// The task ended although the disk refused its last messages; their slots are gaps.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 #[error("{messages} messages were lost at the end, since the store did not take them: {cause}")]
@@ -68,31 +60,6 @@ pub struct Lost {
     pub messages: usize,
     /// Why.
     pub cause: StoreError,
-}
-
-#[derive(Debug)]
-enum Put {
-    Entry(Entry),
-    Learn(About, Known),
-    RoundOver,
-    Flush(oneshot::Sender<()>),
-}
-
-#[derive(Debug)]
-enum Request {
-    Ask(Ask),
-    Forget(Vec<u64>),
-    Close,
-}
-
-/// Who waits for messages.
-#[derive(Debug)]
-struct Ask {
-    /// `None`: what nobody has signed for.
-    wanted: Option<Wanted>,
-    after: u64,
-    limit: usize,
-    reply: oneshot::Sender<Vec<Pending>>,
 }
 
 /// Starts the task on the current tokio runtime, and holds the store to `rules`. Of what has to be dropped, the entry
@@ -117,106 +84,6 @@ pub fn start(
     let (show, state) = watch::channel(writer.first_state());
     let handle = Handle { entries: to_entries, requests: to_requests, committed, state };
     (handle, tokio::spawn(run(writer, Held::new(rules.exposure, clock, announce, show), entries, requests)))
-}
-
-impl Handle {
-    /// Hands an entry over; waits while the store's queue is full. It is durable within the exposure time.
-    ///
-    /// # Errors
-    /// [`Closed`]; the entry is not stored.
-    pub async fn put(&self, entry: Entry) -> Result<(), Closed> {
-        self.entries.send(Put::Entry(entry)).await.map_err(|_| Closed)
-    }
-
-    /// Hands over what was learned of a meter or a bus; it is written with the next commit.
-    ///
-    /// # Errors
-    /// [`Closed`]; the fact is not stored.
-    pub async fn learn(&self, about: About, fact: Fact) -> Result<(), Closed> {
-        self.entries.send(Put::Learn(about, Known::Is(fact))).await.map_err(|_| Closed)
-    }
-
-    /// Drops the fact with this key, which is no longer so, with the next commit.
-    ///
-    /// # Errors
-    /// [`Closed`]; the fact is still kept.
-    pub async fn unlearn(&self, about: About, key: String) -> Result<(), Closed> {
-        self.entries.send(Put::Learn(about, Known::IsNot(key))).await.map_err(|_| Closed)
-    }
-
-    /// A round has ended: what was put so far is to be made durable at once. Returns when the task has been told.
-    ///
-    /// # Errors
-    /// [`Closed`]; it may not be durable.
-    pub async fn round_over(&self) -> Result<(), Closed> {
-        self.entries.send(Put::RoundOver).await.map_err(|_| Closed)
-    }
-
-    /// Makes durable at once what was put so far. Returns when it is durable.
-    ///
-    /// # Errors
-    /// [`Closed`]; it may not be durable.
-    pub async fn flush(&self) -> Result<(), Closed> {
-        let (reply, done) = oneshot::channel();
-        self.entries.send(Put::Flush(reply)).await.map_err(|_| Closed)?;
-        done.await.map_err(|_| Closed)
-    }
-
-    /// Up to `limit` unsigned messages with a number above `after`, in order; all are durable.
-    ///
-    /// # Errors
-    /// [`Closed`].
-    pub async fn offer(&self, after: u64, limit: usize) -> Result<Vec<Pending>, Closed> {
-        self.ask(None, after, limit).await
-    }
-
-    /// Up to `limit` of the messages `wanted` that the store still has, signed for or not, with a number above
-    /// `after`, in order of their numbers; fewer mean that there are no more.
-    ///
-    /// # Errors
-    /// [`Closed`].
-    pub async fn resend(&self, wanted: Wanted, after: u64, limit: usize) -> Result<Vec<Pending>, Closed> {
-        self.ask(Some(wanted), after, limit).await
-    }
-
-    async fn ask(&self, wanted: Option<Wanted>, after: u64, limit: usize) -> Result<Vec<Pending>, Closed> {
-        let (reply, answer) = oneshot::channel();
-        let ask = Ask { wanted, after, limit, reply };
-        self.requests.send(Request::Ask(ask)).await.map_err(|_| Closed)?;
-        answer.await.map_err(|_| Closed)
-    }
-
-    /// The broker has signed for these; they leave the outbox within the exposure time and are not offered
-    /// again. Returns when the task has been told, not when the disk has.
-    ///
-    /// # Errors
-    /// [`Closed`]; they may be offered again after a restart.
-    pub async fn forget(&self, seqs: Vec<u64>) -> Result<(), Closed> {
-        self.requests.send(Request::Forget(seqs)).await.map_err(|_| Closed)
-    }
-
-    /// Asks the task to commit everything put so far and to end; from then on all else is [`Closed`].
-    ///
-    /// # Errors
-    /// [`Closed`] already.
-    pub async fn close(&self) -> Result<(), Closed> {
-        self.requests.send(Request::Close).await.map_err(|_| Closed)
-    }
-
-    /// The highest number committed; changes when there is something new to offer.
-    pub fn committed(&self) -> watch::Receiver<u64> {
-        self.committed.clone()
-    }
-
-    /// How the store is, as of the last commit or the last failure.
-    pub fn state(&self) -> watch::Receiver<State> {
-        self.state.clone()
-    }
-
-    /// Random id of this store, hexadecimal; another one once the store had to be made anew.
-    pub fn id(&self) -> Arc<str> {
-        Arc::clone(&self.state.borrow().id)
-    }
 }
 
 /// What is in memory only.
@@ -297,7 +164,10 @@ impl Held {
             self.octets -= octets(&self.batch.remove(at));
             self.refused += 1;
             if self.refused.is_power_of_two() {
-                tracing::error!(messages = self.refused, "the disk has refused for so long that messages are lost");
+                tracing::error!(
+                    messages = self.refused,
+                    "the disk has refused for so long that messages are lost"
+                );
             }
         }
     }
@@ -308,7 +178,11 @@ impl Held {
     }
 
     const fn is_empty(&self) -> bool {
-        !self.owing && self.batch.is_empty() && self.facts.is_empty() && self.signed.is_empty() && self.flushes.is_empty()
+        !self.owing
+            && self.batch.is_empty()
+            && self.facts.is_empty()
+            && self.signed.is_empty()
+            && self.flushes.is_empty()
     }
 
     /// Whether something asks for a write now; after a failure only the timer does.
@@ -407,7 +281,8 @@ async fn end(
         match result {
             Ok(()) => return Ok(writer),
             Err(cause) if attempt == LAST_ATTEMPTS => {
-                let messages = held.batch.len().saturating_add(usize::try_from(held.refused).unwrap_or(usize::MAX));
+                let messages =
+                    held.batch.len().saturating_add(usize::try_from(held.refused).unwrap_or(usize::MAX));
                 return Err(Lost { messages, cause });
             }
             Err(_) => sleep(LAST_PAUSE).await,

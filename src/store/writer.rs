@@ -9,7 +9,7 @@ use super::lock::Lock;
 use super::room::{self, Terms};
 use super::schema;
 use super::sum::{self, Summed};
-use super::{Announce, Dropped, Entry, Identity, Rules, State, StoreError, Why};
+use super::{Dropped, Entry, Identity, StoreError};
 use jiff::{SignedDuration, Timestamp};
 use rusqlite::{Connection, Transaction, TransactionBehavior, params};
 use std::fmt;
@@ -68,9 +68,9 @@ pub struct Committed {
 
 /// The one row of `seq`.
 #[derive(Clone, Copy, PartialEq, Eq)]
-struct Count {
-    last: i64,
-    backlog: i64,
+pub(super) struct Count {
+    pub(super) last: i64,
+    pub(super) backlog: i64,
 }
 
 impl fmt::Debug for Writer {
@@ -80,62 +80,6 @@ impl fmt::Debug for Writer {
 }
 
 impl Writer {
-    /// Holds the store to these rules from the next commit on; until then to [`Rules::default`].
-    pub const fn hold_to(&mut self, rules: Rules) {
-        self.terms.rules = rules;
-    }
-
-    /// Has every later loss announced by the entry that this makes; until then it is only logged.
-    pub fn announce_by(&mut self, announce: Announce) {
-        self.terms.announce = Some(announce);
-    }
-
-    /// The wall time that later messages are stored at, where they have no slot.
-    pub const fn set_now(&mut self, now: Timestamp) {
-        self.now = now;
-    }
-
-    /// Has it announced with the next commit that so many messages, in all since the last one, found no room in
-    /// memory while the disk refused them.
-    pub fn refused(&mut self, messages: u64) {
-        self.losses.retain(|loss| loss.why != Why::Refused);
-        if messages > 0 {
-            self.losses.push(Dropped { ranges: Vec::new(), messages, why: Why::Refused });
-        }
-    }
-
-    /// Whether a loss waits for its announcement.
-    pub const fn has_losses(&self) -> bool {
-        !self.losses.is_empty()
-    }
-
-    /// How the store is, whether or not it can be read.
-    pub(super) fn first_state(&mut self) -> State {
-        let (id, max_bytes) = (self.id.as_str().into(), self.terms.rules.max_bytes);
-        self.state().unwrap_or_else(|cause| State {
-            id,
-            backlog: 0,
-            oldest: None,
-            bytes: 0,
-            max_bytes,
-            trouble: Some(cause),
-        })
-    }
-
-    /// How the store is.
-    ///
-    /// # Errors
-    /// The store could not be read.
-    pub fn state(&mut self) -> Result<State, StoreError> {
-        let (id, max_bytes) = (self.id.as_str().into(), self.terms.rules.max_bytes);
-        self.with(|open| {
-            let oldest = open.oldest()?.and_then(|at| Timestamp::from_millisecond(at).ok());
-            let backlog = count(&open.connection)?.backlog.cast_unsigned();
-            let bytes = room::used(&open.connection)? * room::PAGE;
-            Ok(State { id, backlog, oldest, bytes, max_bytes, trouble: None })
-        })
-    }
-
     /// The random id that this store got when it was made, 16 hexadecimal digits.
     pub fn id(&self) -> &str {
         &self.id
@@ -175,7 +119,8 @@ impl Writer {
     pub fn write(&mut self, entries: &[Entry], signed: &[u64]) -> Result<Committed, StoreError> {
         let (terms, now) = (self.terms.clone(), self.now.as_millisecond());
         let announce = terms.announce.as_ref();
-        let told: Vec<Entry> = announce.map(|tell| self.losses.iter().map(|loss| tell(loss)).collect()).unwrap_or_default();
+        let told: Vec<Entry> =
+            announce.map(|tell| self.losses.iter().map(|loss| tell(loss)).collect()).unwrap_or_default();
         let committed = self.with(|open| open.write(entries, &told, signed, now, &terms))?;
         if announce.is_some() {
             self.losses.clear();
@@ -416,7 +361,8 @@ fn place(transaction: &Transaction<'_>, rank: i64, seq: i64) -> rusqlite::Result
 
 /// Notes that the broker has signed for these, and says how many nobody had signed for before.
 fn sign(transaction: &Transaction<'_>, seqs: &[u64]) -> rusqlite::Result<i64> {
-    let mut statement = transaction.prepare_cached("DELETE FROM outbox WHERE rank IN (0, 1, 2) AND seq = ?1")?;
+    let mut statement =
+        transaction.prepare_cached("DELETE FROM outbox WHERE rank IN (0, 1, 2) AND seq = ?1")?;
     let mut gone = 0;
     for seq in seqs.iter().filter_map(|seq| i64::try_from(*seq).ok()) {
         if statement.execute([seq])? != 0 {
@@ -435,7 +381,7 @@ fn prune(transaction: &Transaction<'_>, newest: Timestamp, entries: usize) -> ru
     room::prune(transaction, horizon.as_millisecond(), limit).map(|_| ())
 }
 
-fn count(connection: &Connection) -> rusqlite::Result<Count> {
+pub(super) fn count(connection: &Connection) -> rusqlite::Result<Count> {
     connection
         .prepare_cached("SELECT last, backlog FROM seq")?
         .query_row([], |row| Ok(Count { last: row.get(0)?, backlog: row.get(1)? }))

@@ -41,7 +41,8 @@ impl Log {
         // Ours are in the order of the machine.
         let big = cfg!(target_endian = "big");
         let sum = (word(&header, 24), word(&header, 28));
-        let sound = word(&header, 0) == 0x377F_0682 + u32::from(big) && sum_of(&header[..24], (0, 0), big) == sum;
+        let sound =
+            word(&header, 0) == 0x377F_0682 + u32::from(big) && sum_of(&header[..24], (0, 0), big) == sum;
         let mut walk = Walk {
             salts: sound.then(|| (word(&header, 16), word(&header, 20))),
             big,

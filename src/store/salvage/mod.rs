@@ -72,6 +72,13 @@ pub(super) fn log_is_damaged(dir: &Path) -> bool {
     Log::read(&wal(dir)).is_ok_and(|log| log.damaged)
 }
 
+/// Whether the file of the store in `dir` has lost all its octets; SQLite would remove the log then.
+pub(super) fn is_emptied(dir: &Path) -> bool {
+    let length = |path: &Path| fs::metadata(path).map(|file| file.len());
+    length(&dir.join(NAME)).is_ok_and(|octets| octets == 0)
+        && length(&wal(dir)).is_ok_and(|octets| octets > 0)
+}
+
 /// Proves what can be proved soon.
 pub(super) fn prove(connection: &Connection) -> rusqlite::Result<()> {
     let whole = super::room::used(connection)? * super::room::PAGE <= PROVED_WHOLE;
@@ -107,7 +114,9 @@ pub(super) fn replace(dir: &Path, last: u64, save: bool, cause: &StoreError) -> 
             tracing::error!("nothing of the damaged store could be saved: {why}");
         })
     } else {
-        tracing::error!("the store is damaged again; it is set aside without saving from it, so that this ends");
+        tracing::error!(
+            "the store is damaged again; it is set aside without saving from it, so that this ends"
+        );
         Err(())
     };
     let saved = match saved {
@@ -143,7 +152,11 @@ fn save(dir: &Path, last: u64) -> Result<Saved, Unsaved> {
     let mut waiting = BTreeSet::new();
     image.scan(|_, values| {
         if let Some((rank, seq)) = place(values) {
-            if rank == super::writer::SIGNED { signed.insert(seq) } else { waiting.insert(seq) };
+            if rank == super::writer::SIGNED {
+                signed.insert(seq)
+            } else {
+                waiting.insert(seq)
+            };
         }
         Ok::<_, rusqlite::Error>(())
     })?;
@@ -259,7 +272,8 @@ fn place(values: &[Value<'_>]) -> Option<(i64, i64)> {
 
 /// A row of messages that proves itself.
 fn message<'a>(seq: i64, values: &[Value<'a>]) -> Option<Summed<'a>> {
-    let [Value::Null, Value::Text(topic), Value::Text(body), Value::Integer(retain), at, rest @ ..] = values else {
+    let [Value::Null, Value::Text(topic), Value::Text(body), Value::Integer(retain), at, rest @ ..] = values
+    else {
         return None;
     };
     let [Value::Integer(worth), Value::Integer(slotless), Value::Integer(sum)] = rest else { return None };
@@ -312,19 +326,28 @@ fn names(old: &Connection, new: &Transaction<'_>, table: &str) -> rusqlite::Resu
         return Err(schema::failure(rusqlite::ffi::SQLITE_CORRUPT, "a name is missing"));
     }
     for (id, text) in names {
-        new.prepare_cached(&format!("INSERT INTO {table} (id, text) VALUES (?1, ?2)"))?.execute(params![id, text])?;
+        new.prepare_cached(&format!("INSERT INTO {table} (id, text) VALUES (?1, ?2)"))?
+            .execute(params![id, text])?;
     }
     Ok(())
 }
 
 /// Copies rows up to the first that cannot be read; those that do not fit are passed over.
-fn rows(old: &Connection, new: &Transaction<'_>, table: &str, columns: &str, marks: &str) -> rusqlite::Result<usize> {
+fn rows(
+    old: &Connection,
+    new: &Transaction<'_>,
+    table: &str,
+    columns: &str,
+    marks: &str,
+) -> rusqlite::Result<usize> {
     let mut read = old.prepare(&format!("SELECT {columns} FROM {table}"))?;
     let mut write = new.prepare(&format!("INSERT OR IGNORE INTO {table} ({columns}) VALUES ({marks})"))?;
     let (count, mut copied) = (read.column_count(), 0);
     let mut rows = read.query([])?;
     while let Some(row) = rows.next()? {
-        let values = (0..count).map(|column| row.get(column)).collect::<rusqlite::Result<Vec<rusqlite::types::Value>>>()?;
+        let values = (0..count)
+            .map(|column| row.get(column))
+            .collect::<rusqlite::Result<Vec<rusqlite::types::Value>>>()?;
         copied += write.execute(rusqlite::params_from_iter(values)).unwrap_or(0);
     }
     Ok(copied)

@@ -44,17 +44,15 @@ impl Image {
         let file = File::open(path)?;
         let wal = File::open(wal).ok();
         let whole = file.metadata()?.len().div_ceil(SIZE as u64);
-        let count = u32::try_from(whole).unwrap_or(u32::MAX).max(log.pages.keys().copied().max().unwrap_or(0));
+        let count =
+            u32::try_from(whole).unwrap_or(u32::MAX).max(log.pages.keys().copied().max().unwrap_or(0));
         let mut image = Self { file, wal, log, count, free: HashSet::new() };
         image.free = image.free_pages();
         Ok(image)
     }
 
     /// Gives every record of every leaf that is in use to `found`: the row's number (0 in an index) and its values.
-    pub(super) fn scan<E>(
-        &self,
-        mut found: impl FnMut(i64, &[Value<'_>]) -> Result<(), E>,
-    ) -> Result<(), E> {
+    pub(super) fn scan<E>(&self, mut found: impl FnMut(i64, &[Value<'_>]) -> Result<(), E>) -> Result<(), E> {
         for number in (1..=self.count).filter(|number| !self.free.contains(number)) {
             let Some(page) = self.page(number) else { continue };
             let start = if number == 1 { FILE_HEADER } else { 0 };
@@ -124,7 +122,9 @@ impl Image {
     /// Pages that hold what was deleted, as far as their list can be followed.
     fn free_pages(&self) -> HashSet<u32> {
         let mut free = HashSet::new();
-        let Some(first) = self.page(1).filter(|page| page.starts_with(b"SQLite format 3\0")) else { return free };
+        let Some(first) = self.page(1).filter(|page| page.starts_with(b"SQLite format 3\0")) else {
+            return free;
+        };
         let mut trunk = long(&first, 32).unwrap_or(0);
         while trunk != 0 && trunk <= self.count && free.insert(trunk) {
             let Some(page) = self.page(trunk) else { break };
