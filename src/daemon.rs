@@ -98,7 +98,12 @@ impl Daemon {
             let (plan, clock) = (Arc::clone(&plan), self.clock.clone());
             Arc::new(move |dropped: &Dropped| payload::rows_dropped(dropped, clock.now(), &plan))
         };
-        let (store, writer) = store::start(writer, Rules::default(), self.clock.clone(), announce);
+        let (store, writer) = store::start(
+            writer,
+            Rules::of(&plan.store, &plan.gateway.data_dir),
+            self.clock.clone(),
+            announce,
+        );
         let counts = Arc::new(Counts::new(plan.buses.len()));
         let (stop_buses, stop) = watch::channel(false);
         let (stop_session, stopped) = watch::channel(false);

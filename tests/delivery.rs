@@ -173,7 +173,11 @@ async fn a_message_to_be_retained_is_there_for_who_subscribes_later_and_another_
         for (level, retain) in [("status", true), ("event/active_report", false)] {
             let topic = format!("{PREFIX}/gw01/meter/flat-101/{level}");
             let body = format!(r#""gateway":"gw01","level":"{level}"}}"#);
-            gateway.store.put(Entry { topic, body, retain, worth: Worth::Event, identity: None }).await.unwrap();
+            gateway
+                .store
+                .put(Entry { topic, body, retain, worth: Worth::Event, identity: None })
+                .await
+                .unwrap();
         }
         gateway.store.flush().await.unwrap();
         gateway.all_signed().await;

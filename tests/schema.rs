@@ -164,6 +164,7 @@ fn plan() -> Plan {
             version: MqttVersion::V4,
             prefix: "meterd/v1".into(),
         },
+        store: meterd::config::Store::default(),
         buses: vec![Bus {
             name: name("east"),
             settings: PortSettings::usual(&port),

@@ -1,5 +1,7 @@
 //! `meterd check`: proves a configuration without hardware and prints the plan.
 
+mod flash;
+
 use crate::config::{self, BusLoad, Plan, air_time, percent, tenths};
 use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
 use std::path::PathBuf;
@@ -64,9 +66,17 @@ fn describe(plan: &Plan) -> String {
         let allowed: Vec<String> = plan.commands.allow.iter().map(ToString::to_string).collect();
         text.push_str(&format!("commands {}\n", allowed.join(", ")));
     }
-    for load in air_time(plan) {
+    let loads = air_time(plan);
+    let daily = flash::daily(plan, &loads);
+    text.push_str(&format!(
+        "flash    at most {} a day in {} commits, exposure {}\n",
+        daily.mebibytes(),
+        daily.commits,
+        span(plan.store.exposure),
+    ));
+    for load in &loads {
         text.push('\n');
-        text.push_str(&describe_bus(plan, &load));
+        text.push_str(&describe_bus(plan, load));
     }
     text
 }
@@ -167,6 +177,11 @@ fn table(header: &[&str]) -> Table {
 
 fn trimmed(table: &Table) -> String {
     table.lines().map(|line| format!(" {}\n", line.trim_end())).collect()
+}
+
+/// `500ms` or `1s`, as it is written.
+fn span(time: Duration) -> String {
+    if time.subsec_millis() == 0 { period(time) } else { format!("{}ms", time.as_millis()) }
 }
 
 /// `15m`, as it is written.

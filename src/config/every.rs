@@ -59,6 +59,24 @@ pub fn short(text: &str) -> Result<Duration, BadTime> {
     }
 }
 
+/// A text that is no span of time.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+#[error("write a whole number and ms, s, m, h or d, e.g. 7d")]
+pub(super) struct BadSpan;
+
+/// `500ms`, `1s` or `7d` to a duration.
+pub(super) fn span(text: &str) -> Result<Duration, BadSpan> {
+    if let Ok(time) = short(text) {
+        return Ok(time);
+    }
+    let (unit, seconds) = UNITS.into_iter().find(|(unit, _)| text.ends_with(*unit)).ok_or(BadSpan)?;
+    let digits = text
+        .strip_suffix(unit)
+        .filter(|digits| !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit()));
+    let count: u64 = digits.ok_or(BadSpan)?.parse().map_err(|_| BadSpan)?;
+    count.checked_mul(seconds).map(Duration::from_secs).ok_or(BadSpan)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -69,6 +87,18 @@ mod tests {
         assert_eq!(short("2s"), Ok(Duration::from_secs(2)));
         for text in ["", "800", "ms", "1.5s", "-1s", "1m", "99999999999999999999s"] {
             assert_eq!(short(text), Err(BadTime), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_span_of_time_has_a_unit() {
+        for (text, ms) in
+            [("10ms", 10), ("1s", 1000), ("2m", 120_000), ("3h", 10_800_000), ("7d", 604_800_000)]
+        {
+            assert_eq!(span(text), Ok(Duration::from_millis(ms)), "{text}");
+        }
+        for text in ["", "d", "7", "-1d", "1.5h", "7 d", "99999999999999999999d", "9999999999999999999d"] {
+            assert_eq!(span(text), Err(BadSpan), "{text}");
         }
     }
 

@@ -19,6 +19,12 @@ pub(super) const GATEWAY: Shape = Shape {
 };
 pub(super) const MQTT: Shape =
     Shape { name: "mqtt", label: "[mqtt]", many: false, keys: &["url", "version", "prefix"] };
+pub(super) const STORE: Shape = Shape {
+    name: "store",
+    label: "[store]",
+    many: false,
+    keys: &["exposure", "max_bytes", "max_age", "keep"],
+};
 pub(super) const BUS: Shape = Shape {
     name: "bus",
     label: "[[bus]]",
@@ -56,7 +62,7 @@ pub(super) const TASK: Shape = Shape {
 pub(super) const COMMANDS: Shape =
     Shape { name: "commands", label: "[commands]", many: false, keys: &["allow"] };
 
-pub(super) const ALL: [&Shape; 6] = [&GATEWAY, &MQTT, &BUS, &METER, &TASK, &COMMANDS];
+pub(super) const ALL: [&Shape; 7] = [&GATEWAY, &MQTT, &STORE, &BUS, &METER, &TASK, &COMMANDS];
 
 /// Keys of signing in and of TLS that installers know from other programs.
 const SIGN_IN: [&str; 9] =

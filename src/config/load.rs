@@ -8,7 +8,7 @@ use super::profile::Shelf;
 use super::raw::Document;
 use super::registers::{self, Resolve};
 use super::sent::{Origin, Sent};
-use super::{air, archive, bus, commands, gateway, meter, mqtt, task};
+use super::{air, archive, bus, commands, gateway, meter, mqtt, store, task};
 use std::io::{self, ErrorKind};
 use std::path::Path;
 
@@ -72,6 +72,7 @@ fn prove(
 
     let gateways = document.sections(&keys::GATEWAY, findings_ref);
     let brokers = document.sections(&keys::MQTT, findings_ref);
+    let stores = document.sections(&keys::STORE, findings_ref);
     let lines = document.sections(&keys::BUS, findings_ref);
     let points = document.sections(&keys::METER, findings_ref);
     let mut jobs = document.sections(&keys::TASK, findings_ref);
@@ -82,6 +83,7 @@ fn prove(
     let commands = commands::read(permits.first(), findings_ref);
     let data_dir = gateway.gateway.as_ref().map(|gateway| gateway.data_dir.as_path());
     let sent = sent.in_force(&commands, data_dir, &document.top(&keys::GATEWAY), findings_ref);
+    let store = store::read(stores.first(), findings_ref);
     let buses = bus::read(&lines, findings_ref);
     let mut cells: Vec<meter::Cells> = points.iter().map(|s| meter::from_section(s, findings_ref)).collect();
     if let Some(Origin { name, text }) = sent.tasks {
@@ -117,12 +119,13 @@ fn prove(
     let buses: Vec<Bus> = buses.into_iter().filter_map(|b| b.bus).collect();
     let meters: Vec<Meter> = meters.into_iter().filter_map(|m| m.meter).collect();
     let archive = meter::archive_digits(&meters, &buses);
-    match (gateway.gateway, mqtt) {
-        (Some(gateway), Some(mqtt)) => {
-            Ok(Loaded { plan: Plan { gateway, mqtt, buses, meters, tasks, commands, archive }, warnings })
+    match (gateway.gateway, mqtt, store) {
+        (Some(gateway), Some(mqtt), Some(store)) => {
+            let plan = Plan { gateway, mqtt, store, buses, meters, tasks, commands, archive };
+            Ok(Loaded { plan, warnings })
         }
         // No part is without a value and without a fault; if one were, it must not become a plan.
-        (None, _) | (_, None) => Err(Faults(vec![Fault {
+        (None, ..) | (_, None, _) | (_, _, None) => Err(Faults(vec![Fault {
             file: shown,
             place: None,
             key: String::new(),

@@ -24,6 +24,7 @@ mod profile;
 mod raw;
 mod registers;
 mod sent;
+mod store;
 mod syntax;
 mod task;
 

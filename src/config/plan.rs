@@ -21,6 +21,8 @@ pub struct Plan {
     pub gateway: Gateway,
     /// The way to the head-end (主站).
     pub mqtt: Mqtt,
+    /// What is kept of readings on disk.
+    pub store: Store,
     /// RS-485 lines (总线).
     pub buses: Vec<Bus>,
     /// Meter points (计量点); reports and tasks name them by index.
@@ -60,6 +62,32 @@ pub struct Gateway {
     pub data_dir: PathBuf,
     /// When wall time is trusted.
     pub clock: Trust,
+}
+
+/// `[store]`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Store {
+    /// How long a message may be in memory only.
+    pub exposure: Duration,
+    /// Bound of the file with its log, in octets; `None` for what the file system suggests.
+    pub max_bytes: Option<u64>,
+    /// How long a message waits for the broker.
+    pub max_age: Duration,
+    /// How long a message that the broker has signed for can be asked for again.
+    pub keep: Duration,
+}
+
+impl Store {
+    /// The smallest bound, in octets: the log alone takes half of it.
+    pub const LEAST_BYTES: u64 = 16 << 20;
+}
+
+impl Default for Store {
+    /// 1 s; as the file system suggests; 62 days, as far back as a meter's daily freezes reach; 7 days.
+    fn default() -> Self {
+        const DAY: Duration = Duration::from_secs(86_400);
+        Self { exposure: Duration::from_secs(1), max_bytes: None, max_age: 62 * DAY, keep: 7 * DAY }
+    }
 }
 
 /// `[mqtt]`.

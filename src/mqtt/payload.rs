@@ -8,8 +8,8 @@ mod meter_status;
 mod register;
 
 pub use event::{
-    ActiveReportJson, DroppedJson, EventBody, EventJson, EventMessage, JumpJson, LineJson, RowsDroppedJson, event,
-    rows_dropped,
+    ActiveReportJson, DroppedJson, EventBody, EventJson, EventMessage, JumpJson, LineJson, RowsDroppedJson,
+    event, rows_dropped,
 };
 pub use meter_status::{MeterState, MeterStatusBody, MeterStatusMessage};
 pub use register::RegisterJson;

@@ -86,8 +86,16 @@ pub enum StoreError {
         /// The database's words.
         detail: String,
     },
-    /// The file's content is damaged.
-    #[error("the store's file is damaged: keep a copy, then move it away to begin a new store ({detail})")]
+    /// Another store stands where this one was.
+    #[error(
+        "another store was put in the place of the one in use: put that back, or start meterd again ({detail})"
+    )]
+    Exchanged {
+        /// Which, and which it was.
+        detail: String,
+    },
+    /// The file's content is damaged; the store sets it aside and saves what is intact.
+    #[error("the store's file is damaged: check the flash ({detail})")]
     Damaged {
         /// The database's words.
         detail: String,
@@ -102,8 +110,19 @@ pub enum StoreError {
 
 /// Sorts an error of the database by who must act.
 pub(super) fn sorted(error: rusqlite::Error) -> StoreError {
+    use rusqlite::Error as Of;
     use rusqlite::ErrorCode as Code;
     let detail = error.to_string();
+    // The tables are strict: what has another type than it was given is not what was written.
+    if matches!(
+        error,
+        Of::InvalidColumnType(..)
+            | Of::FromSqlConversionFailure(..)
+            | Of::IntegralValueOutOfRange(..)
+            | Of::Utf8Error(..)
+    ) {
+        return StoreError::Damaged { detail };
+    }
     match error.sqlite_error_code() {
         Some(Code::DiskFull) => StoreError::Full { detail },
         Some(Code::SystemIoFailure | Code::OutOfMemory) => StoreError::Io { detail },

@@ -12,26 +12,35 @@
 //! leaves this module.
 
 mod audit;
+mod cost;
 mod error;
+mod handle;
 mod identity;
 mod learned;
 mod lock;
+mod open;
 mod ranges;
 mod resend;
 mod room;
+mod salvage;
 mod schema;
 mod sum;
 mod task;
+mod terms;
 mod writer;
 
 pub use audit::{Audited, Begun, NotAudited};
+pub use cost::written;
 pub use error::{OpenError, StoreError};
+pub use handle::Handle;
 pub use learned::{About, Fact, Known, Scope};
-pub use task::{Handle, Lost, start};
+pub use task::{Lost, start};
 pub use writer::{Committed, Writer};
 
+use crate::config;
 use jiff::Timestamp;
 use std::ops::RangeInclusive;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -103,7 +112,7 @@ pub type Announce = Arc<dyn Fn(&Dropped) -> Entry + Send + Sync>;
 pub struct Rules {
     /// How long a message may be in memory only.
     pub exposure: Duration,
-    /// Bound of the file and its log together, in octets; at least [`Rules::LEAST_BYTES`].
+    /// Bound of the file and its log together, in octets; at least [`config::Store::LEAST_BYTES`].
     pub max_bytes: u64,
     /// How long a message waits for the broker.
     pub max_age: Duration,
@@ -112,22 +121,26 @@ pub struct Rules {
 }
 
 impl Rules {
-    /// The smallest bound: the log alone takes half of it.
-    pub const LEAST_BYTES: u64 = 16 << 20;
     /// The bound where none is set and the file system is large.
     pub const MOST_BYTES: u64 = 1 << 30;
+
+    /// Those of the configuration, for a store in `dir`. Where no bound is set it is a quarter of the file system, from
+    /// 16 MiB to 1 GiB: beside the store there is room for one that was set aside and for the one made of it. 64 MiB
+    /// where the system does not say.
+    pub fn of(written: &config::Store, dir: &Path) -> Self {
+        let config::Store { exposure, max_bytes, max_age, keep } = *written;
+        let size =
+            || rustix::fs::statvfs(dir).map_or(256 << 20, |of| of.f_blocks.saturating_mul(of.f_frsize));
+        let quarter = || (size() / 4).clamp(config::Store::LEAST_BYTES, Self::MOST_BYTES);
+        Self { exposure, max_bytes: max_bytes.unwrap_or_else(quarter), max_age, keep }
+    }
 }
 
 impl Default for Rules {
-    /// 1 s, 1 GiB, 62 days (as far back as a meter's daily freezes reach), 7 days.
+    /// Those of a configuration without `[store]`, with 1 GiB.
     fn default() -> Self {
-        const DAY: u64 = 86_400;
-        Self {
-            exposure: Duration::from_secs(1),
-            max_bytes: Self::MOST_BYTES,
-            max_age: Duration::from_secs(62 * DAY),
-            keep: Duration::from_secs(7 * DAY),
-        }
+        let config::Store { exposure, max_age, keep, .. } = config::Store::default();
+        Self { exposure, max_bytes: Self::MOST_BYTES, max_age, keep }
     }
 }
 

@@ -52,7 +52,11 @@ impl Gone {
         }
         let messages = self.0.len() as u64;
         self.0.sort_unstable();
-        Some(Dropped { ranges: super::ranges::of(self.0.iter().map(|seq| seq.cast_unsigned())), messages, why })
+        Some(Dropped {
+            ranges: super::ranges::of(self.0.iter().map(|seq| seq.cast_unsigned())),
+            messages,
+            why,
+        })
     }
 }
 
@@ -197,3 +201,7 @@ pub(super) fn prune(connection: &Connection, horizon: i64, limit: u64) -> rusqli
                    ORDER BY slot, meter, task, seq LIMIT ?2)";
     connection.prepare_cached(sql)?.execute(params![horizon, limit.min(i64::MAX as u64).cast_signed()])
 }
+
+#[cfg(test)]
+#[path = "room_tests.rs"]
+mod tests;

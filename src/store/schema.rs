@@ -3,6 +3,7 @@
 use super::OpenError;
 use super::StoreError;
 use super::error::sorted;
+use super::salvage;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags, TransactionBehavior};
 use std::path::Path;
@@ -18,6 +19,9 @@ const MIGRATIONS: [&str; 3] = [V1, V2, V3];
 
 /// Statements that are kept prepared; there are about forty in all.
 const STATEMENTS: usize = 64;
+
+/// What the log is cut back to; it is written back to the file at 1000 pages.
+const LOG_BYTES: u32 = 4 << 20;
 
 /// - `seq` is its own table of one row, since a rowid begins again at 1 in an empty outbox. `backlog`
 ///   stands there because counting the outbox would read all of it.
@@ -82,6 +86,7 @@ ALTER TABLE outbox ADD COLUMN retain INTEGER NOT NULL DEFAULT 0 CHECK (retain IN
 ///   version stored it. `sum` is that of [`super::sum::message`]: SQLite does not see a flipped bit in a text.
 /// - `outbox` is every message by what goes first when room is wanted: `rank` is -1 once the broker has signed, else
 ///   its worth. So a receipt writes a few octets and not the message; `sum` is that of [`super::sum::place`].
+/// - `meta.version` is that of the file's header, of which an octet may flip.
 /// - `command` is who asked for what and what came of it. An id that comes again from one author is the same command.
 const V3: &str = "
 ALTER TABLE outbox RENAME TO message;
@@ -109,6 +114,7 @@ CREATE TABLE command (
     finished_at INTEGER,
     UNIQUE (author, id)
 ) STRICT;
+ALTER TABLE meta ADD COLUMN version INTEGER;
 ";
 
 /// Opens the store at `path`, makes it if it is not there, and brings it to this version.
@@ -117,16 +123,43 @@ pub(super) fn open(path: &Path) -> Result<Connection, OpenError> {
     let mut connection = connect(path, OpenFlags::SQLITE_OPEN_CREATE).map_err(failed)?;
     let known = MIGRATIONS.len();
     let found = version(&connection).map_err(failed)?;
+    let noted = noted(&connection);
+    if let Some(noted) = noted.filter(|noted| *noted != found) {
+        let detail = format!("its header says version {found}, its table {noted}");
+        return Err(OpenError::Store { path: path.to_owned(), cause: StoreError::Damaged { detail } });
+    }
     if found > known {
         let (found, known) = (narrow(found), narrow(known));
         return Err(OpenError::Newer { path: path.to_owned(), found, known });
     }
     if !is_ours(&connection, found).map_err(failed)? {
-        return Err(OpenError::Foreign { path: path.to_owned() });
+        let detail = || "its header does not say that it is ours, its tables do".to_owned();
+        return Err(match noted {
+            Some(_) => {
+                OpenError::Store { path: path.to_owned(), cause: StoreError::Damaged { detail: detail() } }
+            }
+            None => OpenError::Foreign { path: path.to_owned() },
+        });
+    }
+    if path.parent().is_some_and(salvage::log_is_damaged) {
+        let detail = "its log is damaged before commits that were whole".to_owned();
+        return Err(OpenError::Store { path: path.to_owned(), cause: StoreError::Damaged { detail } });
+    }
+    // Before anything is written: what is damaged is set aside as it was found.
+    if found > 0 {
+        salvage::prove(&connection).map_err(failed)?;
     }
     settle(&connection).map_err(failed)?;
     let id = if found == 0 { Some(random_id()?) } else { None };
     migrate(&mut connection, found, id.as_deref()).map_err(failed)?;
+    Ok(connection)
+}
+
+/// Makes a new store, without a log yet.
+pub(super) fn make(path: &Path) -> Result<Connection, OpenError> {
+    let failed = |e: rusqlite::Error| OpenError::Store { path: path.to_owned(), cause: sorted(e) };
+    let mut connection = connect(path, OpenFlags::SQLITE_OPEN_CREATE).map_err(failed)?;
+    migrate(&mut connection, 0, Some(&random_id()?)).map_err(failed)?;
     Ok(connection)
 }
 
@@ -156,6 +189,8 @@ fn connect(path: &Path, create: OpenFlags) -> rusqlite::Result<Connection> {
 /// be given twice. The checkpoint writes every visible page once more and syncs it.
 fn settle(connection: &Connection) -> rusqlite::Result<()> {
     connection.pragma_update(None, "synchronous", "FULL")?;
+    // A long commit does not leave a long file.
+    connection.pragma_update(None, "journal_size_limit", LOG_BYTES)?;
     let mode: String = connection.pragma_update_and_check(None, "journal_mode", "WAL", |row| row.get(0))?;
     if !mode.eq_ignore_ascii_case("wal") {
         return Err(failure(
@@ -183,6 +218,12 @@ fn version(connection: &Connection) -> rusqlite::Result<usize> {
     Ok(usize::try_from(version).unwrap_or(usize::MAX))
 }
 
+/// The version as the table says it, from version 3 on.
+fn noted(connection: &Connection) -> Option<usize> {
+    let version = connection.query_row("SELECT version FROM meta", [], |row| row.get::<_, i64>(0)).ok()?;
+    usize::try_from(version).ok()
+}
+
 fn is_ours(connection: &Connection, version: usize) -> rusqlite::Result<bool> {
     let application: i32 = connection.pragma_query_value(None, "application_id", |row| row.get(0))?;
     let tables: i64 = connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
@@ -201,6 +242,7 @@ fn migrate(connection: &mut Connection, found: usize, new_id: Option<&str>) -> r
         transaction.execute("INSERT INTO meta (one, store) VALUES (1, ?1)", [id])?;
         transaction.pragma_update(None, "application_id", APPLICATION)?;
     }
+    transaction.execute("UPDATE meta SET version = ?1", [narrow(MIGRATIONS.len())])?;
     transaction.pragma_update(None, "user_version", narrow(MIGRATIONS.len()))?;
     transaction.commit()
 }
@@ -219,12 +261,17 @@ fn narrow(version: usize) -> u32 {
 mod tests {
     use super::*;
 
+    fn say_version(connection: &Connection, version: u32) {
+        connection.execute("UPDATE meta SET version = ?1", [version]).unwrap();
+        connection.pragma_update(None, "user_version", version).unwrap();
+    }
+
     #[test]
     fn a_newer_file_is_refused_and_not_changed() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join(NAME);
         let connection = open(&path).unwrap();
-        connection.pragma_update(None, "user_version", 7).unwrap();
+        say_version(&connection, 7);
         connection.close().unwrap();
         let before = std::fs::read(&path).unwrap();
         let refused = open(&path).unwrap_err();
@@ -238,7 +285,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let (path, image) = (dir.path().join(NAME), dir.path().join("image.db"));
         let connection = open(&path).unwrap();
-        connection.pragma_update(None, "user_version", 4).unwrap();
+        say_version(&connection, 4);
         let log = dir.path().join("image.db-wal");
         std::fs::copy(&path, &image).unwrap();
         std::fs::copy(dir.path().join("meterd.db-wal"), &log).unwrap();
@@ -247,10 +294,12 @@ mod tests {
         assert_eq!((std::fs::read(&image).unwrap(), std::fs::read(&log).unwrap()), before);
     }
 
-    /// A store as the first version made it, with a reading that nobody signed for.
-    fn of_version_1(path: &Path) {
+    /// A store as an earlier version made it, with a reading that nobody signed for.
+    fn of_version(path: &Path, version: usize) {
         let connection = Connection::open(path).unwrap();
-        connection.execute_batch(V1).unwrap();
+        for step in &MIGRATIONS[..version] {
+            connection.execute_batch(step).unwrap();
+        }
         connection
             .execute_batch(
                 "INSERT INTO meta (one, store) VALUES (1, '0123456789abcdef');
@@ -262,14 +311,20 @@ mod tests {
             )
             .unwrap();
         connection.pragma_update(None, "application_id", APPLICATION).unwrap();
-        connection.pragma_update(None, "user_version", 1).unwrap();
+        connection.pragma_update(None, "user_version", narrow(version)).unwrap();
     }
 
     #[test]
-    fn a_file_of_version_1_keeps_its_messages_and_its_id() {
-        use crate::store::{Entry, Pending, Worth, Writer};
+    fn a_file_of_an_earlier_version_keeps_its_messages_and_its_id() {
+        for version in 1..MIGRATIONS.len() {
+            keeps_its_messages_and_its_id(version);
+        }
+    }
+
+    fn keeps_its_messages_and_its_id(version: usize) {
+        use crate::store::{Entry, Pending, Wanted, Worth, Writer};
         let dir = tempfile::tempdir().unwrap();
-        of_version_1(&dir.path().join(NAME));
+        of_version(&dir.path().join(NAME), version);
         let mut writer = Writer::open(dir.path()).unwrap();
         assert_eq!((writer.id(), writer.committed()), ("0123456789abcdef", 7));
         let old = Pending {
@@ -282,11 +337,21 @@ mod tests {
         let slot = jiff::Timestamp::from_second(1_795_000_000).unwrap();
         assert!(writer.slot_is_read("a", "live", "x", slot).unwrap());
         let topic = "em/gw/meter/a/status".to_owned();
-        let kept = Entry { topic: topic.clone(), body: "}".to_owned(), retain: true, worth: Worth::Event, identity: None };
+        let kept = Entry {
+            topic: topic.clone(),
+            body: "}".to_owned(),
+            retain: true,
+            worth: Worth::Event,
+            identity: None,
+        };
         writer.commit(&[kept]).unwrap();
         drop(writer);
         let new = Pending { seq: 8, topic, body: "}".to_owned(), retain: true };
-        assert_eq!(Writer::open(dir.path()).unwrap().offer(0, 9).unwrap(), [old, new]);
+        let mut writer = Writer::open(dir.path()).unwrap();
+        assert_eq!(writer.offer(0, 9).unwrap(), [old.clone(), new.clone()]);
+        writer.forget(&[7]).unwrap();
+        assert_eq!(writer.offer(0, 9).unwrap(), [new]);
+        assert_eq!(writer.resend(&Wanted::Time(slot..=slot), 0, 9).unwrap(), [old]);
     }
 
     #[test]

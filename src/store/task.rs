@@ -6,20 +6,21 @@
 //! leave the outbox with the next commit, on their own at [`BATCH`] of them, or after the exposure time;
 //! until then they are not offered again, except after a crash: it repeats what was signed for in that time.
 //!
-//! Messages wait in a queue of [`QUEUE`]; when it is full, [`Handle::put`] waits: a bus waits for the disk,
+//! Messages wait in a queue of [`QUEUE`]; when it is full, [`Handle::put`] waits: a bus waits for a slow disk,
 //! never for the network. What mqtt asks waits in another queue of [`QUEUE`], so that the outbox is
 //! offered while the disk takes nothing new.
 //!
-//! If the disk refuses, the batch stays in memory and is tried again, ever more slowly; nothing is
-//! announced before it is durable. The task has no thread: it lends the writer to the runtime's pool of
-//! blocking threads for each operation.
+//! If the disk refuses, the batch stays in memory and is tried again, ever more slowly, and polling goes on: up to
+//! [`HELD_OCTETS`] are held, then the least worth goes, is counted, and announced once the disk takes it. Nothing is
+//! offered before it is durable. A damaged store is made anew ([`Writer::make_anew`]).
+//!
+//! The task has no thread: it lends the writer to the runtime's pool of blocking threads for each operation.
 
-use super::{About, Announce, Closed, Entry, Fact, Known, Pending, Rules, State, StoreError, Wanted, Writer};
+use super::handle::{Ask, Handle, Job, Put, Request};
+use super::{About, Announce, Entry, Known, Rules, State, StoreError, Writer};
 use crate::clock::Clock;
-use std::fmt;
 use std::mem;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::{JoinHandle, spawn_blocking};
@@ -31,6 +32,16 @@ const BATCH: usize = 100;
 /// Bound of each queue; two batches and a half.
 const QUEUE: usize = 256;
 
+/// Octets of messages held in memory while the disk refuses them: a gateway's memory is small. Beyond, the least worth
+/// goes, is counted, and is announced once the disk takes it.
+const HELD_OCTETS: usize = 4 << 20;
+
+/// What a message takes in memory beside its texts, about.
+const HELD_BESIDE: usize = 256;
+
+/// Facts held while the disk refuses.
+const HELD_FACTS: usize = 1024;
+
 /// Signed numbers held while the disk refuses to take them out; then mqtt waits too.
 const SIGNED: usize = 4096;
 
@@ -41,15 +52,6 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 const LAST_ATTEMPTS: u32 = 3;
 const LAST_PAUSE: Duration = Duration::from_secs(1);
 
-/// The way to the store's task, for buses and for the MQTT session.
-#[derive(Clone, Debug)]
-pub struct Handle {
-    entries: mpsc::Sender<Put>,
-    requests: mpsc::Sender<Request>,
-    committed: watch::Receiver<u64>,
-    state: watch::Receiver<State>,
-}
-
 /// The task ended although the disk refused its last messages; their slots are gaps.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 #[error("{messages} messages were lost at the end, since the store did not take them: {cause}")]
@@ -58,41 +60,6 @@ pub struct Lost {
     pub messages: usize,
     /// Why.
     pub cause: StoreError,
-}
-
-#[derive(Debug)]
-enum Put {
-    Entry(Entry),
-    Learn(About, Known),
-    RoundOver,
-    Flush(oneshot::Sender<()>),
-}
-
-#[derive(Debug)]
-enum Request {
-    Ask(Ask),
-    Job(Job),
-    Forget(Vec<u64>),
-    Close,
-}
-
-/// Something to be done with the writer, outside the groups of messages.
-struct Job(Box<dyn FnOnce(&mut Writer) + Send>);
-
-impl fmt::Debug for Job {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Job")
-    }
-}
-
-/// Who waits for messages.
-#[derive(Debug)]
-struct Ask {
-    /// `None`: what nobody has signed for.
-    wanted: Option<Wanted>,
-    after: u64,
-    limit: usize,
-    reply: oneshot::Sender<Vec<Pending>>,
 }
 
 /// Starts the task on the current tokio runtime, and holds the store to `rules`. Of what has to be dropped, the entry
@@ -119,121 +86,6 @@ pub fn start(
     (handle, tokio::spawn(run(writer, Held::new(rules.exposure, clock, announce, show), entries, requests)))
 }
 
-impl Handle {
-    /// Hands an entry over; waits while the store's queue is full. It is durable within the exposure time.
-    ///
-    /// # Errors
-    /// [`Closed`]; the entry is not stored.
-    pub async fn put(&self, entry: Entry) -> Result<(), Closed> {
-        self.entries.send(Put::Entry(entry)).await.map_err(|_| Closed)
-    }
-
-    /// Hands over what was learned of a meter or a bus; it is written with the next commit.
-    ///
-    /// # Errors
-    /// [`Closed`]; the fact is not stored.
-    pub async fn learn(&self, about: About, fact: Fact) -> Result<(), Closed> {
-        self.entries.send(Put::Learn(about, Known::Is(fact))).await.map_err(|_| Closed)
-    }
-
-    /// Drops the fact with this key, which is no longer so, with the next commit.
-    ///
-    /// # Errors
-    /// [`Closed`]; the fact is still kept.
-    pub async fn unlearn(&self, about: About, key: String) -> Result<(), Closed> {
-        self.entries.send(Put::Learn(about, Known::IsNot(key))).await.map_err(|_| Closed)
-    }
-
-    /// A round has ended: what was put so far is to be made durable at once. Returns when the task has been told.
-    ///
-    /// # Errors
-    /// [`Closed`]; it may not be durable.
-    pub async fn round_over(&self) -> Result<(), Closed> {
-        self.entries.send(Put::RoundOver).await.map_err(|_| Closed)
-    }
-
-    /// Makes durable at once what was put so far. Returns when it is durable.
-    ///
-    /// # Errors
-    /// [`Closed`]; it may not be durable.
-    pub async fn flush(&self) -> Result<(), Closed> {
-        let (reply, done) = oneshot::channel();
-        self.entries.send(Put::Flush(reply)).await.map_err(|_| Closed)?;
-        done.await.map_err(|_| Closed)
-    }
-
-    /// Up to `limit` unsigned messages with a number above `after`, in order; all are durable.
-    ///
-    /// # Errors
-    /// [`Closed`].
-    pub async fn offer(&self, after: u64, limit: usize) -> Result<Vec<Pending>, Closed> {
-        self.ask(None, after, limit).await
-    }
-
-    /// Up to `limit` of the messages `wanted` that the store still has, signed for or not, with a number above
-    /// `after`, in order of their numbers; fewer mean that there are no more.
-    ///
-    /// # Errors
-    /// [`Closed`].
-    pub async fn resend(&self, wanted: Wanted, after: u64, limit: usize) -> Result<Vec<Pending>, Closed> {
-        self.ask(Some(wanted), after, limit).await
-    }
-
-    async fn ask(&self, wanted: Option<Wanted>, after: u64, limit: usize) -> Result<Vec<Pending>, Closed> {
-        let (reply, answer) = oneshot::channel();
-        let ask = Ask { wanted, after, limit, reply };
-        self.requests.send(Request::Ask(ask)).await.map_err(|_| Closed)?;
-        answer.await.map_err(|_| Closed)
-    }
-
-    /// Has something done with the writer at once; what it gives back comes here.
-    ///
-    /// # Errors
-    /// [`Closed`]; it may not be done.
-    pub(super) async fn have<T: Send + 'static>(
-        &self,
-        job: impl FnOnce(&mut Writer) -> T + Send + 'static,
-    ) -> Result<T, Closed> {
-        let (reply, done) = oneshot::channel();
-        // Whoever asked may have stopped waiting.
-        let job = Job(Box::new(move |writer| drop(reply.send(job(writer)))));
-        self.requests.send(Request::Job(job)).await.map_err(|_| Closed)?;
-        done.await.map_err(|_| Closed)
-    }
-
-    /// The broker has signed for these; they leave the outbox within the exposure time and are not offered
-    /// again. Returns when the task has been told, not when the disk has.
-    ///
-    /// # Errors
-    /// [`Closed`]; they may be offered again after a restart.
-    pub async fn forget(&self, seqs: Vec<u64>) -> Result<(), Closed> {
-        self.requests.send(Request::Forget(seqs)).await.map_err(|_| Closed)
-    }
-
-    /// Asks the task to commit everything put so far and to end; from then on all else is [`Closed`].
-    ///
-    /// # Errors
-    /// [`Closed`] already.
-    pub async fn close(&self) -> Result<(), Closed> {
-        self.requests.send(Request::Close).await.map_err(|_| Closed)
-    }
-
-    /// The highest number committed; changes when there is something new to offer.
-    pub fn committed(&self) -> watch::Receiver<u64> {
-        self.committed.clone()
-    }
-
-    /// How the store is, as of the last commit or the last failure.
-    pub fn state(&self) -> watch::Receiver<State> {
-        self.state.clone()
-    }
-
-    /// Random id of this store, hexadecimal; another one once the store had to be made anew.
-    pub fn id(&self) -> Arc<str> {
-        Arc::clone(&self.state.borrow().id)
-    }
-}
-
 /// What is in memory only.
 struct Held {
     exposure: Duration,
@@ -241,6 +93,12 @@ struct Held {
     announce: watch::Sender<u64>,
     show: watch::Sender<State>,
     batch: Vec<Entry>,
+    /// Octets of the batch.
+    octets: usize,
+    /// Messages that found no room while the disk refused.
+    refused: u64,
+    /// A loss waits to be announced.
+    owing: bool,
     facts: Vec<(About, Known)>,
     signed: Vec<u64>,
     /// A round has ended, and what it brought is not written yet.
@@ -265,6 +123,9 @@ impl Held {
             announce,
             show,
             batch: Vec::new(),
+            octets: 0,
+            refused: 0,
+            owing: false,
             facts: Vec::new(),
             signed: Vec::new(),
             round_over: false,
@@ -277,21 +138,51 @@ impl Held {
 
     fn take(&mut self, put: Put) {
         match put {
-            Put::Entry(entry) => self.batch.push(entry),
-            Put::Learn(about, known) => self.facts.push((about, known)),
+            Put::Entry(entry) => {
+                self.octets += octets(&entry);
+                self.batch.push(entry);
+                self.shed();
+            }
+            Put::Learn(about, known) => {
+                self.facts.push((about, known));
+                // What was learned will be learned again.
+                if self.facts.len() > HELD_FACTS {
+                    self.facts.remove(0);
+                }
+            }
             // Nothing is left of it where its messages went with an earlier commit.
             Put::RoundOver => self.round_over = !self.batch.is_empty() || !self.facts.is_empty(),
             Put::Flush(reply) => self.flushes.push(reply),
         }
     }
 
-    /// Whether one more fits into the next commit.
+    /// Lets go what memory has no room for while the disk refuses: the least worth first, of that the oldest.
+    fn shed(&mut self) {
+        while self.octets > HELD_OCTETS
+            && let Some((at, _)) = self.batch.iter().enumerate().min_by_key(|(at, entry)| (entry.worth, *at))
+        {
+            self.octets -= octets(&self.batch.remove(at));
+            self.refused += 1;
+            if self.refused.is_power_of_two() {
+                tracing::error!(
+                    messages = self.refused,
+                    "the disk has refused for so long that messages are lost"
+                );
+            }
+        }
+    }
+
+    /// Whether one more fits into the next commit. While the disk refuses there is always room: polling goes on.
     const fn has_room(&self) -> bool {
-        self.batch.len() < BATCH && self.facts.len() < BATCH
+        self.failures > 0 || self.batch.len() < BATCH && self.facts.len() < BATCH
     }
 
     const fn is_empty(&self) -> bool {
-        self.batch.is_empty() && self.facts.is_empty() && self.signed.is_empty() && self.flushes.is_empty()
+        !self.owing
+            && self.batch.is_empty()
+            && self.facts.is_empty()
+            && self.signed.is_empty()
+            && self.flushes.is_empty()
     }
 
     /// Whether something asks for a write now; after a failure only the timer does.
@@ -327,6 +218,10 @@ async fn run(
     mut entries: mpsc::Receiver<Put>,
     mut requests: mpsc::Receiver<Request>,
 ) -> Result<Writer, Lost> {
+    if writer.has_losses() {
+        held.owing = true;
+        writer = write(writer, &mut held).await.0;
+    }
     loop {
         let mut now = false;
         tokio::select! {
@@ -388,12 +283,19 @@ async fn end(
         match result {
             Ok(()) => return Ok(writer),
             Err(cause) if attempt == LAST_ATTEMPTS => {
-                return Err(Lost { messages: held.batch.len(), cause });
+                let messages =
+                    held.batch.len().saturating_add(usize::try_from(held.refused).unwrap_or(usize::MAX));
+                return Err(Lost { messages, cause });
             }
             Err(_) => sleep(LAST_PAUSE).await,
         }
         attempt += 1;
     }
+}
+
+fn octets(entry: &Entry) -> usize {
+    let registers = entry.identity.as_ref().map_or(0, |identity| identity.registers.len());
+    entry.topic.len() + entry.body.len() + HELD_BESIDE + 48 * registers
 }
 
 /// Ends when the timer does; never without one.
@@ -407,10 +309,11 @@ async fn over(timer: &mut Option<Pin<Box<Sleep>>>) {
 /// Writes all that is held; what the disk refuses stays held.
 async fn write(writer: Writer, held: &mut Held) -> (Writer, Result<(), StoreError>) {
     let (batch, signed) = (mem::take(&mut held.batch), mem::take(&mut held.signed));
-    let (facts, now) = (mem::take(&mut held.facts), held.clock.now());
+    let (facts, now, refused) = (mem::take(&mut held.facts), held.clock.now(), held.refused);
     let (writer, (batch, facts, signed, result)) = lend(writer, move |writer| {
         // Facts first: learning one twice after a failure is harmless, storing a message twice is not.
         writer.set_now(now);
+        writer.refused(refused);
         let result = writer.note(&facts).and_then(|()| writer.write(&batch, &signed));
         // The messages are stored, whether or not the state can be read.
         let result = result.map(|committed| (committed, writer.first_state()));
@@ -420,6 +323,7 @@ async fn write(writer: Writer, held: &mut Held) -> (Writer, Result<(), StoreErro
     match result {
         Ok((committed, state)) => {
             held.worked();
+            (held.octets, held.refused, held.owing) = (0, 0, false);
             held.show.send_replace(state);
             held.timer = None;
             held.round_over = false;
@@ -440,10 +344,29 @@ async fn write(writer: Writer, held: &mut Held) -> (Writer, Result<(), StoreErro
         }
         Err(cause) => {
             (held.batch, held.facts, held.signed) = (batch, facts, signed);
-            held.failed(&cause);
-            (writer, Err(cause))
+            (failed(writer, held, &cause).await, Err(cause))
         }
     }
+}
+
+/// After a failure: a damaged store is made anew; then, and for all other causes, a pause.
+async fn failed(writer: Writer, held: &mut Held, cause: &StoreError) -> Writer {
+    held.failed(cause);
+    let StoreError::Damaged { .. } = cause else { return writer };
+    let found = cause.clone();
+    let (writer, (made, state)) = lend(writer, move |writer| {
+        let made = writer.make_anew(&found);
+        (made, writer.first_state())
+    })
+    .await;
+    match made {
+        Ok(()) => {
+            held.owing = true;
+            held.show.send_replace(State { trouble: Some(cause.clone()), ..state });
+        }
+        Err(why) => tracing::error!("the damaged store could not be made anew: {why}"),
+    }
+    writer
 }
 
 /// Answers those who wait for messages; if the disk refuses, they wait on.
@@ -470,7 +393,7 @@ async fn answer(mut writer: Writer, held: &mut Held) -> Writer {
             }
             Err(cause) => {
                 held.asks.push(Ask { wanted: asked, after, limit, reply });
-                held.failed(&cause);
+                writer = failed(writer, held, &cause).await;
                 break;
             }
         }

@@ -1,7 +1,8 @@
 use super::*;
-use crate::store::{Dropped, Identity, Worth};
+use crate::store::{Closed, Dropped, Identity, Why, Worth};
 use jiff::Timestamp;
 use std::path::Path;
+use std::sync::Arc;
 use tokio::time::timeout;
 
 const EXPOSURE: Duration = Duration::from_secs(1);
@@ -133,7 +134,9 @@ async fn what_is_signed_for_is_not_offered_again_and_leaves_the_file_after_the_e
     assert_eq!(seqs(&store).await, [1, 3, 5]);
     assert_eq!(store.offer(1, 2).await.unwrap().iter().map(|p| p.seq).collect::<Vec<_>>(), [3, 5]);
     let file = rusqlite::Connection::open(dir.path().join("meterd.db")).unwrap();
-    let in_file = || file.query_row("SELECT count(*) FROM outbox WHERE rank >= 0", [], |row| row.get::<_, i64>(0)).unwrap();
+    let in_file = || {
+        file.query_row("SELECT count(*) FROM outbox WHERE rank >= 0", [], |row| row.get::<_, i64>(0)).unwrap()
+    };
     assert_eq!(in_file(), 5);
     sleep(EXPOSURE + SOON).await;
     // The answer comes after the write that the timer asked for.
@@ -172,25 +175,82 @@ async fn the_last_handle_ends_the_task_with_everything_committed() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn while_the_disk_refuses_a_bus_waits_and_nothing_is_lost_or_announced() {
+async fn while_the_disk_refuses_polling_goes_on_and_nothing_is_lost_or_offered() {
     let dir = tempfile::tempdir().unwrap();
     let (store, _task) = begin(dir.path());
     put(&store, 0..1).await;
     store.flush().await.unwrap();
     let intruder = rusqlite::Connection::open(dir.path().join("meterd.db")).unwrap();
     intruder.execute_batch("BEGIN IMMEDIATE").unwrap();
-    let many = 1 + BATCH + QUEUE;
-    let stuck = timeout(Duration::from_secs(120), put(&store, 1..i64::try_from(many).unwrap() + 50)).await;
-    assert!(stuck.is_err(), "the queue has a bound");
+    timeout(Duration::from_secs(5), put(&store, 1..2000)).await.unwrap();
     assert_eq!(*store.committed().borrow(), 1);
     assert_eq!(seqs(&store).await, [1], "what is durable is offered meanwhile");
+    assert!(matches!(store.state().borrow().trouble, Some(StoreError::Busy { .. })));
     intruder.execute_batch("ROLLBACK").unwrap();
-    let all = u64::try_from(many).unwrap();
-    timeout(LONGEST_PAUSE + 2 * EXPOSURE, store.committed().wait_for(|n| *n == all)).await.unwrap().unwrap();
-    assert_eq!(seqs(&store).await, (1..=all).collect::<Vec<_>>());
+    timeout(LONGEST_PAUSE + 2 * EXPOSURE, store.committed().wait_for(|n| *n == 2000)).await.unwrap().unwrap();
+    assert_eq!(store.offer(0, 9999).await.unwrap().len(), 2000);
+    let state = store.state().borrow().clone();
+    assert_eq!((state.trouble, state.backlog), (None, 2000));
     // Back to group commits without a pause.
-    put(&store, 1000..1100).await;
-    assert!(committed_soon(&store, all + 100).await);
+    put(&store, 3000..3100).await;
+    assert!(committed_soon(&store, 2100).await);
+}
+
+#[tokio::test(start_paused = true)]
+async fn when_memory_is_full_too_the_oldest_live_data_goes_and_is_announced_with_its_count() {
+    let dir = tempfile::tempdir().unwrap();
+    let (store, _task) = begin(dir.path());
+    store.flush().await.unwrap();
+    let intruder = rusqlite::Connection::open(dir.path().join("meterd.db")).unwrap();
+    intruder.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let large = |n| Entry { body: format!(r#""n":"{n:04096}"}}"#), ..entry(n) };
+    store.put(Entry { worth: Worth::Settlement, ..large(0) }).await.unwrap();
+    for n in 1..2000 {
+        timeout(Duration::from_secs(60), store.put(large(n))).await.unwrap().unwrap();
+    }
+    intruder.execute_batch("ROLLBACK").unwrap();
+    timeout(2 * LONGEST_PAUSE, store.committed().wait_for(|n| *n > 0)).await.unwrap().unwrap();
+    let there = store.offer(0, 9999).await.unwrap();
+    let (announcement, there) = there.split_last().unwrap();
+    let lost = 2000 - there.len();
+    assert!((900..1100).contains(&lost), "4 MiB are held: {lost} lost");
+    let said = tell(&Dropped { ranges: Vec::new(), messages: lost as u64, why: Why::Refused });
+    assert_eq!((&announcement.topic, &announcement.body), (&said.topic, &said.body));
+    assert!(there[0].body.contains("0000\"}"), "settlement data stays");
+    assert!(there[1].body.contains(&format!("{:04096}", lost + 1)), "the oldest went");
+    put(&store, 5000..5001).await;
+    store.flush().await.unwrap();
+    assert_eq!(store.offer(announcement.seq, 9).await.unwrap().len(), 1, "it is said once");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_store_found_damaged_while_it_is_in_use_is_made_anew_and_the_loss_is_told() {
+    let dir = tempfile::tempdir().unwrap();
+    let (store, task) = begin(dir.path());
+    let old = store.id();
+    put(&store, 0..50).await;
+    store.close().await.unwrap();
+    let mut writer = task.await.unwrap().unwrap();
+    // Closed, so that the damage is not hidden by what is in memory.
+    writer.open = None;
+    let path = dir.path().join("meterd.db");
+    let mut octets = std::fs::read(&path).unwrap();
+    let text = br#""n":25}"#;
+    let at = octets.windows(text.len()).position(|window| window == text).unwrap();
+    octets[at + 4] = b'9';
+    std::fs::write(&path, octets).unwrap();
+    let (store, _task) = start(writer, Rules::default(), Clock::virtual_at(now()), Arc::new(tell));
+    let offered = timeout(LONGEST_PAUSE, store.offer(0, 100)).await.unwrap().unwrap();
+    assert_eq!(
+        offered.iter().map(|p| p.seq).collect::<Vec<_>>(),
+        (1..=25).chain(27..=50).collect::<Vec<_>>()
+    );
+    assert_ne!(store.id(), old);
+    timeout(LONGEST_PAUSE, store.committed().wait_for(|n| *n == 51)).await.unwrap().unwrap();
+    let told = store.offer(50, 9).await.unwrap();
+    let said = tell(&Dropped { ranges: vec![26..=26], messages: 1, why: Why::Damaged });
+    assert_eq!(told.iter().map(|p| p.body.as_str()).collect::<Vec<_>>(), [said.body]);
+    assert_eq!(store.state().borrow().trouble, None);
 }
 
 #[tokio::test(start_paused = true)]

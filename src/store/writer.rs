@@ -9,12 +9,11 @@ use super::lock::Lock;
 use super::room::{self, Terms};
 use super::schema;
 use super::sum::{self, Summed};
-use super::{Announce, Dropped, Entry, Identity, OpenError, Rules, State, StoreError};
+use super::{Dropped, Entry, Identity, StoreError};
 use jiff::{SignedDuration, Timestamp};
 use rusqlite::{Connection, Transaction, TransactionBehavior, params};
 use std::fmt;
-use std::fs::{self, File};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 /// How long a slot is known to have its reading, counted back from the newest slot of a commit: as far
 /// back as a meter's own daily freezes reach (DL/T 645-2007, DI 05 06 xx xx: the last 62 days), since
@@ -30,18 +29,20 @@ pub(super) const SIGNED: i64 = -1;
 
 /// The store, open for writing, with the data directory locked.
 pub struct Writer {
-    path: PathBuf,
-    id: String,
-    committed: u64,
+    pub(super) path: PathBuf,
+    pub(super) id: String,
+    pub(super) committed: u64,
     /// Wall time, as it was last told.
-    now: Timestamp,
-    terms: Terms,
+    pub(super) now: Timestamp,
+    pub(super) terms: Terms,
     /// Losses of which no announcement is stored yet.
-    losses: Vec<Dropped>,
+    pub(super) losses: Vec<Dropped>,
+    /// How often the store was made anew since it was opened.
+    pub(super) salvages: u32,
     /// `None` after a failure.
-    open: Option<Open>,
+    pub(super) open: Option<Open>,
     // Last, so that the connection is closed before the lock is given up.
-    _lock: Lock,
+    pub(super) _lock: Lock,
 }
 
 /// A connection and what is kept in memory of its file.
@@ -67,9 +68,9 @@ pub struct Committed {
 
 /// The one row of `seq`.
 #[derive(Clone, Copy, PartialEq, Eq)]
-struct Count {
-    last: i64,
-    backlog: i64,
+pub(super) struct Count {
+    pub(super) last: i64,
+    pub(super) backlog: i64,
 }
 
 impl fmt::Debug for Writer {
@@ -79,75 +80,6 @@ impl fmt::Debug for Writer {
 }
 
 impl Writer {
-    /// Opens the store in `dir`, and makes the directory and the store if they are not there.
-    ///
-    /// # Errors
-    /// By what the operator has to do; the store is not changed then.
-    pub fn open(dir: &Path) -> Result<Self, OpenError> {
-        make(dir)?;
-        let lock = Lock::take(dir)?;
-        let path = dir.join(schema::NAME);
-        let connection = schema::open(&path)?;
-        let failed = |e: rusqlite::Error| OpenError::Store { path: path.clone(), cause: sorted(e) };
-        let (id, committed) = identify(&connection).map_err(failed)?;
-        let open = Open::load(connection).map_err(failed)?;
-        let terms = Terms { rules: Rules::default(), announce: None };
-        let (now, losses) = (Timestamp::UNIX_EPOCH, Vec::new());
-        Ok(Self { path, id, committed, now, terms, losses, open: Some(open), _lock: lock })
-    }
-
-    /// Holds the store to these rules from the next commit on; until then to [`Rules::default`].
-    pub const fn hold_to(&mut self, rules: Rules) {
-        self.terms.rules = rules;
-    }
-
-    /// Has every later loss announced by the entry that this makes; until then it is only logged.
-    pub fn announce_by(&mut self, announce: Announce) {
-        self.terms.announce = Some(announce);
-    }
-
-    /// The wall time that later messages are stored at, where they have no slot.
-    pub const fn set_now(&mut self, now: Timestamp) {
-        self.now = now;
-    }
-
-    /// Has this loss announced with the next commit.
-    pub fn lost(&mut self, dropped: Dropped) {
-        self.losses.push(dropped);
-    }
-
-    /// Whether a loss waits for its announcement.
-    pub const fn has_losses(&self) -> bool {
-        !self.losses.is_empty()
-    }
-
-    /// How the store is, whether or not it can be read.
-    pub(super) fn first_state(&mut self) -> State {
-        let (id, max_bytes) = (self.id.as_str().into(), self.terms.rules.max_bytes);
-        self.state().unwrap_or_else(|cause| State {
-            id,
-            backlog: 0,
-            oldest: None,
-            bytes: 0,
-            max_bytes,
-            trouble: Some(cause),
-        })
-    }
-
-    /// How the store is.
-    ///
-    /// # Errors
-    /// The store could not be read.
-    pub fn state(&mut self) -> Result<State, StoreError> {
-        let (id, max_bytes) = (self.id.as_str().into(), self.terms.rules.max_bytes);
-        self.with(|open| {
-            let oldest = open.oldest()?.and_then(|at| Timestamp::from_millisecond(at).ok());
-            let backlog = count(&open.connection)?.backlog.cast_unsigned();
-            let bytes = room::used(&open.connection)? * room::PAGE;
-            Ok(State { id, backlog, oldest, bytes, max_bytes, trouble: None })
-        })
-    }
-
     /// The random id that this store got when it was made, 16 hexadecimal digits.
     pub fn id(&self) -> &str {
         &self.id
@@ -187,7 +119,8 @@ impl Writer {
     pub fn write(&mut self, entries: &[Entry], signed: &[u64]) -> Result<Committed, StoreError> {
         let (terms, now) = (self.terms.clone(), self.now.as_millisecond());
         let announce = terms.announce.as_ref();
-        let told: Vec<Entry> = announce.map(|tell| self.losses.iter().map(|loss| tell(loss)).collect()).unwrap_or_default();
+        let told: Vec<Entry> =
+            announce.map(|tell| self.losses.iter().map(|loss| tell(loss)).collect()).unwrap_or_default();
         let committed = self.with(|open| open.write(entries, &told, signed, now, &terms))?;
         if announce.is_some() {
             self.losses.clear();
@@ -263,7 +196,7 @@ impl Writer {
         let (id, committed) = identify(&connection).map_err(sorted)?;
         if id != self.id {
             let detail = format!("{} is now the store {id}, it was {}", self.path.display(), self.id);
-            return Err(StoreError::Damaged { detail });
+            return Err(StoreError::Exchanged { detail });
         }
         self.committed = committed;
         Open::load(connection).map_err(sorted)
@@ -271,7 +204,7 @@ impl Writer {
 }
 
 impl Open {
-    fn load(connection: Connection) -> rusqlite::Result<Self> {
+    pub(super) fn load(connection: Connection) -> rusqlite::Result<Self> {
         let (points, registers) = (Names::points(&connection)?, Names::registers(&connection)?);
         let newest = connection.query_row("SELECT max(slot) FROM reading", [], |row| row.get(0))?;
         Ok(Self { connection, points, registers, newest })
@@ -370,15 +303,8 @@ fn store(
     let Entry { topic, body, retain, worth, identity } = entry;
     let slotless = identity.is_none();
     let at = identity.as_ref().map_or(now_ms, |identity| identity.slot.as_millisecond());
-    let rank = *worth as i64;
-    let sum = sum::message(Summed { seq, topic, body, retain: *retain, at: Some(at), worth: rank, slotless });
-    transaction
-        .prepare_cached(
-            "INSERT INTO message (seq, topic, body, retain, at, worth, slotless, sum)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
-        )?
-        .execute(params![seq, topic, body, retain, at, rank, slotless, sum])?;
-    place(transaction, rank, seq)?;
+    let worth = *worth as i64;
+    insert(transaction, &Summed { seq, topic, body, retain: *retain, at: Some(at), worth, slotless }, worth)?;
     Ok(Stored::New)
 }
 
@@ -415,6 +341,18 @@ fn identify_readings(
     Ok(true)
 }
 
+/// Puts a message into the file, at this rank of the outbox.
+pub(super) fn insert(transaction: &Transaction<'_>, of: &Summed<'_>, rank: i64) -> rusqlite::Result<()> {
+    let Summed { seq, topic, body, retain, at, worth, slotless } = *of;
+    transaction
+        .prepare_cached(
+            "INSERT INTO message (seq, topic, body, retain, at, worth, slotless, sum)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+        )?
+        .execute(params![seq, topic, body, retain, at, worth, slotless, sum::message(*of)])?;
+    place(transaction, rank, seq)
+}
+
 fn place(transaction: &Transaction<'_>, rank: i64, seq: i64) -> rusqlite::Result<()> {
     let sql = "INSERT INTO outbox (rank, seq, sum) VALUES (?1, ?2, ?3)";
     transaction.prepare_cached(sql)?.execute([rank, seq, sum::place(rank, seq)])?;
@@ -423,7 +361,8 @@ fn place(transaction: &Transaction<'_>, rank: i64, seq: i64) -> rusqlite::Result
 
 /// Notes that the broker has signed for these, and says how many nobody had signed for before.
 fn sign(transaction: &Transaction<'_>, seqs: &[u64]) -> rusqlite::Result<i64> {
-    let mut statement = transaction.prepare_cached("DELETE FROM outbox WHERE rank IN (0, 1, 2) AND seq = ?1")?;
+    let mut statement =
+        transaction.prepare_cached("DELETE FROM outbox WHERE rank IN (0, 1, 2) AND seq = ?1")?;
     let mut gone = 0;
     for seq in seqs.iter().filter_map(|seq| i64::try_from(*seq).ok()) {
         if statement.execute([seq])? != 0 {
@@ -442,31 +381,16 @@ fn prune(transaction: &Transaction<'_>, newest: Timestamp, entries: usize) -> ru
     room::prune(transaction, horizon.as_millisecond(), limit).map(|_| ())
 }
 
-fn count(connection: &Connection) -> rusqlite::Result<Count> {
+pub(super) fn count(connection: &Connection) -> rusqlite::Result<Count> {
     connection
         .prepare_cached("SELECT last, backlog FROM seq")?
         .query_row([], |row| Ok(Count { last: row.get(0)?, backlog: row.get(1)? }))
 }
 
 /// The store's id and its highest number.
-fn identify(connection: &Connection) -> rusqlite::Result<(String, u64)> {
+pub(super) fn identify(connection: &Connection) -> rusqlite::Result<(String, u64)> {
     let id = connection.query_row("SELECT store FROM meta", [], |row| row.get(0))?;
     Ok((id, count(connection)?.last.cast_unsigned()))
-}
-
-/// Makes the data directory, durably.
-fn make(dir: &Path) -> Result<(), OpenError> {
-    if dir.is_dir() {
-        return Ok(());
-    }
-    let unusable = |cause| OpenError::Directory { dir: dir.to_owned(), cause };
-    fs::create_dir_all(dir).map_err(unusable)?;
-    match dir.parent() {
-        Some(parent) if parent != Path::new("") => {
-            File::open(parent).and_then(|parent| parent.sync_all()).map_err(unusable)
-        }
-        Some(_) | None => Ok(()),
-    }
 }
 
 #[cfg(test)]

@@ -1,7 +1,10 @@
 use super::*;
-use crate::store::Worth;
+use crate::store::{OpenError, Pending, Wanted, Worth, schema};
 use proptest::prelude::*;
+use rusqlite::{Connection, OptionalExtension};
 use std::collections::{BTreeMap, BTreeSet};
+use std::fs::{self, File};
+use std::path::Path;
 
 const SLOT: &str = "2026-11-21T00:00:00Z";
 
@@ -196,13 +199,31 @@ fn a_failed_write_stores_nothing_and_the_next_one_works() {
 }
 
 #[test]
+fn a_full_or_read_only_disk_stores_nothing_and_the_next_write_works() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut writer = Writer::open(dir.path()).unwrap();
+    let large = |n: i64| {
+        let at = at(SLOT) + SignedDuration::from_mins(n);
+        Entry { body: format!("\"n\":\"{n:050000}\"}}"), ..entry("a", at, &["x"]) }
+    };
+    for (n, sql) in [(1, "PRAGMA max_page_count = 1"), (2, "PRAGMA query_only = 1")] {
+        writer.open.as_ref().unwrap().connection.query_row(sql, [], |_| Ok(())).optional().unwrap();
+        let refused = writer.commit(&[large(2 * n), large(2 * n + 1)]).unwrap_err();
+        assert!(matches!(refused, StoreError::Full { .. } | StoreError::ReadOnly { .. }), "{refused}");
+        assert_eq!(writer.backlog().unwrap(), 2 * n.cast_unsigned() - 2);
+        writer.commit(&[large(2 * n), large(2 * n + 1)]).unwrap();
+    }
+    assert_eq!(seqs(&mut writer), [1, 2, 3, 4]);
+}
+
+#[test]
 fn a_store_that_was_exchanged_behind_our_back_is_not_written() {
     let (dir, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     drop(Writer::open(other.path()).unwrap());
     let mut writer = Writer::open(dir.path()).unwrap();
     writer.open = None;
     fs::copy(other.path().join(schema::NAME), dir.path().join(schema::NAME)).unwrap();
-    assert!(matches!(writer.commit(&[]).unwrap_err(), StoreError::Damaged { .. }));
+    assert!(matches!(writer.commit(&[]).unwrap_err(), StoreError::Exchanged { .. }));
     fs::remove_file(dir.path().join(schema::NAME)).unwrap();
     assert!(matches!(writer.commit(&[]).unwrap_err(), StoreError::ReadOnly { .. }));
     assert!(!dir.path().join(schema::NAME).exists());
@@ -254,7 +275,13 @@ enum Step {
     /// Which of the numbers so far, from the newest back.
     Forget(BTreeSet<u64>),
     CommitAndForget(BTreeSet<u64>),
+    /// First and last number, number after which, limit.
+    ResendSeq(u64, u64, u64, usize),
+    /// First and last slot.
+    ResendTime(u8, u8, u64, usize),
     Reopen,
+    /// The file is found damaged, although all of it is whole.
+    MakeAnew,
 }
 
 fn step() -> impl Strategy<Value = Step> {
@@ -265,7 +292,10 @@ fn step() -> impl Strategy<Value = Step> {
         2 => (0..20_u64, 0..8_usize).prop_map(|(after, limit)| Step::Offer(after, limit)),
         2 => some().prop_map(Step::Forget),
         1 => some().prop_map(Step::CommitAndForget),
+        1 => (0..20_u64, 0..30_u64, 0..20_u64, 0..8_usize).prop_map(|(a, b, after, n)| Step::ResendSeq(a, b, after, n)),
+        1 => (0..4_u8, 0..5_u8, 0..20_u64, 0..8_usize).prop_map(|(a, b, after, n)| Step::ResendTime(a, b, after, n)),
         1 => Just(Step::Reopen),
+        1 => Just(Step::MakeAnew),
     ]
 }
 
@@ -273,6 +303,8 @@ fn step() -> impl Strategy<Value = Step> {
 struct Model {
     last: u64,
     outbox: BTreeMap<u64, String>,
+    /// All that was stored, with its slot: signed or not, it can be asked for again.
+    stored: BTreeMap<u64, (u8, String)>,
     read: BTreeSet<(u8, u8, u8)>,
     batch: Vec<(u8, u8, BTreeSet<u8>)>,
 }
@@ -287,7 +319,9 @@ impl Model {
             }
             stored += 1;
             self.last += 1;
-            self.outbox.insert(self.last, modelled(meter, slot, &registers).body);
+            let body = modelled(meter, slot, &registers).body;
+            self.outbox.insert(self.last, body.clone());
+            self.stored.insert(self.last, (slot, body));
             self.read.extend(registers.iter().map(|r| (meter, slot, *r)));
         }
         Committed { newest: self.last, stored, duplicates }
@@ -297,6 +331,11 @@ impl Model {
         self.batch.iter().map(|(meter, slot, registers)| modelled(*meter, *slot, registers)).collect()
     }
 
+    fn again(&self, wanted: impl Fn(u64, u8) -> bool, after: u64, limit: usize) -> Vec<(u64, String)> {
+        let later = self.stored.range(after + 1..).filter(|(seq, (slot, _))| wanted(**seq, *slot));
+        later.take(limit).map(|(seq, (_, body))| (*seq, body.clone())).collect()
+    }
+
     fn forget(&mut self, back: &BTreeSet<u64>) -> Vec<u64> {
         let seqs: Vec<u64> = back.iter().filter_map(|n| self.last.checked_sub(*n)).collect();
         for seq in &seqs {
@@ -304,6 +343,10 @@ impl Model {
         }
         seqs
     }
+}
+
+fn texts(messages: Vec<Pending>) -> Vec<(u64, String)> {
+    messages.into_iter().map(|message| (message.seq, message.body)).collect()
 }
 
 fn modelled(meter: u8, slot: u8, registers: &BTreeSet<u8>) -> Entry {
@@ -338,6 +381,22 @@ proptest! {
                     let (entries, seqs) = (model.entries(), model.forget(&back));
                     prop_assert_eq!(writer.write(&entries, &seqs).unwrap(), model.commit());
                 }
+                Step::ResendSeq(first, last, after, limit) => {
+                    let got = writer.resend(&Wanted::Seq(first..=last), after, limit).unwrap();
+                    prop_assert_eq!(texts(got), model.again(|seq, _| (first..=last).contains(&seq), after, limit));
+                }
+                Step::ResendTime(first, last, after, limit) => {
+                    let slot = |slot: u8| at(SLOT) + SignedDuration::from_mins(slot.into());
+                    let got = writer.resend(&Wanted::Time(slot(first)..=slot(last)), after, limit).unwrap();
+                    prop_assert_eq!(texts(got), model.again(|_, slot| (first..=last).contains(&slot), after, limit));
+                }
+                Step::MakeAnew if writer.salvages == 0 => {
+                    let (id, cause) = (writer.id().to_owned(), StoreError::Damaged { detail: String::new() });
+                    writer.make_anew(&cause).unwrap();
+                    prop_assert_ne!(&id, writer.id());
+                    prop_assert_eq!(writer.losses.iter().map(|loss| loss.messages).sum::<u64>(), 0);
+                }
+                Step::MakeAnew => {}
                 Step::Reopen => {
                     drop(writer);
                     model.batch.clear();
