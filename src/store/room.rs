@@ -19,7 +19,7 @@ const LOG_BYTES: u64 = 8 << 20;
 pub(super) const PAGE: u64 = 4096;
 
 /// Once at the bound, as much is freed beyond it, so that losses are announced seldom: one in so many pages.
-const FREED: u64 = 64;
+const FREED: u64 = 32;
 
 /// Messages that one commit drops at most; no commit is long.
 const DROPPED: u64 = 2048;

