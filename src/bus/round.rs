@@ -7,13 +7,15 @@ use self::judge::{Judge, Looked};
 use super::talk::{Answer, NoReply};
 use crate::config::Wiring;
 use crate::event::Kind;
-use crate::planner::{Ask, Costs, Subject, plan};
+use crate::planner::{Ask, Costs, Plans, Subject, plan};
 use crate::reading::plausible::{Base, Last};
 use crate::reading::{Decoded, Failure, Reason, Transformers, decode};
 use catalogue::{Block, Register};
 use dlt645::{Di, Edition};
 use jiff::Timestamp;
+use std::borrow::Cow;
 use std::collections::{BTreeSet, VecDeque};
+use std::sync::Arc;
 
 /// So many different questions a meter of 1997 must leave unanswered before it is taken to be absent: a block, a
 /// register of it, and another.
@@ -50,7 +52,7 @@ pub struct Round {
     refused: BTreeSet<Di>,
     lessons: Vec<Lesson>,
     /// Blocks of 1997 that were met with silence, and what was wanted of them.
-    unheard: Vec<(Block, Vec<Register>)>,
+    unheard: Vec<(Block, Arc<[Register]>)>,
     answered: bool,
     /// Questions that were met with silence.
     silences: u32,
@@ -63,11 +65,27 @@ pub struct Round {
 impl Round {
     /// Plans the questions for `wanted`; what is in `refused` is not tried.
     pub fn new(wanted: &[Register], refused: BTreeSet<Di>, costs: Costs, of: Point) -> Self {
-        let has = |register: &Register| match (of.wiring, register.phase()) {
-            (Some(wiring), Some(phase)) => wiring.has_phase(phase),
-            (None, _) | (_, None) => true,
+        Self::by(&mut Plans::default(), wanted, refused, costs, of)
+    }
+
+    /// The same, by a plan that is kept, if there is one.
+    pub fn by(
+        plans: &mut Plans,
+        wanted: &[Register],
+        refused: BTreeSet<Di>,
+        costs: Costs,
+        of: Point,
+    ) -> Self {
+        let has = |register: &Register| {
+            of.wiring.is_none_or(|wiring| register.phase().is_none_or(|phase| wiring.has_phase(phase)))
         };
-        let (there, absent): (Vec<Register>, Vec<Register>) = wanted.iter().copied().partition(has);
+        let (there, absent) = if wanted.iter().all(has) {
+            (Cow::Borrowed(wanted), Vec::new())
+        } else {
+            let (there, absent): (Vec<Register>, _) = wanted.iter().copied().partition(has);
+            (Cow::Owned(there), absent)
+        };
+        let plan = plans.of(&there, &refused, &costs);
         let mut round = Self {
             asks: VecDeque::new(),
             costs,
@@ -81,7 +99,7 @@ impl Round {
             doubtful: None,
             decoded: Decoded::default(),
         };
-        round.first(&there);
+        round.first(&plan);
         let wired = of.wiring.map_or("", Wiring::word);
         round.decoded.failures.extend(absent.into_iter().map(|register| Failure {
             register,
@@ -99,13 +117,12 @@ impl Round {
         self
     }
 
-    /// Plans the questions for these registers, before all others.
-    fn first(&mut self, wanted: &[Register]) {
-        let lacks = |ask: &Ask| self.refused.contains(&ask.subject.di());
-        let (known, asks): (Vec<Ask>, Vec<Ask>) =
-            plan(wanted, &self.refused, &self.costs).into_iter().partition(lacks);
-        for again in asks.into_iter().rev() {
-            self.asks.push_front(again);
+    /// Puts these questions before all others.
+    fn first(&mut self, plan: &[Ask]) {
+        let lacks = |ask: &&Ask| self.refused.contains(&ask.subject.di());
+        let known: Vec<&Ask> = plan.iter().filter(lacks).collect();
+        for again in plan.iter().rev().filter(|ask| !lacks(ask)) {
+            self.asks.push_front(again.clone());
         }
         let said = "the meter said earlier that it has no such data; it is asked again from time to time";
         for ask in known {
@@ -264,7 +281,7 @@ impl Round {
         let (known, unheard) = self
             .unheard
             .drain(..)
-            .partition(|(_, wanted): &(Block, Vec<Register>)| wanted.contains(&register));
+            .partition(|(_, wanted): &(Block, Arc<[Register]>)| wanted.contains(&register));
         self.unheard = unheard;
         let lacking = known.into_iter().map(|(block, _)| block).filter(Block::is_present);
         self.lessons.extend(lacking.map(|block| Lesson::Lacks(block.di())));
@@ -280,7 +297,8 @@ impl Round {
     /// Another block may still hold some of them; the plan decides.
     fn singly(&mut self, ask: &Ask) {
         self.refused.insert(ask.subject.di());
-        self.first(&ask.wanted);
+        let plan = plan(&ask.wanted, &self.refused, &self.costs);
+        self.first(&plan);
     }
 
     fn fail(&mut self, wanted: &[Register], no_reply: &NoReply) {

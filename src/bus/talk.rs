@@ -331,23 +331,17 @@ impl Talk {
         first_octet: Duration,
         turnaround: Duration,
     ) -> Result<Once, NoReply> {
+        let was_open = self.port.is_some();
+        let mut ready = self.ready(asked.line, turnaround).await;
         // What has ended while nothing was asked costs no question: it is opened anew at once.
-        if let Some(Err(ended)) = self.port.as_mut().map(Port::drain) {
+        if let Err(ended) = &ready
+            && was_open
+        {
             tracing::info!(%ended, "the port is opened anew");
             self.port = None;
+            ready = self.ready(asked.line, turnaround).await;
         }
-        self.open().await.map_err(|e| NoReply::port(&e))?;
-        if asked.line != self.line {
-            self.line = asked.line;
-            self.switched = true;
-            let set = self.port.as_mut().map_or(Err(PortError::Gone), |port| port.set_line(asked.line));
-            set.map_err(|e| self.lost(&e))?;
-        }
-        let pause = if std::mem::take(&mut self.switched) { turnaround.max(SWITCHED) } else { turnaround };
-        let due = self.quiet_since + pause;
-        if due > self.clock.elapsed() {
-            tokio::time::sleep_until(self.clock.instant(due)).await;
-        }
+        ready.map_err(|e| self.lost(&e))?;
         let Some(port) = self.port.as_mut() else { return Err(NoReply::port(&PortError::Gone)) };
         let octet = self.line.octets(1);
         let timing = Timing {
@@ -356,27 +350,40 @@ impl Talk {
             slack: port.latency(),
             preamble: asked.preamble,
         };
-        let mut octets = Vec::new();
-        request.emit(asked.preamble, &mut octets);
+        let now = self.clock.elapsed();
+        let length = usize::from(asked.preamble) + request.frame_len();
+        let sent = now + octet * u32::try_from(length).unwrap_or(u32::MAX);
+        let exchange = Exchange::Dlt645(Dlt645::new(request, timing, now));
         let mut noted = Noted::default();
-        let result = match port.drain() {
-            Ok(_) => {
-                let now = self.clock.elapsed();
-                let sent = now + octet * u32::try_from(octets.len()).unwrap_or(u32::MAX);
-                let exchange = Exchange::Dlt645(Dlt645::new(request, timing, now));
-                let driven = exchange.drive(port, &self.clock, &mut self.tap, &mut noted).await;
-                driven.map(|outcome| (outcome, sent))
-            }
-            Err(e) => Err(e),
-        };
+        let result = exchange.drive(port, &self.clock, &mut self.tap, &mut noted).await;
         self.quiet_since = self.clock.elapsed();
         for ActiveReport { from, octets, first_octet } in noted.active_reports.drain(..) {
             self.reports.push(Report { from, octets, taken_at: self.wall(first_octet) });
         }
         match result {
-            Ok((outcome, sent)) => Ok(Once { outcome, noted, sent }),
+            Ok(outcome) => Ok(Once { outcome, noted, sent }),
             Err(e) => Err(self.lost(&e)),
         }
+    }
+
+    /// Makes the port ready for a request: open, at this rate, after the pause, and with nothing on it that came
+    /// unasked.
+    async fn ready(&mut self, line: Line, turnaround: Duration) -> Result<(), PortError> {
+        self.open().await?;
+        let Some(port) = self.port.as_mut() else { return Err(PortError::Gone) };
+        if line != self.line {
+            self.line = line;
+            self.switched = true;
+            port.set_line(line)?;
+        }
+        let pause = if self.switched { turnaround.max(SWITCHED) } else { turnaround };
+        let due = self.quiet_since + pause;
+        if due > self.clock.elapsed() {
+            tokio::time::sleep_until(self.clock.instant(due)).await;
+        }
+        port.drain()?;
+        self.switched = false;
+        Ok(())
     }
 
     fn lost(&mut self, error: &PortError) -> NoReply {
