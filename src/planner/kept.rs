@@ -27,8 +27,7 @@ struct Kept {
 impl Plans {
     /// What [`plan`] gives, made anew only if it is not kept.
     pub fn of(&mut self, wanted: &[Register], refused: &BTreeSet<Di>, costs: &Costs) -> Arc<[Ask]> {
-        let same =
-            |kept: &Kept| *kept.wanted == *wanted && kept.costs == *costs && kept.refused == *refused;
+        let same = |kept: &Kept| *kept.wanted == *wanted && kept.costs == *costs && kept.refused == *refused;
         let known = self.kept.iter().position(same).and_then(|n| self.kept.remove(n));
         let kept = known.unwrap_or_else(|| self.make(wanted, refused, costs));
         let plan = Arc::clone(&kept.plan);
