@@ -51,8 +51,12 @@ const fn kind(model: NoiseModel, per_octet: f64, checked: bool) -> Kind {
 fn main() -> ExitCode {
     let args = Args::parse();
     println!("seed {}, {} replies each, {} threads", args.seed, args.replies, args.threads);
-    println!("frame lets: answers that pass a frame's checks and are not what the meter sent; per 10^6 replies");
-    println!("raw wrong: those of them with a wrong value; wrong: published values that the meter did not send");
+    println!(
+        "frame lets: answers that pass a frame's checks and are not what the meter sent; per 10^6 replies"
+    );
+    println!(
+        "raw wrong: those of them with a wrong value; wrong: published values that the meter did not send"
+    );
     println!(
         "{:<6} {:>9} {:>7} {:>9} {:>9} {:>10} {:>9} {:>10} {:>6} {:>9} {:>6} {:>9} {:>11} {:>7} {:>7}",
         "noise",

@@ -2,6 +2,8 @@
 //! refused, a second question where an energy cannot be right, and what came of it. Pure: the octets are fetched by the caller.
 
 mod judge;
+#[cfg(test)]
+mod noise_tests;
 
 use self::judge::{Heard, Judge};
 use super::talk::{Answer, NoReply};

@@ -151,8 +151,8 @@ pub(crate) fn run(kind: Kind, replies: u64, seed: u64) -> Count {
     while reader.count.replies < replies {
         let now = Duration::from_millis(reader.ms);
         let costs = Costs::usual(Line::DEFAULT);
-        let mut round = Round::new(&wanted, BTreeSet::new(), costs, Point::default())
-            .judged_by(energies.of(0, now));
+        let mut round =
+            Round::new(&wanted, BTreeSet::new(), costs, Point::default()).judged_by(energies.of(0, now));
         asked.clear();
         while let Some(ask) = round.next() {
             let di = ask.subject.di();
@@ -201,7 +201,10 @@ impl Reader {
                     break Ok(Answer { from, octets, taken_at, delay: Duration::ZERO, tries, noted });
                 }
                 Outcome::Refused(word) => {
-                    break Err(NoReply { word: Some(word), ..NoReply::of(Reason::Refused, word.to_string()) });
+                    break Err(NoReply {
+                        word: Some(word),
+                        ..NoReply::of(Reason::Refused, word.to_string())
+                    });
                 }
                 Outcome::Failed(failure) if tries > Patience::RETRIES => {
                     let reason = match failure {

@@ -251,7 +251,8 @@ impl Judge {
 
     /// The last word on readings that are suspect.
     pub(super) fn explain(&self, decoded: &mut Decoded) {
-        let energy = |r: &Reading| r.value().and_then(|value| plausible::energy(&r.register, value)).is_some();
+        let energy =
+            |r: &Reading| r.value().and_then(|value| plausible::energy(&r.register, value)).is_some();
         for reading in decoded.readings.iter_mut().filter(|r| r.quality == Quality::Suspect && energy(r)) {
             reading.why = reading.why.take().map(|why| self.with_clears(why));
         }
