@@ -51,14 +51,12 @@ const fn kind(model: NoiseModel, per_octet: f64, checked: bool) -> Kind {
 fn main() -> ExitCode {
     let args = Args::parse();
     println!("seed {}, {} replies each, {} threads", args.seed, args.replies, args.threads);
+    println!("frame lets: answers that pass a frame's checks and are not what the meter sent; per 10^6 replies");
+    println!("raw wrong: those of them with a wrong value");
+    println!("wrong: published values that the meter sent in none of its answers to the question");
+    println!("moved: it sent them in another of these answers than the one at whose instant they stand");
     println!(
-        "frame lets: answers that pass a frame's checks and are not what the meter sent; per 10^6 replies"
-    );
-    println!(
-        "raw wrong: those of them with a wrong value; wrong: published values that the meter did not send"
-    );
-    println!(
-        "{:<6} {:>9} {:>7} {:>9} {:>9} {:>10} {:>9} {:>10} {:>6} {:>9} {:>6} {:>9} {:>11} {:>7} {:>7}",
+        "{:<6} {:>9} {:>7} {:>9} {:>9} {:>10} {:>9} {:>10} {:>6} {:>6} {:>9} {:>6} {:>9} {:>11} {:>7} {:>7}",
         "noise",
         "per octet",
         "parity",
@@ -68,6 +66,7 @@ fn main() -> ExitCode {
         "raw wrong",
         "good",
         "wrong",
+        "moved",
         "suspect",
         "wrong",
         "failed",
@@ -99,7 +98,7 @@ fn print(kind: Kind, count: &Count, seconds: f64) {
         NoiseModel::Octets => "octets",
     };
     println!(
-        "{model:<6} {:>9} {:>7} {:>9} {:>9.3} {:>10.3} {:>9.3} {:>10} {:>6} {:>9} {:>6} {:>9} {:>11} {:>7.1} {:>7.1}",
+        "{model:<6} {:>9} {:>7} {:>9} {:>9.3} {:>10.3} {:>9.3} {:>10} {:>6} {:>6} {:>9} {:>6} {:>9} {:>11} {:>7.1} {:>7.1}",
         kind.per_octet,
         if kind.checked { "checked" } else { "none" },
         count.replies,
@@ -108,6 +107,7 @@ fn print(kind: Kind, count: &Count, seconds: f64) {
         of(count.wrong, count.replies) * 1e6,
         count.good,
         count.good_wrong,
+        count.moved,
         count.suspect,
         count.suspect_wrong,
         count.failed,

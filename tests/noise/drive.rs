@@ -66,6 +66,8 @@ pub(crate) struct Count {
     /// Readings by their quality; wrong ones of each.
     pub(crate) good: u64,
     pub(crate) good_wrong: u64,
+    /// Good ones that the meter sent in another answer to the question than the one that it carries the instant of.
+    pub(crate) moved: u64,
     pub(crate) suspect: u64,
     pub(crate) suspect_wrong: u64,
     /// Registers without a value, and those of them that had one that cannot be.
@@ -88,6 +90,7 @@ impl Count {
             again: self.again + other.again,
             good: self.good + other.good,
             good_wrong: self.good_wrong + other.good_wrong,
+            moved: self.moved + other.moved,
             suspect: self.suspect + other.suspect,
             suspect_wrong: self.suspect_wrong + other.suspect_wrong,
             failed: self.failed + other.failed,
@@ -141,6 +144,7 @@ pub(crate) fn run(kind: Kind, replies: u64, seed: u64) -> Count {
         noise: Noise::new(kind.model, kind.per_octet, kind.checked, seed),
         measure: Measure::default(),
         ms: 0,
+        sent: Vec::new(),
         count: Count::default(),
         data: Vec::new(),
         frame: Vec::new(),
@@ -154,6 +158,7 @@ pub(crate) fn run(kind: Kind, replies: u64, seed: u64) -> Count {
         let mut round =
             Round::new(&wanted, BTreeSet::new(), costs, Point::default()).judged_by(energies.of(0, now));
         asked.clear();
+        reader.sent.clear();
         while let Some(ask) = round.next() {
             let di = ask.subject.di();
             reader.count.again += u64::from(asked.contains(&di));
@@ -179,6 +184,8 @@ struct Reader {
     noise: Noise,
     measure: Measure,
     ms: u64,
+    /// What was asked in this round, and when the meter answered.
+    sent: Vec<(Di, u64)>,
     count: Count,
     data: Vec<u8>,
     frame: Vec<u8>,
@@ -244,6 +251,7 @@ impl Reader {
         self.octets.clear();
         let sound = |&octet: &u8| Octet { octet, damaged: false, pause: Duration::ZERO };
         self.octets.extend(self.frame.iter().map(sound));
+        self.sent.push((di, self.ms));
         self.count.replies += 1;
         self.count.hit += u64::from(self.noise.pass(&mut self.octets) > 0);
         let mut exchange = Exchange::new(Request::Read { address: self.address, di }, timing, Duration::ZERO);
@@ -279,15 +287,20 @@ impl Reader {
         number.map(|number| number.mantissa()) != Some(self.meter.digits(&reading.register, ms).into())
     }
 
-    /// Holds a round's readings against what the meter sent at their instants.
+    /// Holds a round's readings against what the meter sent when it was asked for them.
     fn judge(&mut self, decoded: &Decoded) {
         for reading in &decoded.readings {
             let ms = (reading.taken_at.as_millisecond() - START.as_millisecond()) as u64;
-            let wrong = self.is_wrong(reading, ms);
+            let differs = self.is_wrong(reading, ms);
+            let asked = self.sent.iter().find(|(_, at)| *at == ms).map(|(di, _)| *di);
+            // Where a value moves, a damaged answer may say what a sound one said before or after it.
+            let mut answers = self.sent.iter().filter(|(di, _)| Some(*di) == asked);
+            let wrong = differs && answers.all(|(_, at)| self.is_wrong(reading, *at));
             let count = &mut self.count;
             if reading.quality == Quality::Good {
                 count.good += 1;
                 count.good_wrong += u64::from(wrong);
+                count.moved += u64::from(differs && !wrong);
             } else {
                 count.suspect += 1;
                 count.suspect_wrong += u64::from(wrong);
