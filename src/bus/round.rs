@@ -2,8 +2,10 @@
 //! refused, a second question where an energy cannot be right, and what came of it. Pure: the octets are fetched by the caller.
 
 mod judge;
+#[cfg(test)]
+mod noise_tests;
 
-use self::judge::{Judge, Looked};
+use self::judge::{Heard, Judge};
 use super::talk::{Answer, NoReply};
 use crate::config::Wiring;
 use crate::event::Kind;
@@ -57,8 +59,10 @@ pub struct Round {
     /// Questions that were met with silence.
     silences: u32,
     judge: Judge,
-    /// What the question that comes next was answered with when it was asked first.
-    doubtful: Option<Looked>,
+    /// What the question that comes next was answered with before.
+    doubtful: Option<Heard>,
+    /// Whether what comes may be damaged though it looks sound.
+    noisy: bool,
     decoded: Decoded,
 }
 
@@ -97,6 +101,7 @@ impl Round {
             silences: 0,
             judge: Judge::new(phases(of.wiring)),
             doubtful: None,
+            noisy: false,
             decoded: Decoded::default(),
         };
         round.first(&plan);
@@ -115,6 +120,11 @@ impl Round {
     pub fn judged_by(mut self, known: Vec<(Di, Base)>) -> Self {
         self.judge.know(known);
         self
+    }
+
+    /// Says whether the line is noisy: then a value counts when two answers agree on it, of three at most.
+    pub const fn over_noise(&mut self, is_noisy: bool) {
+        self.noisy = is_noisy;
     }
 
     /// Puts these questions before all others.
@@ -138,8 +148,8 @@ impl Round {
     /// Takes what came of the question that [`Round::next`] gave.
     pub fn take(&mut self, came: Result<Answer, NoReply>) {
         let Some(ask) = self.asks.pop_front() else { return };
-        if let Some(first) = self.doubtful.take() {
-            return self.take_second(&ask, first, came);
+        if let Some(before) = self.doubtful.take() {
+            return self.take_again(ask, before, came);
         }
         match came {
             Ok(answer) => {
@@ -149,8 +159,8 @@ impl Round {
                 match decode(&ask, &answer.octets, answer.taken_at, self.transformers) {
                     Ok(decoded) => {
                         let looked = self.judge.look(&ask, &answer.octets, answer.taken_at, decoded);
-                        if looked.is_doubtful() {
-                            self.doubtful = Some(looked);
+                        if looked.is_doubtful() || self.noisy {
+                            self.doubtful = Some(Heard::first(looked, self.noisy));
                             self.asks.push_front(ask);
                         } else {
                             self.judge.believe(looked, &mut self.decoded);
@@ -164,14 +174,21 @@ impl Round {
     }
 
     /// Takes what came of a question that was asked once more.
-    fn take_second(&mut self, ask: &Ask, first: Looked, came: Result<Answer, NoReply>) {
-        let second = match &came {
-            Ok(answer) => decode(ask, &answer.octets, answer.taken_at, self.transformers)
-                .map(|decoded| self.judge.look(ask, &answer.octets, answer.taken_at, decoded))
+    fn take_again(&mut self, ask: Ask, mut before: Heard, came: Result<Answer, NoReply>) {
+        let again = match &came {
+            Ok(answer) => decode(&ask, &answer.octets, answer.taken_at, self.transformers)
+                .map(|decoded| self.judge.look(&ask, &answer.octets, answer.taken_at, decoded))
                 .map_err(|e| format!("it was read again: {e}")),
             Err(no_reply) => Err(format!("it could not be read again: {}", no_reply.detail)),
         };
-        self.judge.settle(first, second, &mut self.decoded);
+        before.take(again, self.noisy);
+        // Who is silent, or refuses now, is not asked a third time.
+        if before.wants_more() && came.as_ref().map_or_else(|none| none.reason == Reason::Damaged, |_| true) {
+            self.doubtful = Some(before);
+            self.asks.push_front(ask);
+            return;
+        }
+        self.judge.settle(before, &mut self.decoded);
         if let Err(no_reply) = came.as_ref()
             && no_reply.reason == Reason::PortGone
         {
@@ -228,10 +245,10 @@ impl Round {
     /// Ends the round: what is still to be asked fails with `reason`.
     pub fn abandon(&mut self, reason: Reason, detail: &str) {
         let rest = NoReply::of(reason, detail);
-        if let Some(first) = self.doubtful.take() {
+        if let Some(mut before) = self.doubtful.take() {
             self.asks.pop_front();
-            let why = format!("it could not be read again: {detail}");
-            self.judge.settle(first, Err(why), &mut self.decoded);
+            before.take(Err(format!("it could not be read again: {detail}")), self.noisy);
+            self.judge.settle(before, &mut self.decoded);
         }
         while let Some(ask) = self.asks.pop_front() {
             self.fail(&ask.wanted, &rest);

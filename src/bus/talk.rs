@@ -3,6 +3,7 @@
 //! It never decides what to ask; the bus task and `meterd read` do.
 
 use super::exchange::{ActiveReport, Exchange, Noted, Tap};
+use super::noise::{GLITCH, Noise, Turn};
 use super::port::{Opener, Port, PortError, Received};
 use crate::clock::Clock;
 use crate::config::Protocol;
@@ -44,8 +45,6 @@ pub struct Asked {
     pub preamble: u8,
 }
 
-/// Octets that say nothing about rate and parity.
-const GLITCH: usize = 2;
 /// So many octets and still more at the deadline: somebody talks without end.
 const BABBLE: usize = 64;
 /// Octets are still coming if the last one came so shortly before the deadline, the port's latency beside it.
@@ -66,6 +65,8 @@ pub struct Talk {
     /// The rate was switched and nothing was asked since.
     switched: bool,
     reports: Vec<Report>,
+    noise: Noise,
+    turn: Option<Turn>,
 }
 
 /// One try of a question.
@@ -160,6 +161,8 @@ impl Talk {
             quiet_since: Duration::ZERO,
             switched: false,
             reports: Vec::new(),
+            noise: Noise::default(),
+            turn: None,
         }
     }
 
@@ -241,6 +244,16 @@ impl Talk {
         std::mem::take(&mut self.reports)
     }
 
+    /// Whether the line damages so much that what looks sound may be damaged too.
+    pub fn is_noisy(&self) -> bool {
+        self.noise.is_noisy()
+    }
+
+    /// What has become of the line's noise since this was last called.
+    pub const fn take_turn(&mut self) -> Option<Turn> {
+        self.turn.take()
+    }
+
     /// Throws away what comes until the line was silent for `quiet`, for `limit` at most. True if it was.
     ///
     /// # Errors
@@ -277,6 +290,13 @@ impl Talk {
     }
 
     async fn ask(&mut self, request: Request, asked: Asked, patience: Patience) -> Result<Answer, NoReply> {
+        let came = self.tries(request, asked, patience).await;
+        let is_answered = came.as_ref().map_or_else(|none| none.reason == Reason::Refused, |_| true);
+        self.turn = self.noise.over(is_answered).or(self.turn);
+        came
+    }
+
+    async fn tries(&mut self, request: Request, asked: Asked, patience: Patience) -> Result<Answer, NoReply> {
         let mut tries = 0;
         let mut asked_before = None;
         loop {
@@ -284,6 +304,7 @@ impl Talk {
             let first_octet = if tries == 1 { patience.first_octet } else { patience.again };
             let once = self.once(request.clone(), asked, first_octet, patience.turnaround).await?;
             let Once { outcome, noted, sent } = once;
+            self.noise.heard(&outcome, &noted);
             // What begins before the request is out answers the one before it, which was the same.
             let delay = |first: Duration| {
                 first.checked_sub(sent).or_else(|| first.checked_sub(asked_before?)).unwrap_or_default()

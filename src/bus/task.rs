@@ -279,6 +279,7 @@ impl BusTask {
         let Some(di) = round.next().map(|ask| ask.subject.di()) else { return };
         let came = self.ask(meter, di, Patience::RETRIES).await;
         let jammed = came.as_ref().is_err_and(|no_reply| no_reply.jammed);
+        round.over_noise(self.talk.is_noisy());
         round.take(came);
         if jammed {
             round.abandon(Reason::Damaged, "the line is jammed: somebody talks without end");
@@ -326,6 +327,9 @@ impl BusTask {
             tracing::debug!(bus, meter, %di, reason = no_reply.reason.word(), detail, "not read");
         }
         self.hear(meter, class, &came, back_to_back).await;
+        if let Some(turn) = self.talk.take_turn() {
+            self.log_noise(turn);
+        }
         came
     }
 
