@@ -1,18 +1,17 @@
-//! How many wrong values the checks of a frame let through under noise: replies to one read, driven through the
-//! exchange without a line, a task or a clock.
+//! Replies under noise, from the wires to readings with their quality: how many wrong values the checks of a frame let
+//! through, and how many of them are published as good, which must be none.
 //!
 //! `cargo run --release --example noise -- --replies 10000000 --seed 1`
 #![allow(clippy::print_stdout, reason = "it prints what it found")]
 
-use catalogue::{Catalogue, Entry};
+#[path = "../tests/noise/drive.rs"]
+mod drive;
+
 use clap::Parser;
-use dlt645::exchange::{Event, Exchange, Outcome, Timing};
-use dlt645::frame::{Control, emit};
-use dlt645::pdu::Request;
-use dlt645::{Address, Di};
+use drive::{Count, Kind, run};
 use meterd::clock::Clock;
-use meterd::simulator::{Dice, Noise, NoiseModel, Octet};
-use std::time::Duration;
+use meterd::simulator::NoiseModel;
+use std::process::ExitCode;
 
 /// Replies under noise, and the wrong values that are accepted of them.
 #[derive(Debug, Parser)]
@@ -23,24 +22,9 @@ struct Args {
     /// The same seed gives the same noise.
     #[arg(long, default_value_t = 1)]
     seed: u64,
-    /// Threads; the noise depends on their number.
+    /// Threads, a line each; the noise depends on their number.
     #[arg(long, default_value_t = 2)]
     threads: u64,
-}
-
-/// Active energy, forward, total: four octets, 20 characters a reply.
-const READ: Di = Di::new(0x0001_0000);
-/// Different replies; their values come from the seed.
-const REPLIES: usize = 1024;
-/// FE octets before a reply.
-const PREAMBLE: usize = 4;
-
-/// One kind of noise.
-#[derive(Clone, Copy, Debug)]
-struct Kind {
-    model: NoiseModel,
-    per_octet: f64,
-    checked: bool,
 }
 
 const KINDS: [Kind; 14] = [
@@ -64,25 +48,33 @@ const fn kind(model: NoiseModel, per_octet: f64, checked: bool) -> Kind {
     Kind { model, per_octet, checked }
 }
 
-/// What became of the replies.
-#[derive(Clone, Copy, Debug, Default)]
-struct Count {
-    replies: u64,
-    /// No value: none was believed.
-    lost: u64,
-    /// Octets were believed that the meter did not send.
-    wrong: u64,
-    /// And they are a value of the register's format.
-    plausible: u64,
-}
-
-fn main() {
+fn main() -> ExitCode {
     let args = Args::parse();
     println!("seed {}, {} replies each, {} threads", args.seed, args.replies, args.threads);
+    println!("frame lets: answers that pass a frame's checks and are not what the meter sent; per 10^6 replies");
+    println!("raw wrong: those of them with a wrong value");
+    println!("wrong: published values that the meter sent in none of its answers to the question");
+    println!("moved: it sent them in another of these answers than the one at whose instant they stand");
     println!(
-        "{:<7} {:>9} {:>7} {:>8} {:>12} {:>14} {:>12} {:>14} {:>8}",
-        "noise", "per octet", "parity", "lost %", "frame lets", "per 10^6", "values", "per 10^6", "seconds"
+        "{:<6} {:>9} {:>7} {:>9} {:>9} {:>10} {:>9} {:>10} {:>6} {:>6} {:>9} {:>6} {:>9} {:>11} {:>7} {:>7}",
+        "noise",
+        "per octet",
+        "parity",
+        "replies",
+        "damaged %",
+        "frame lets",
+        "raw wrong",
+        "good",
+        "wrong",
+        "moved",
+        "suspect",
+        "wrong",
+        "failed",
+        "implausible",
+        "again %",
+        "seconds"
     );
+    let mut wrong = 0;
     for kind in KINDS {
         let clock = Clock::system();
         let each = args.replies.div_ceil(args.threads.max(1));
@@ -90,105 +82,40 @@ fn main() {
             let threads: Vec<_> = (0..args.threads.max(1))
                 .map(|n| scope.spawn(move || run(kind, each, args.seed.wrapping_add(n << 40))))
                 .collect();
-            threads.into_iter().filter_map(|thread| thread.join().ok()).fold(
-                Count::default(),
-                |sum, count| Count {
-                    replies: sum.replies + count.replies,
-                    lost: sum.lost + count.lost,
-                    wrong: sum.wrong + count.wrong,
-                    plausible: sum.plausible + count.plausible,
-                },
-            )
+            threads.into_iter().filter_map(|thread| thread.join().ok()).fold(Count::default(), Count::and)
         });
-        let of = |part: u64, whole: f64| part as f64 / count.replies as f64 * whole;
-        let model = match kind.model {
-            NoiseModel::Bits => "bits",
-            NoiseModel::Octets => "octets",
-        };
-        println!(
-            "{model:<7} {:>9} {:>7} {:>8.3} {:>12} {:>14.4} {:>12} {:>14.4} {:>8.1}",
-            kind.per_octet,
-            if kind.checked { "checked" } else { "none" },
-            of(count.lost, 100.0),
-            count.wrong,
-            of(count.wrong, 1e6),
-            count.plausible,
-            of(count.plausible, 1e6),
-            clock.elapsed().as_secs_f64()
-        );
+        print(kind, &count, clock.elapsed().as_secs_f64());
+        // A thread that ended early has said why.
+        wrong += count.good_wrong + u64::from(count.replies < args.replies);
     }
+    if wrong == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
-/// A reply and the octets of its value.
-struct Reply {
-    octets: Vec<Octet>,
-    value: [u8; 4],
-}
-
-fn replies(meter: Address, seed: u64) -> Vec<Reply> {
-    let mut dice = Dice::new(seed);
-    let mut reply = || {
-        let value = [0; 4].map(|_: u8| (dice.between(0, 10) << 4 | dice.between(0, 10)) as u8);
-        let mut frame = vec![0xFE; PREAMBLE];
-        let data = [&READ.to_wire()[..], &value].concat();
-        // Eight octets of data always fit.
-        let _ = emit(meter, Control::reply(0x11, false), &data, &mut frame);
-        let octets = frame.into_iter().map(|octet| Octet { octet, damaged: false, pause: Duration::ZERO });
-        Reply { octets: octets.collect(), value }
+fn print(kind: Kind, count: &Count, seconds: f64) {
+    let of = |part: u64, whole: u64| part as f64 / whole as f64;
+    let model = match kind.model {
+        NoiseModel::Bits => "bits",
+        NoiseModel::Octets => "octets",
     };
-    (0..REPLIES).map(|_| reply()).collect()
-}
-
-fn run(kind: Kind, count: u64, seed: u64) -> Count {
-    let Ok(meter) = "000000001234".parse::<Address>() else { return Count::default() };
-    let request = Request::Read { address: meter, di: READ };
-    let timing = Timing {
-        octet: Duration::from_micros(4583),
-        first_octet: Duration::from_millis(550),
-        slack: Duration::from_millis(50),
-        preamble: 4,
-    };
-    let register = match Catalogue::dlt645_2007().by_di(READ) {
-        Some(Entry::Register(register)) => register,
-        Some(Entry::Block(_)) | None => return Count::default(),
-    };
-    let replies = replies(meter, seed);
-    let mut noise = Noise::new(kind.model, kind.per_octet, kind.checked, seed);
-    let mut came = Count { replies: count, ..Count::default() };
-    let mut octets: Vec<Octet> = Vec::new();
-    let mut plain: Vec<u8> = Vec::new();
-    for reply in replies.iter().cycle().take(count as usize) {
-        octets.clone_from(&reply.octets);
-        noise.pass(&mut octets);
-        let mut exchange = Exchange::new(request.clone(), timing, Duration::ZERO);
-        let at = Duration::from_millis(150);
-        for stretch in octets.chunk_by(|one, next| !one.damaged && !next.damaged) {
-            match stretch {
-                [Octet { octet, damaged: true, .. }] => exchange.handle_damaged(at, *octet),
-                good => {
-                    plain.clear();
-                    plain.extend(good.iter().map(|one| one.octet));
-                    exchange.handle_bytes(at, &plain);
-                }
-            }
-        }
-        while let Some((deadline, _)) = exchange.poll_timeout() {
-            exchange.handle_timeout(deadline);
-        }
-        let mut value = None;
-        while let Some(event) = exchange.poll_event() {
-            if let Event::Done(Outcome::Data { octets, .. }) = event {
-                value = Some(octets);
-            }
-        }
-        match value {
-            None => came.lost += 1,
-            Some(value) if value == reply.value => {}
-            Some(value) => {
-                came.wrong += 1;
-                came.plausible += u64::from(register.decode(&value).is_ok());
-            }
-        }
+    println!(
+        "{model:<6} {:>9} {:>7} {:>9} {:>9.3} {:>10.3} {:>9.3} {:>10} {:>6} {:>6} {:>9} {:>6} {:>9} {:>11} {:>7.1} {:>7.1}",
+        kind.per_octet,
+        if kind.checked { "checked" } else { "none" },
+        count.replies,
+        of(count.hit, count.replies) * 100.0,
+        of(count.let_through, count.replies) * 1e6,
+        of(count.wrong, count.replies) * 1e6,
+        count.good,
+        count.good_wrong,
+        count.moved,
+        count.suspect,
+        count.suspect_wrong,
+        count.failed,
+        count.implausible,
+        of(count.again, count.questions - count.again) * 100.0,
+        seconds
+    );
+    for sentence in &count.told {
+        println!("  wrong: {sentence}");
     }
-    came
 }

@@ -102,7 +102,9 @@ async fn a_neighbours_answer_is_not_taken_for_the_asked_meters() {
 #[tokio::test(start_paused = true)]
 async fn a_second_meter_with_the_address_yields_no_mixture_of_both() {
     let outcome = run(LineFault::Twin, 0.5).await;
-    assert!(read(&outcome) >= 40, "{outcome:?}");
+    // Half of all answers collide, so that each value wants two that agree; long collisions look like a jam, which ends
+    // the round.
+    assert!(read(&outcome) >= 30, "{outcome:?}");
 }
 
 #[tokio::test(start_paused = true)]

@@ -400,6 +400,7 @@ fn failures_table_says_what_meterd_prints() {
         ("the meter does not answer", include_str!("../src/bus/task/hearing.rs")),
         ("no meter of the line answers", include_str!("../src/bus/task/hearing.rs")),
         ("the line is jammed", include_str!("../src/bus/task/hearing.rs")),
+        ("the line is noisy", include_str!("../src/bus/task/hearing.rs")),
         ("not asked: it does not answer since", include_str!("../src/bus/task.rs")),
         ("no meter of the line answers since", include_str!("../src/bus/task.rs")),
         ("the line is jammed since", include_str!("../src/bus/task.rs")),

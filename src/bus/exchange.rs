@@ -57,6 +57,23 @@ pub struct Noted {
     pub active_reports: Vec<ActiveReport>,
 }
 
+impl Noted {
+    /// Takes what an exchange tells; its outcome is given back.
+    pub fn take(&mut self, event: Event) -> Option<Outcome> {
+        match event {
+            Event::Stray(_) => self.strays += 1,
+            Event::Echo => self.echoed = true,
+            Event::Noise(octets) => self.noise += octets,
+            Event::Damaged => self.damaged += 1,
+            Event::ActiveReport { from, octets, first_octet } => {
+                self.active_reports.push(ActiveReport { from, octets, first_octet });
+            }
+            Event::Done(outcome) => return Some(outcome),
+        }
+        None
+    }
+}
+
 impl Exchange {
     /// Drives the exchange over the port until it is done. The port is drained first, so that an
     /// answer to an earlier question is not there to be mistaken. What else happened stands in `noted`,
@@ -87,15 +104,8 @@ async fn dlt645(
     let mut received = Received::default();
     loop {
         while let Some(event) = exchange.poll_event() {
-            match event {
-                Event::Stray(_) => noted.strays += 1,
-                Event::Echo => noted.echoed = true,
-                Event::Noise(octets) => noted.noise += octets,
-                Event::Damaged => noted.damaged += 1,
-                Event::ActiveReport { from, octets, first_octet } => {
-                    noted.active_reports.push(ActiveReport { from, octets, first_octet });
-                }
-                Event::Done(outcome) => return Ok(outcome),
+            if let Some(outcome) = noted.take(event) {
+                return Ok(outcome);
             }
         }
         if let Some(octets) = exchange.poll_transmit() {

@@ -3,13 +3,14 @@
 //! [`port`] is where octets come and go, [`exchange`] one question with all that may come back,
 //! [`talk`] a question with its retries, [`round`] all that is wanted of one meter, [`task`] the
 //! order of rounds. What the answers teach is pure: [`timing`] how long to wait, [`refusals`] what not to ask
-//! for, [`standing`] who answers at all; [`learned`] keeps it over restarts. [`reports`] tells
+//! for, [`standing`] who answers at all, [`noise`] how much the line damages; [`learned`] keeps it over restarts. [`reports`] tells
 //! which active reports are news, [`energies`] by what the next energy is judged. A bus never waits for the network, and never believes a reply because it came.
 
 pub mod change;
 pub mod energies;
 pub mod exchange;
 pub mod learned;
+pub mod noise;
 pub mod port;
 pub mod refusals;
 pub mod reports;

@@ -47,6 +47,9 @@ impl Refusals {
     /// What is not to be asked for in a round of this meter that begins now. At most one thing that was
     /// refused long ago is left out of it, to be asked for again; `cost` is what one exchange takes.
     pub fn of(&mut self, meter: usize, now: Duration, cost: Duration) -> BTreeSet<Di> {
+        if !self.refused.contains_key(&meter) {
+            return BTreeSet::new();
+        }
         let all: usize = self.refused.values().map(BTreeMap::len).sum();
         // So seldom that all of them find room in the share, and none waits for ever behind another.
         let turn = (cost * u32::try_from(all).unwrap_or(u32::MAX)).saturating_mul(1000 / AGAIN);

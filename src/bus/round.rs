@@ -2,18 +2,22 @@
 //! refused, a second question where an energy cannot be right, and what came of it. Pure: the octets are fetched by the caller.
 
 mod judge;
+#[cfg(test)]
+mod noise_tests;
 
-use self::judge::{Judge, Looked};
+use self::judge::{Heard, Judge};
 use super::talk::{Answer, NoReply};
 use crate::config::Wiring;
 use crate::event::Kind;
-use crate::planner::{Ask, Costs, Subject, plan};
+use crate::planner::{Ask, Costs, Plans, Subject, plan};
 use crate::reading::plausible::{Base, Last};
 use crate::reading::{Decoded, Failure, Reason, Transformers, decode};
 use catalogue::{Block, Register};
 use dlt645::{Di, Edition};
 use jiff::Timestamp;
+use std::borrow::Cow;
 use std::collections::{BTreeSet, VecDeque};
+use std::sync::Arc;
 
 /// So many different questions a meter of 1997 must leave unanswered before it is taken to be absent: a block, a
 /// register of it, and another.
@@ -50,24 +54,42 @@ pub struct Round {
     refused: BTreeSet<Di>,
     lessons: Vec<Lesson>,
     /// Blocks of 1997 that were met with silence, and what was wanted of them.
-    unheard: Vec<(Block, Vec<Register>)>,
+    unheard: Vec<(Block, Arc<[Register]>)>,
     answered: bool,
     /// Questions that were met with silence.
     silences: u32,
     judge: Judge,
-    /// What the question that comes next was answered with when it was asked first.
-    doubtful: Option<Looked>,
+    /// What the question that comes next was answered with before.
+    doubtful: Option<Heard>,
+    /// Whether what comes may be damaged though it looks sound.
+    noisy: bool,
     decoded: Decoded,
 }
 
 impl Round {
     /// Plans the questions for `wanted`; what is in `refused` is not tried.
     pub fn new(wanted: &[Register], refused: BTreeSet<Di>, costs: Costs, of: Point) -> Self {
-        let has = |register: &Register| match (of.wiring, register.phase()) {
-            (Some(wiring), Some(phase)) => wiring.has_phase(phase),
-            (None, _) | (_, None) => true,
+        Self::by(&mut Plans::default(), wanted, refused, costs, of)
+    }
+
+    /// The same, by a plan that is kept, if there is one.
+    pub fn by(
+        plans: &mut Plans,
+        wanted: &[Register],
+        refused: BTreeSet<Di>,
+        costs: Costs,
+        of: Point,
+    ) -> Self {
+        let has = |register: &Register| {
+            of.wiring.is_none_or(|wiring| register.phase().is_none_or(|phase| wiring.has_phase(phase)))
         };
-        let (there, absent): (Vec<Register>, Vec<Register>) = wanted.iter().copied().partition(has);
+        let (there, absent) = if wanted.iter().all(has) {
+            (Cow::Borrowed(wanted), Vec::new())
+        } else {
+            let (there, absent): (Vec<Register>, _) = wanted.iter().copied().partition(has);
+            (Cow::Owned(there), absent)
+        };
+        let plan = plans.of(&there, &refused, &costs);
         let mut round = Self {
             asks: VecDeque::new(),
             costs,
@@ -79,9 +101,10 @@ impl Round {
             silences: 0,
             judge: Judge::new(phases(of.wiring)),
             doubtful: None,
+            noisy: false,
             decoded: Decoded::default(),
         };
-        round.first(&there);
+        round.first(&plan);
         let wired = of.wiring.map_or("", Wiring::word);
         round.decoded.failures.extend(absent.into_iter().map(|register| Failure {
             register,
@@ -99,13 +122,17 @@ impl Round {
         self
     }
 
-    /// Plans the questions for these registers, before all others.
-    fn first(&mut self, wanted: &[Register]) {
-        let lacks = |ask: &Ask| self.refused.contains(&ask.subject.di());
-        let (known, asks): (Vec<Ask>, Vec<Ask>) =
-            plan(wanted, &self.refused, &self.costs).into_iter().partition(lacks);
-        for again in asks.into_iter().rev() {
-            self.asks.push_front(again);
+    /// Says whether the line is noisy: then a value counts when two answers agree on it, of three at most.
+    pub const fn over_noise(&mut self, is_noisy: bool) {
+        self.noisy = is_noisy;
+    }
+
+    /// Puts these questions before all others.
+    fn first(&mut self, plan: &[Ask]) {
+        let lacks = |ask: &&Ask| self.refused.contains(&ask.subject.di());
+        let known: Vec<&Ask> = plan.iter().filter(lacks).collect();
+        for again in plan.iter().rev().filter(|ask| !lacks(ask)) {
+            self.asks.push_front(again.clone());
         }
         let said = "the meter said earlier that it has no such data; it is asked again from time to time";
         for ask in known {
@@ -121,8 +148,8 @@ impl Round {
     /// Takes what came of the question that [`Round::next`] gave.
     pub fn take(&mut self, came: Result<Answer, NoReply>) {
         let Some(ask) = self.asks.pop_front() else { return };
-        if let Some(first) = self.doubtful.take() {
-            return self.take_second(&ask, first, came);
+        if let Some(before) = self.doubtful.take() {
+            return self.take_again(ask, before, came);
         }
         match came {
             Ok(answer) => {
@@ -132,8 +159,8 @@ impl Round {
                 match decode(&ask, &answer.octets, answer.taken_at, self.transformers) {
                     Ok(decoded) => {
                         let looked = self.judge.look(&ask, &answer.octets, answer.taken_at, decoded);
-                        if looked.is_doubtful() {
-                            self.doubtful = Some(looked);
+                        if looked.is_doubtful() || self.noisy {
+                            self.doubtful = Some(Heard::first(looked, self.noisy));
                             self.asks.push_front(ask);
                         } else {
                             self.judge.believe(looked, &mut self.decoded);
@@ -147,14 +174,21 @@ impl Round {
     }
 
     /// Takes what came of a question that was asked once more.
-    fn take_second(&mut self, ask: &Ask, first: Looked, came: Result<Answer, NoReply>) {
-        let second = match &came {
-            Ok(answer) => decode(ask, &answer.octets, answer.taken_at, self.transformers)
-                .map(|decoded| self.judge.look(ask, &answer.octets, answer.taken_at, decoded))
+    fn take_again(&mut self, ask: Ask, mut before: Heard, came: Result<Answer, NoReply>) {
+        let again = match &came {
+            Ok(answer) => decode(&ask, &answer.octets, answer.taken_at, self.transformers)
+                .map(|decoded| self.judge.look(&ask, &answer.octets, answer.taken_at, decoded))
                 .map_err(|e| format!("it was read again: {e}")),
             Err(no_reply) => Err(format!("it could not be read again: {}", no_reply.detail)),
         };
-        self.judge.settle(first, second, &mut self.decoded);
+        before.take(again, self.noisy);
+        // Who is silent, or refuses now, is not asked a third time.
+        if before.wants_more() && came.as_ref().map_or_else(|none| none.reason == Reason::Damaged, |_| true) {
+            self.doubtful = Some(before);
+            self.asks.push_front(ask);
+            return;
+        }
+        self.judge.settle(before, &mut self.decoded);
         if let Err(no_reply) = came.as_ref()
             && no_reply.reason == Reason::PortGone
         {
@@ -211,10 +245,10 @@ impl Round {
     /// Ends the round: what is still to be asked fails with `reason`.
     pub fn abandon(&mut self, reason: Reason, detail: &str) {
         let rest = NoReply::of(reason, detail);
-        if let Some(first) = self.doubtful.take() {
+        if let Some(mut before) = self.doubtful.take() {
             self.asks.pop_front();
-            let why = format!("it could not be read again: {detail}");
-            self.judge.settle(first, Err(why), &mut self.decoded);
+            before.take(Err(format!("it could not be read again: {detail}")), self.noisy);
+            self.judge.settle(before, &mut self.decoded);
         }
         while let Some(ask) = self.asks.pop_front() {
             self.fail(&ask.wanted, &rest);
@@ -264,7 +298,7 @@ impl Round {
         let (known, unheard) = self
             .unheard
             .drain(..)
-            .partition(|(_, wanted): &(Block, Vec<Register>)| wanted.contains(&register));
+            .partition(|(_, wanted): &(Block, Arc<[Register]>)| wanted.contains(&register));
         self.unheard = unheard;
         let lacking = known.into_iter().map(|(block, _)| block).filter(Block::is_present);
         self.lessons.extend(lacking.map(|block| Lesson::Lacks(block.di())));
@@ -280,7 +314,8 @@ impl Round {
     /// Another block may still hold some of them; the plan decides.
     fn singly(&mut self, ask: &Ask) {
         self.refused.insert(ask.subject.di());
-        self.first(&ask.wanted);
+        let plan = plan(&ask.wanted, &self.refused, &self.costs);
+        self.first(&plan);
     }
 
     fn fail(&mut self, wanted: &[Register], no_reply: &NoReply) {

@@ -5,6 +5,7 @@
 mod raw;
 
 use super::exchange::{ActiveReport, Exchange, Noted, Tap};
+use super::noise::{GLITCH, Noise, Turn};
 use super::port::{Opener, Port, PortError, Received};
 use crate::clock::Clock;
 use crate::config::Protocol;
@@ -46,8 +47,6 @@ pub struct Asked {
     pub preamble: u8,
 }
 
-/// Octets that say nothing about rate and parity.
-const GLITCH: usize = 2;
 /// So many octets and still more at the deadline: somebody talks without end.
 const BABBLE: usize = 64;
 /// Octets are still coming if the last one came so shortly before the deadline, the port's latency beside it.
@@ -68,6 +67,8 @@ pub struct Talk {
     /// The rate was switched and nothing was asked since.
     switched: bool,
     reports: Vec<Report>,
+    noise: Noise,
+    turn: Option<Turn>,
 }
 
 /// One try of a question.
@@ -162,6 +163,8 @@ impl Talk {
             quiet_since: Duration::ZERO,
             switched: false,
             reports: Vec::new(),
+            noise: Noise::default(),
+            turn: None,
         }
     }
 
@@ -243,6 +246,16 @@ impl Talk {
         std::mem::take(&mut self.reports)
     }
 
+    /// Whether the line damages so much that what looks sound may be damaged too.
+    pub fn is_noisy(&self) -> bool {
+        self.noise.is_noisy()
+    }
+
+    /// What has become of the line's noise since this was last called.
+    pub const fn take_turn(&mut self) -> Option<Turn> {
+        self.turn.take()
+    }
+
     /// Throws away what comes until the line was silent for `quiet`, for `limit` at most. True if it was.
     ///
     /// # Errors
@@ -279,6 +292,13 @@ impl Talk {
     }
 
     async fn ask(&mut self, request: Request, asked: Asked, patience: Patience) -> Result<Answer, NoReply> {
+        let came = self.tries(request, asked, patience).await;
+        let is_answered = came.as_ref().map_or_else(|none| none.reason == Reason::Refused, |_| true);
+        self.turn = self.noise.over(is_answered).or(self.turn);
+        came
+    }
+
+    async fn tries(&mut self, request: Request, asked: Asked, patience: Patience) -> Result<Answer, NoReply> {
         let mut tries = 0;
         let mut asked_before = None;
         loop {
@@ -286,6 +306,7 @@ impl Talk {
             let first_octet = if tries == 1 { patience.first_octet } else { patience.again };
             let once = self.once(request.clone(), asked, first_octet, patience.turnaround).await?;
             let Once { outcome, noted, sent } = once;
+            self.noise.heard(&outcome, &noted);
             // What begins before the request is out answers the one before it, which was the same.
             let delay = |first: Duration| {
                 first.checked_sub(sent).or_else(|| first.checked_sub(asked_before?)).unwrap_or_default()
@@ -333,23 +354,17 @@ impl Talk {
         first_octet: Duration,
         turnaround: Duration,
     ) -> Result<Once, NoReply> {
+        let was_open = self.port.is_some();
+        let mut ready = self.ready(asked.line, turnaround).await;
         // What has ended while nothing was asked costs no question: it is opened anew at once.
-        if let Some(Err(ended)) = self.port.as_mut().map(Port::drain) {
+        if let Err(ended) = &ready
+            && was_open
+        {
             tracing::info!(%ended, "the port is opened anew");
             self.port = None;
+            ready = self.ready(asked.line, turnaround).await;
         }
-        self.open().await.map_err(|e| NoReply::port(&e))?;
-        if asked.line != self.line {
-            self.line = asked.line;
-            self.switched = true;
-            let set = self.port.as_mut().map_or(Err(PortError::Gone), |port| port.set_line(asked.line));
-            set.map_err(|e| self.lost(&e))?;
-        }
-        let pause = if std::mem::take(&mut self.switched) { turnaround.max(SWITCHED) } else { turnaround };
-        let due = self.quiet_since + pause;
-        if due > self.clock.elapsed() {
-            tokio::time::sleep_until(self.clock.instant(due)).await;
-        }
+        ready.map_err(|e| self.lost(&e))?;
         let Some(port) = self.port.as_mut() else { return Err(NoReply::port(&PortError::Gone)) };
         let octet = self.line.octets(1);
         let timing = Timing {
@@ -358,27 +373,40 @@ impl Talk {
             slack: port.latency(),
             preamble: asked.preamble,
         };
-        let mut octets = Vec::new();
-        request.emit(asked.preamble, &mut octets);
+        let now = self.clock.elapsed();
+        let length = usize::from(asked.preamble) + request.frame_len();
+        let sent = now + octet * u32::try_from(length).unwrap_or(u32::MAX);
+        let exchange = Exchange::Dlt645(Dlt645::new(request, timing, now));
         let mut noted = Noted::default();
-        let result = match port.drain() {
-            Ok(_) => {
-                let now = self.clock.elapsed();
-                let sent = now + octet * u32::try_from(octets.len()).unwrap_or(u32::MAX);
-                let exchange = Exchange::Dlt645(Dlt645::new(request, timing, now));
-                let driven = exchange.drive(port, &self.clock, &mut self.tap, &mut noted).await;
-                driven.map(|outcome| (outcome, sent))
-            }
-            Err(e) => Err(e),
-        };
+        let result = exchange.drive(port, &self.clock, &mut self.tap, &mut noted).await;
         self.quiet_since = self.clock.elapsed();
         for ActiveReport { from, octets, first_octet } in noted.active_reports.drain(..) {
             self.reports.push(Report { from, octets, taken_at: self.wall(first_octet) });
         }
         match result {
-            Ok((outcome, sent)) => Ok(Once { outcome, noted, sent }),
+            Ok(outcome) => Ok(Once { outcome, noted, sent }),
             Err(e) => Err(self.lost(&e)),
         }
+    }
+
+    /// Makes the port ready for a request: open, at this rate, after the pause, and with nothing on it that came
+    /// unasked.
+    async fn ready(&mut self, line: Line, turnaround: Duration) -> Result<(), PortError> {
+        self.open().await?;
+        let Some(port) = self.port.as_mut() else { return Err(PortError::Gone) };
+        if line != self.line {
+            self.line = line;
+            self.switched = true;
+            port.set_line(line)?;
+        }
+        let pause = if self.switched { turnaround.max(SWITCHED) } else { turnaround };
+        let due = self.quiet_since + pause;
+        if due > self.clock.elapsed() {
+            tokio::time::sleep_until(self.clock.instant(due)).await;
+        }
+        port.drain()?;
+        self.switched = false;
+        Ok(())
     }
 
     fn lost(&mut self, error: &PortError) -> NoReply {

@@ -15,7 +15,7 @@ use crate::clock::{Clock, Distrust};
 use crate::command::Command;
 use crate::config::{Meter, Plan};
 use crate::event::{Event, Kind, Of};
-use crate::planner::{Ask, Costs};
+use crate::planner::{Costs, Plans};
 use crate::reading::{Reason, Report};
 use crate::schedule::{Job, Next, Schedule, Slots};
 use crate::telemetry::Counts;
@@ -31,8 +31,9 @@ const LOOK: Duration = Duration::from_secs(1);
 const QUIET: Duration = Duration::from_millis(200);
 /// A jam that is over by then costs no job: they wait so long.
 const HOLD: Duration = Duration::from_secs(10);
-/// Minutes after midnight in which meters are busy with their freezes.
-const MIDNIGHT: i8 = 10;
+/// Seconds after local midnight in which meters are busy with their freezes.
+const MIDNIGHT: i64 = 10 * 60;
+const DAY: i64 = 86_400;
 
 /// What an exchange under way is given when the daemon ends: most end within it, and the whole
 /// daemon has 5 s.
@@ -85,6 +86,7 @@ pub struct BusTask {
     given: Given,
     talk: Talk,
     schedule: Schedule,
+    plans: Plans,
     current: Option<(Job, Round)>,
     memory: Memory,
     standings: Standings,
@@ -97,7 +99,7 @@ pub struct BusTask {
 }
 
 /// Comes when the daemon ends and an exchange under way has had its time.
-async fn stopping(mut stop: watch::Receiver<bool>) {
+async fn stopping(stop: &mut watch::Receiver<bool>) {
     // An error means that the daemon is gone, which is a stop too.
     let _ = stop.wait_for(|stop| *stop).await;
     tokio::time::sleep(GRACE).await;
@@ -131,6 +133,7 @@ impl BusTask {
             given,
             talk,
             schedule,
+            plans: Plans::default(),
             current: None,
             memory,
             standings: Standings::new(meters),
@@ -255,11 +258,11 @@ impl BusTask {
             turnaround: self.memory.turnaround.pause(),
             ..Costs::usual(meter.line)
         };
-        let usual = wanted.first().map_or(Duration::ZERO, |first| Ask::single(*first).air_time(&costs));
+        let usual = wanted.first().map_or(Duration::ZERO, |first| costs.single(first));
         let refused = self.memory.refusals.of(index, self.given.clock.elapsed(), usual);
         let known = self.memory.energies.of(index, self.given.clock.elapsed());
-        Round::new(wanted, refused, costs, Point { wiring: meter.wiring, transformers: meter.transformers })
-            .judged_by(known)
+        let of = Point { wiring: meter.wiring, transformers: meter.transformers };
+        Round::by(&mut self.plans, wanted, refused, costs, of).judged_by(known)
     }
 
     /// One exchange of the round that is under way, and its end if nothing is left to ask.
@@ -277,6 +280,7 @@ impl BusTask {
         let Some(di) = round.next().map(|ask| ask.subject.di()) else { return };
         let came = self.ask(meter, di, Patience::RETRIES).await;
         let jammed = came.as_ref().is_err_and(|no_reply| no_reply.jammed);
+        round.over_noise(self.talk.is_noisy());
         round.take(came);
         if jammed {
             round.abandon(Reason::Damaged, "the line is jammed: somebody talks without end");
@@ -303,7 +307,7 @@ impl BusTask {
         let came = tokio::select! {
             biased;
             came = self.talk.read(asked, di, patience) => came,
-            () = stopping(self.given.stop.clone()) => Err(NoReply::stopped()),
+            () = stopping(&mut self.given.stop) => Err(NoReply::stopped()),
         };
         for report in self.talk.take_reports() {
             if self.reports.take(meter, &report.octets) {
@@ -324,13 +328,18 @@ impl BusTask {
             tracing::debug!(bus, meter, %di, reason = no_reply.reason.word(), detail, "not read");
         }
         self.hear(meter, class, &came, back_to_back).await;
+        if let Some(turn) = self.talk.take_turn() {
+            self.log_noise(turn);
+        }
         came
     }
 
     /// The kind of a question now.
     fn class(&self, di: Di) -> Class {
-        let local = self.given.clock.now().to_zoned(self.given.plan.gateway.zone.clone());
-        if local.hour() == 0 && local.minute() < MIDNIGHT { Class::Midnight } else { Class::of(di) }
+        let now = self.given.clock.now();
+        let offset = self.given.plan.gateway.zone.to_offset(now).seconds();
+        let of_day = (now.as_second() + i64::from(offset)).rem_euclid(DAY);
+        if of_day < MIDNIGHT { Class::Midnight } else { Class::of(di) }
     }
 
     async fn end(mut self) {

@@ -209,6 +209,7 @@ async fn read(
             Ok(_) => {}
             Err(no_reply) => never_a_frame |= no_reply.never_a_frame,
         }
+        round.over_noise(to.talk.is_noisy());
         round.take(came);
     }
     let mut decoded = round.finish();

@@ -4,15 +4,16 @@ use super::Line;
 use catalogue::{Block, Register};
 use dlt645::{Di, Edition};
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Duration;
 
-/// One exchange to come, and the registers that are wanted of its answer.
+/// One exchange to come, and the registers that are wanted of its answer. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Ask {
     /// What is asked for.
     pub subject: Subject,
     /// Registers wanted of the answer, in the order they were wanted.
-    pub wanted: Vec<Register>,
+    pub wanted: Arc<[Register]>,
 }
 
 /// What one exchange asks for.
@@ -25,7 +26,7 @@ pub enum Subject {
 }
 
 /// What an exchange costs beside its data.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Costs {
     /// Rate and character.
     pub line: Line,
@@ -58,6 +59,11 @@ impl Costs {
         }
     }
 
+    /// Air time of an exchange that asks for this register alone.
+    pub fn single(&self, register: &Register) -> Duration {
+        self.exchange(register.di().edition(), register.octets())
+    }
+
     /// The DI goes both ways: two octets of 1997, four of 2007.
     fn exchange(&self, edition: Edition, data: usize) -> Duration {
         self.line.octets(usize::from(self.preamble) + REQUEST + REPLY + 2 * edition.di_octets() + data)
@@ -79,7 +85,7 @@ impl Subject {
 impl Ask {
     /// A single register.
     pub fn single(register: Register) -> Self {
-        Self { subject: Subject::Register(register), wanted: vec![register] }
+        Self { subject: Subject::Register(register), wanted: Arc::new([register]) }
     }
 
     /// Air time of request and answer, with the delays of `costs`.
@@ -105,45 +111,47 @@ pub fn plan(wanted: &[Register], refused: &BTreeSet<Di>, costs: &Costs) -> Vec<A
         }
     }
     let order = left.clone();
-    let mut asks = Vec::new();
-    while let Some(ask) = best_block(&left, refused, costs) {
-        left.retain(|r| !ask.wanted.contains(r));
-        asks.push(ask);
+    let mut asks: Vec<(Subject, Vec<Register>)> = Vec::new();
+    while let Some((block, wanted)) = best_block(&left, refused, costs) {
+        left.retain(|r| !wanted.contains(r));
+        asks.push((Subject::Block(block), wanted));
     }
     for register in left {
         // Frozen totals and tariffs are items of one reply, under one identifier.
-        match asks.iter_mut().find(|ask: &&mut Ask| ask.subject.di() == register.di()) {
-            Some(ask) => ask.wanted.push(register),
-            None => asks.push(Ask::single(register)),
+        match asks.iter_mut().find(|(subject, _)| subject.di() == register.di()) {
+            Some((_, wanted)) => wanted.push(register),
+            None => asks.push((Subject::Register(register), vec![register])),
         }
     }
     // As wanted: what a person wrote first is read first.
-    asks.sort_by_key(|ask| order.iter().position(|r| ask.wanted.first() == Some(r)));
-    asks
+    asks.sort_by_key(|(_, wanted)| order.iter().position(|r| wanted.first() == Some(r)));
+    asks.into_iter().map(|(subject, wanted)| Ask { subject, wanted: wanted.into() }).collect()
 }
 
 /// The block that saves most against asking singly for what it holds; `None` if none saves.
-fn best_block(left: &[Register], refused: &BTreeSet<Di>, costs: &Costs) -> Option<Ask> {
+fn best_block(left: &[Register], refused: &BTreeSet<Di>, costs: &Costs) -> Option<(Block, Vec<Register>)> {
     let mut seen = BTreeSet::new();
-    let mut best: Option<(Duration, Ask)> = None;
+    let mut best: Option<(Duration, Block, Vec<Register>)> = None;
     for block in left.iter().flat_map(Register::blocks) {
         if refused.contains(&block.di()) || !seen.insert(block.di()) {
             continue;
         }
         let held: Vec<Register> = block.registers(costs.tariffs).collect();
         let wanted: Vec<Register> = left.iter().copied().filter(|r| held.contains(r)).collect();
-        let ask = Ask { subject: Subject::Block(block), wanted };
         let edition = block.di().edition();
-        if ask.wanted.len() < 2 || ask.data_octets(costs.tariffs) + edition.di_octets() > MAX_DATA {
+        let octets: usize = held.iter().map(Register::octets).sum();
+        if wanted.len() < 2 || octets + edition.di_octets() > MAX_DATA {
             continue;
         }
-        let single: Duration = ask.wanted.iter().map(|r| costs.exchange(edition, r.octets())).sum();
-        let Some(saving) = single.checked_sub(ask.air_time(costs)).filter(|s| !s.is_zero()) else { continue };
-        if best.as_ref().is_none_or(|(most, _)| saving > *most) {
-            best = Some((saving, ask));
+        let singly: Duration = wanted.iter().map(|register| costs.single(register)).sum();
+        let saving = singly.checked_sub(costs.exchange(edition, octets)).filter(|saving| !saving.is_zero());
+        if let Some(saving) = saving
+            && best.as_ref().is_none_or(|(most, ..)| saving > *most)
+        {
+            best = Some((saving, block, wanted));
         }
     }
-    best.map(|(_, ask)| ask)
+    best.map(|(_, block, wanted)| (block, wanted))
 }
 
 #[cfg(test)]
@@ -234,7 +242,7 @@ mod tests {
         let wanted = registers(&["active_energy_import_day1", "active_energy_import_t1_day1"]);
         let asks = plan(&wanted, &BTreeSet::new(), &Costs::usual(Line::DEFAULT));
         assert_eq!(dis(&asks), ["05060101"]);
-        assert_eq!(asks[0].wanted, wanted);
+        assert_eq!(*asks[0].wanted, *wanted);
     }
 
     #[test]

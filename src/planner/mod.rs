@@ -4,7 +4,9 @@
 //! refused is handed in and left out.
 
 mod ask;
+mod kept;
 mod line;
 
 pub use ask::{Ask, Costs, Subject, plan};
+pub use kept::Plans;
 pub use line::{BadCharFormat, CharFormat, Line, Parity, RATES};

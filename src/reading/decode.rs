@@ -30,17 +30,17 @@ pub fn decode(
     taken_at: Timestamp,
     transformers: Transformers,
 ) -> Result<Decoded, NotThisBlock> {
-    let mut decoded = Decoded::default();
+    let mut decoded = Decoded { readings: Vec::with_capacity(ask.wanted.len()), failures: Vec::new() };
     match ask.subject {
         // Several registers of one identifier each take their own octets of the reply.
         Subject::Register(_) => {
-            for &register in &ask.wanted {
+            for &register in &*ask.wanted {
                 one(&mut decoded, register, octets, taken_at, transformers);
             }
         }
         Subject::Block(block) => {
             let items: Vec<_> = block.items(octets).map_err(|f| NotThisBlock(f.to_string()))?.collect();
-            for &register in &ask.wanted {
+            for &register in &*ask.wanted {
                 match items.iter().find(|item| item.register == register) {
                     Some(item) => one(&mut decoded, register, item.octets, taken_at, transformers),
                     None => decoded.failures.push(Failure {

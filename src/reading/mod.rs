@@ -24,7 +24,8 @@ use std::fmt;
 pub enum Quality {
     /// Nothing speaks against it.
     Good,
-    /// It was confirmed by a second reading and is still odd; `why` says how.
+    /// It was confirmed by a second reading and is still odd, or the line is noisy and no two answers agree on it; `why`
+    /// says how.
     Suspect,
     /// The present register stands in for a freeze that the meter does not have.
     NotFrozen,

@@ -126,6 +126,10 @@ pub struct Sum {
 impl Sum {
     /// That of a block's answer; `None` where it has none, or an item of it is no value.
     pub fn of(block: Block, octets: &[u8]) -> Option<Self> {
+        // Most blocks are of something else, and are not to be cut for that.
+        if !block.registers(0).next().is_some_and(|first| is_energy(&first)) {
+            return None;
+        }
         let mut items = block.items(octets).ok()?;
         let first = items.next()?;
         let (Format::Number { decimals, .. }, None) = (first.register.format(), first.register.tariff())

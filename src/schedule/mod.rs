@@ -62,11 +62,8 @@ pub struct Schedule {
     missed: Vec<Job>,
     /// How often each of them was had back.
     again: BTreeMap<Job, u8>,
-    /// When each meter was last served, as a count of services.
-    served: BTreeMap<usize, u64>,
+    meters: BTreeMap<usize, Meter>,
     services: u64,
-    /// Meters that share the settings of the line (rate, character), by the number of their group.
-    groups: BTreeMap<usize, u32>,
     /// The slot and the group that were served last.
     last: Option<(Timestamp, u32)>,
 }
@@ -75,6 +72,15 @@ pub struct Schedule {
 const LATE: SignedDuration = SignedDuration::from_mins(15);
 /// A job is not had back more often: a meter that answers other questions may be silent for just these.
 const AGAIN: u8 = 3;
+
+/// What the order of jobs depends on.
+#[derive(Clone, Copy, Debug, Default)]
+struct Meter {
+    /// Meters that share the settings of the line (rate, character) have the same number.
+    group: u32,
+    /// When it was last served, as a count of services.
+    served: u64,
+}
 
 #[derive(Debug)]
 struct TaskState {
@@ -93,9 +99,8 @@ impl Schedule {
             due: Vec::new(),
             missed: Vec::new(),
             again: BTreeMap::new(),
-            served: BTreeMap::new(),
+            meters: BTreeMap::new(),
             services: 0,
-            groups: BTreeMap::new(),
             last: None,
         }
     }
@@ -103,7 +108,7 @@ impl Schedule {
     /// Says that a meter needs the settings of this group; all others are of group 0. Within a slot the
     /// meters of a group are served one after the other, so that the line is switched as seldom as can be.
     pub fn group(&mut self, meter: usize, group: u32) {
-        self.groups.insert(meter, group);
+        self.meters.entry(meter).or_default().group = group;
     }
 
     /// Adds a task; `meters` are those of this bus only.
@@ -153,11 +158,10 @@ impl Schedule {
     /// What is next: the earliest slot; in it the group that is being served, or else that of the meter that was
     /// served longest ago; in it that meter.
     pub fn next(&self, now: Timestamp) -> Next {
-        let group = |job: &Job| self.groups.get(&job.meter).copied().unwrap_or(0);
-        let served = |job: &Job| self.served.get(&job.meter).copied().unwrap_or(0);
         let order = |job: &&Job| {
-            let elsewhere = self.last != Some((job.slot, group(job)));
-            (job.slot, elsewhere, served(job), job.task, job.meter)
+            let Meter { group, served } = self.meters.get(&job.meter).copied().unwrap_or_default();
+            let elsewhere = self.last != Some((job.slot, group));
+            (job.slot, elsewhere, served, job.task, job.meter)
         };
         if let Some(job) = self.due.iter().min_by_key(order) {
             return Next::Now(*job);
@@ -173,8 +177,9 @@ impl Schedule {
     pub fn done(&mut self, job: Job) {
         self.due.retain(|due| *due != job);
         self.services += 1;
-        self.served.insert(job.meter, self.services);
-        self.last = Some((job.slot, self.groups.get(&job.meter).copied().unwrap_or(0)));
+        let meter = self.meters.entry(job.meter).or_default();
+        meter.served = self.services;
+        self.last = Some((job.slot, meter.group));
     }
 
     /// The job has brought nothing at all; it may be had back by [`Schedule::again`].

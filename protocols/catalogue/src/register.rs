@@ -108,7 +108,9 @@ impl Register {
 
     /// What counts it backwards in time, and how far; none for what is present.
     pub(crate) fn back(&self) -> Option<(Axis, u8)> {
-        Axis::BACK.into_iter().find_map(|axis| Some((axis, self.number(axis).filter(|&n| n != 0)?)))
+        let of_reply = self.row.items.as_ref().map(|(axis, values)| (*axis, values.byte(self.item.into())));
+        let mut all = of_reply.into_iter().chain(self.row.all_numbers(self.di));
+        all.find(|(axis, number)| Axis::BACK.contains(axis) && *number != 0)
     }
 
     /// Which record of an event it is, 1 the newest.

@@ -127,6 +127,14 @@ impl Row {
         self.cells[n].number(place(di, n))
     }
 
+    /// What the DI has on each axis of its places.
+    pub(crate) fn all_numbers(&self, di: Di) -> impl Iterator<Item = (Axis, u8)> {
+        self.cells.iter().enumerate().filter_map(move |(n, cell)| match cell {
+            Cell::Over(axis, _) => Some((*axis, cell.number(place(di, n))?)),
+            Cell::Fixed(_) => None,
+        })
+    }
+
     /// Whether it has every identifier of the other row.
     pub(crate) fn covers(&self, other: &Self) -> bool {
         let places = || self.cells.iter().zip(&other.cells);

@@ -11,7 +11,7 @@ use rustix::io::Errno;
 use rustix::net::sockopt;
 use std::io;
 use std::time::Duration;
-use tokio::io::AsyncWriteExt;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 /// The kernel's own limit is minutes; a serial server on a site's network answers in milliseconds.
@@ -130,11 +130,11 @@ impl Tcp {
             }
         }
         self.heartbeats.drain();
-        match ioctl::unacknowledged(&self.stream)? {
-            0 => self.unheard = 0,
-            _ if drained > 0 => self.unheard = 0,
-            _ if self.unheard >= UNHEARD => return Err(PortError::HalfOpen { requests: self.unheard }),
-            _ => {}
+        if drained > 0 || (self.unheard > 0 && ioctl::unacknowledged(&self.stream)? == 0) {
+            self.unheard = 0;
+        }
+        if self.unheard >= UNHEARD {
+            return Err(PortError::HalfOpen { requests: self.unheard });
         }
         Ok(drained)
     }
@@ -146,33 +146,31 @@ impl Tcp {
     }
 
     pub(super) async fn receive(&mut self, into: &mut Received) -> Result<(), PortError> {
+        let before = into.octets.len();
         let mut octets = [0; 512];
-        let mut line = Vec::new();
-        loop {
+        while into.octets.len() == before {
+            let holds = self.heartbeats.holds();
             tokio::select! {
                 biased;
                 () = over(&mut self.turn) => return Err(PortError::DialledInAgain),
-                readable = self.stream.readable() => readable?,
+                came = self.stream.read(&mut octets) => match came? {
+                    0 => return Err(PortError::Gone),
+                    n => {
+                        self.unheard = 0;
+                        self.heartbeats.take(octets.get(..n).unwrap_or_default(), &mut into.octets);
+                    }
+                },
                 // What looks like a heartbeat's beginning cannot be kept from the line for long.
-                () = tokio::time::sleep(self.latency / 2), if self.heartbeats.holds() => {
-                    self.heartbeats.give_up(&mut line);
-                }
-            }
-            match self.stream.try_read(&mut octets) {
-                Ok(0) => return Err(PortError::Gone),
-                Ok(n) => {
-                    self.unheard = 0;
-                    self.heartbeats.take(octets.get(..n).unwrap_or_default(), &mut line);
-                }
-                Err(e) if e.kind() == io::ErrorKind::WouldBlock => {}
-                Err(e) => return Err(e.into()),
-            }
-            if !line.is_empty() {
-                into.push(&line);
-                return Ok(());
+                () = lapse(self.latency / 2), if holds => self.heartbeats.give_up(&mut into.octets),
             }
         }
+        Ok(())
     }
+}
+
+/// Sleeps, from when it is first waited for: a timer that nobody waits for costs nothing.
+async fn lapse(time: Duration) {
+    tokio::time::sleep(time).await;
 }
 
 /// Comes when the DTU has dialled in again; never for a serial server.

@@ -1,4 +1,5 @@
-//! What a round makes of energies that cannot be right: they are asked for once more before they are handed out. Pure.
+//! What a round makes of energies that cannot be right, and of all that a noisy line brings: they are asked for once more
+//! before they are handed out. Pure.
 //!
 //! That is so on every port. A serial server hides parity and a line may have none, so that damage gets through; and
 //! where parity is checked, a second exchange is still cheaper than a mark that is wrong.
@@ -6,9 +7,13 @@
 use crate::event::{Jump, Kind};
 use crate::planner::{Ask, Subject};
 use crate::reading::plausible::{self, Base, CLEARS, Doubt, Last, Sum, Verdict};
-use crate::reading::{Decoded, Failure, Quality, Reading, Reason};
+use crate::reading::{Content, Decoded, Failure, Quality, Reading, Reason};
+use catalogue::Register;
 use dlt645::Di;
 use jiff::Timestamp;
+
+/// How often a question is asked in a round until two answers agree.
+const READS: u8 = 3;
 
 /// What a jump is told as.
 type As = fn(Jump) -> Kind;
@@ -51,7 +56,66 @@ impl Seen {
     }
 }
 
+/// What a question was answered with so far, where one answer is not enough.
+#[derive(Debug)]
+pub(super) struct Heard {
+    answers: Vec<Looked>,
+    reads: u8,
+    /// Whether two answers must agree.
+    noisy: bool,
+    /// Why the last read brought no answer.
+    lack: Option<String>,
+}
+
+impl Heard {
+    pub(super) fn first(looked: Looked, noisy: bool) -> Self {
+        Self { answers: vec![looked], reads: 1, noisy, lack: None }
+    }
+
+    /// Takes what one more read brought; of one without an answer, why. The line may have become `noisy` since.
+    pub(super) fn take(&mut self, again: Result<Looked, String>, noisy: bool) {
+        self.noisy |= noisy;
+        self.reads += 1;
+        match again {
+            Ok(looked) => self.answers.push(looked),
+            Err(why) => self.lack = Some(why),
+        }
+    }
+
+    /// Whether one more read may settle what is open.
+    pub(super) fn wants_more(&self) -> bool {
+        self.noisy && self.reads < READS && !self.registers().all(|register| self.agree_on(register))
+    }
+
+    fn registers(&self) -> impl Iterator<Item = Register> + '_ {
+        let first = self.answers.first().into_iter();
+        first.flat_map(|looked| {
+            let failed = looked.failures.iter().map(|failure| failure.register);
+            looked.readings.iter().map(|seen| seen.reading.register).chain(failed)
+        })
+    }
+
+    fn agree_on(&self, register: Register) -> bool {
+        self.answers.iter().enumerate().any(|(n, one)| {
+            self.answers[..n].iter().any(|other| {
+                let contents = one.content(register).zip(other.content(register));
+                let failures = one.failure(register).zip(other.failure(register));
+                contents.is_some_and(|(one, other)| one == other)
+                    || failures.is_some_and(|(one, other)| one == other)
+            })
+        })
+    }
+}
+
 impl Looked {
+    fn content(&self, register: Register) -> Option<&Content> {
+        self.readings.iter().find(|seen| seen.reading.register == register).map(|seen| &seen.reading.content)
+    }
+
+    fn failure(&self, register: Register) -> Option<&Failure> {
+        self.failures.iter().find(|failure| failure.register == register)
+    }
+
     pub(super) fn is_doubtful(&self) -> bool {
         self.readings.iter().any(|seen| seen.doubt().is_some())
     }
@@ -91,21 +155,23 @@ impl Judge {
         }
     }
 
-    /// Hands out what two answers to one question come to; of the second, why there is none.
-    pub(super) fn settle(&mut self, first: Looked, second: Result<Looked, String>, into: &mut Decoded) {
-        let (second, lack) = match second {
-            Ok(second) => (second, "the second answer had no value of it".to_owned()),
-            Err(why) => (Looked::default(), why),
+    /// Hands out what the answers to one question come to.
+    pub(super) fn settle(&mut self, heard: Heard, into: &mut Decoded) {
+        for (first, second) in heard.answers.iter().zip(heard.answers.iter().skip(1)) {
+            self.take_difference(first, second);
+        }
+        if heard.noisy {
+            return self.settle_noisy(heard, into);
+        }
+        let mut answers = heard.answers.into_iter();
+        let first = answers.next().unwrap_or_default();
+        let (second, lack) = match (answers.next(), heard.lack) {
+            (None, Some(why)) => (Looked::default(), why),
+            (second, _) => (second.unwrap_or_default(), "the second answer had no value of it".to_owned()),
         };
         let mut again = second.readings;
         let now = |failure: &Failure| again.iter().any(|seen| seen.reading.register == failure.register);
         into.failures.extend(first.failures.into_iter().filter(|failure| !now(failure)));
-        if let (Some((di, one)), Some((_, two))) = (first.unbalanced, second.unbalanced)
-            && one.is_confirmed_by(&two)
-            && let Some(at) = again.first().map(|seen| seen.reading.taken_at)
-        {
-            self.last.push((di, Last { digits: two.difference(), at }));
-        }
         let mut told = false;
         for seen in first.readings {
             let same = again.iter().position(|other| other.reading.register == seen.reading.register);
@@ -129,6 +195,47 @@ impl Judge {
         }
     }
 
+    /// A total that is not the sum of its tariffs in two answers: the next is judged by the difference.
+    fn take_difference(&mut self, first: &Looked, second: &Looked) {
+        if let (Some((di, one)), Some((_, two))) = (first.unbalanced, second.unbalanced)
+            && one.is_confirmed_by(&two)
+            && let Some(at) = second.readings.first().map(|seen| seen.reading.taken_at)
+        {
+            self.last.push((di, Last { digits: two.difference(), at }));
+        }
+    }
+
+    /// Of a noisy line's answers that counts on which two agree digit for digit, register by register.
+    fn settle_noisy(&mut self, heard: Heard, into: &mut Decoded) {
+        let registers: Vec<Register> = heard.registers().collect();
+        let Heard { mut answers, lack, .. } = heard;
+        let mut told = false;
+        for register in registers {
+            let (mut seen, mut failed) = (Vec::new(), Vec::new());
+            for looked in &mut answers {
+                let of = looked.readings.iter().position(|seen| seen.reading.register == register);
+                seen.extend(of.map(|n| looked.readings.swap_remove(n)));
+                failed.extend(looked.failure(register).cloned());
+            }
+            let same = |one: &Seen, other: &Seen| one.reading.content == other.reading.content;
+            let agreed = |n: &usize| seen.iter().filter(|other| same(&seen[*n], other)).count() > 1;
+            let agreed: Vec<usize> = (0..seen.len()).filter(agreed).collect();
+            // The sum of its block speaks against a value that another answer holds too.
+            let best = agreed.iter().rev().find(|n| seen[**n].doubt().is_none()).or(agreed.last());
+            if let Some(&best) = best {
+                let best = seen.swap_remove(best);
+                match best.doubt() {
+                    None => self.take(best, into),
+                    Some(_) => self.suspect(best, &mut told, into),
+                }
+            } else if let Some(twice) = (1..failed.len()).find(|n| failed[..*n].contains(&failed[*n])) {
+                into.failures.push(failed.swap_remove(twice));
+            } else {
+                unconfirmed(seen, failed, lack.as_deref(), into);
+            }
+        }
+    }
+
     /// What the next round is judged by.
     pub(super) fn last(&self) -> &[(Di, Last)] {
         &self.last
@@ -144,7 +251,9 @@ impl Judge {
 
     /// The last word on readings that are suspect.
     pub(super) fn explain(&self, decoded: &mut Decoded) {
-        for reading in decoded.readings.iter_mut().filter(|r| r.quality == Quality::Suspect) {
+        let energy =
+            |r: &Reading| r.value().and_then(|value| plausible::energy(&r.register, value)).is_some();
+        for reading in decoded.readings.iter_mut().filter(|r| r.quality == Quality::Suspect && energy(r)) {
             reading.why = reading.why.take().map(|why| self.with_clears(why));
         }
     }
@@ -262,4 +371,27 @@ fn unbelieved(seen: Seen, then: &str, into: &mut Decoded) {
         detail: format!("{doubt}{then}"),
         raw: matches!(encoded, Some(Ok(()))).then_some(raw),
     });
+}
+
+/// The last of what a noisy line brought for a register, on which no two answers agree.
+fn unconfirmed(mut seen: Vec<Seen>, failed: Vec<Failure>, lack: Option<&str>, into: &mut Decoded) {
+    let texts: Vec<String> =
+        seen.iter().filter_map(|seen| seen.reading.value()).map(ToString::to_string).collect();
+    let why = match (seen.len() + failed.len(), lack) {
+        (1, Some(lack)) => format!("the line is noisy (线路干扰), and {lack}"),
+        (answers, _) => {
+            let texts = if texts.is_empty() { String::new() } else { format!(": {}", texts.join(", ")) };
+            format!("the line is noisy (线路干扰), and no two of {answers} answers agree{texts}")
+        }
+    };
+    match (seen.pop(), failed.into_iter().next_back()) {
+        (Some(seen), _) if seen.doubt().is_some() => unbelieved(seen, &format!("; {why}"), into),
+        (Some(Seen { mut reading, .. }), _) => {
+            reading.quality = Quality::Suspect;
+            reading.why = Some(why);
+            into.readings.push(reading);
+        }
+        (None, Some(failure)) => into.failures.push(failure),
+        (None, None) => {}
+    }
 }

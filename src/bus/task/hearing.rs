@@ -4,6 +4,7 @@
 use super::{BusTask, LOOK, QUIET, Said};
 use crate::bus::change::Change;
 use crate::bus::learned::Learned;
+use crate::bus::noise::Turn;
 use crate::bus::round::{Lesson, Round};
 use crate::bus::talk::{Answer, NoReply};
 use crate::bus::timing::Class;
@@ -196,6 +197,20 @@ impl BusTask {
 
     fn name(&self) -> Option<&str> {
         self.given.plan.buses.get(self.given.bus).map(|bus| bus.name.as_str())
+    }
+
+    pub(super) fn log_noise(&self, turn: Turn) {
+        let bus = self.name();
+        match turn {
+            Turn::Noisy { damaged, answers } => tracing::warn!(
+                bus,
+                damaged,
+                answers,
+                "the line is noisy: values are read twice until it is quiet; look at its termination, shield, cable and \
+                 baud rate"
+            ),
+            Turn::Quiet => tracing::info!(bus, "the line is not noisy any more: values are read once"),
+        }
     }
 
     fn log(&self, change: &Change) {

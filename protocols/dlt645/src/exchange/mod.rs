@@ -60,7 +60,7 @@ pub struct Exchange {
     timing: Timing,
     /// What was asked last: the caller's request, then its follow-ups.
     asked: Request,
-    /// Our own frame of `asked`, to know its echo.
+    /// What is sent of `asked`: FE and the frame, by which its echo is known.
     own: Vec<u8>,
     to_send: bool,
     /// Requests put out so far.
@@ -129,9 +129,7 @@ impl Exchange {
         if self.done || !core::mem::take(&mut self.to_send) {
             return None;
         }
-        let mut out = Vec::with_capacity(usize::from(self.timing.preamble) + self.own.len());
-        self.asked.emit(self.timing.preamble, &mut out);
-        Some(out)
+        Some(self.own.clone())
     }
 
     /// Octets came. What comes after the end is ignored.
@@ -203,11 +201,10 @@ impl Exchange {
     /// Puts a request out; octets before `place` of the stream are none of its answer.
     fn ask(&mut self, request: Request, now: Duration, place: u64) {
         self.own.clear();
-        request.emit(0, &mut self.own);
+        request.emit(self.timing.preamble, &mut self.own);
         self.to_send = true;
         self.turns += 1;
-        let sent = u32::from(self.timing.preamble) + self.own.len() as u32;
-        self.first_deadline = now + self.air_time(sent);
+        self.first_deadline = now + self.air_time(self.own.len() as u32);
         self.total_deadline = self.first_deadline;
         if request.is_answered() {
             self.first_deadline += self.timing.first_octet;
@@ -241,8 +238,10 @@ impl Exchange {
                 Found::Damaged(_) => self.tell(Event::Damaged),
                 Found::Frame { frame, preamble } => {
                     let octets = (frame.octets().len() + preamble) as u64;
-                    let verdict = judge(&self.asked, &self.own, &frame);
-                    let raw = frame.octets().to_vec();
+                    let own = &self.own[usize::from(self.timing.preamble)..];
+                    let verdict = judge(&self.asked, own, &frame);
+                    let may_be_stray = matches!(verdict, Verdict::Stray | Verdict::Report { .. });
+                    let raw = if may_be_stray { frame.octets().to_vec() } else { Vec::new() };
                     let first_octet = self.came_at(scanner.decided() - octets);
                     let stray = |exchange: &mut Self| {
                         exchange.heard.strays += octets;
