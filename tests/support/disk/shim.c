@@ -6,7 +6,7 @@
  * DISK_PLAN    words with blanks between:
  *   kill=N:HOW:SEED       ends the process at the N-th call. HOW: before it, after it, torn (half a write is done), or
  *                         power (what was not synced is lost in part, by the seed)
- *   fail=N:COUNT:ERROR:OF fails COUNT calls from the N-th on. ERROR: EIO, ENOSPC, EROFS, or SHORT (half a write is done,
+ *   fail=N:COUNT:ERROR:OF fails COUNT calls from the N-th on; there may be 64 of these. ERROR: EIO, ENOSPC, EROFS, or SHORT (half a write is done,
  *                         and said so; a sync fails with EIO). OF: all, or syncs (then only syncs are failed)
  *   power=SEED            SIGUSR2 is a loss of power
  *
@@ -49,8 +49,10 @@ static int (*real_fsync)(int), (*real_fdatasync)(int), (*real_ftruncate)(int, of
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static char dir[512];
 static uint64_t none[COUNTS], *counts = none;
-static uint64_t kill_at, fail_at, fail_count, seed;
-static int fail_error, fail_syncs_only, keeps_changes;
+static uint64_t kill_at, seed;
+static struct fail { uint64_t at, count; int error, syncs_only; } fails[64];
+static size_t fails_count;
+static int keeps_changes;
 static enum how how = NEVER;
 static struct change *first, *last;
 
@@ -135,9 +137,9 @@ static void plan(char *words) {
             how = !strcmp(one, "before") ? BEFORE : !strcmp(one, "after") ? AFTER : !strcmp(one, "torn") ? TORN : POWER;
             keeps_changes |= how == POWER;
         } else if (sscanf(word, "fail=%llu:%llu:%15[A-Z]:%15[a-z]", &n, &m, one, other) == 4) {
-            fail_at = n, fail_count = m;
-            fail_error = !strcmp(one, "ENOSPC") ? ENOSPC : !strcmp(one, "EROFS") ? EROFS : !strcmp(one, "SHORT") ? 0 : EIO;
-            fail_syncs_only = !strcmp(other, "syncs");
+            if (fails_count == sizeof fails / sizeof *fails) abort();
+            int error = !strcmp(one, "ENOSPC") ? ENOSPC : !strcmp(one, "EROFS") ? EROFS : !strcmp(one, "SHORT") ? 0 : EIO;
+            fails[fails_count++] = (struct fail){n, m, error, !strcmp(other, "syncs")};
         } else if (sscanf(word, "power=%llu", &m) == 1) {
             seed = m, keeps_changes = 1;
             signal(SIGUSR2, on_signal);
@@ -223,8 +225,11 @@ static void synced(int fd, enum state state) {
     }
 }
 
-static int fails(uint64_t call, int is_sync) {
-    return fail_at && call >= fail_at && call - fail_at < fail_count && (is_sync || !fail_syncs_only);
+/* How this call fails; NULL if it does not. */
+static const struct fail *fail(uint64_t call, int is_sync) {
+    for (const struct fail *f = fails; f < fails + fails_count; f++)
+        if (call >= f->at && call - f->at < f->count && (is_sync || !f->syncs_only)) return f;
+    return NULL;
 }
 
 static ssize_t do_write(int fd, const void *octets, size_t length, off64_t offset, int is_at) {
@@ -242,10 +247,11 @@ static ssize_t written(int fd, const void *octets, size_t length, off64_t offset
     size_t wanted = length;
     if (is_last && how == TORN) wanted = length / 2;
     ssize_t done = -1;
-    if (fails(call, 0)) {
+    const struct fail *f = fail(call, 0);
+    if (f) {
         counts[FAILED]++;
-        if (fail_error == 0 && length > 1) wanted = length / 2;
-        else wanted = 0, errno = fail_error ? fail_error : EIO;
+        if (f->error == 0 && length > 1) wanted = length / 2;
+        else wanted = 0, errno = f->error ? f->error : EIO;
     }
     if (wanted) {
         off64_t at = is_at ? offset : lseek64(fd, 0, SEEK_CUR);
@@ -272,10 +278,11 @@ static int changed(int fd, int is_sync, int (*call_sync)(int), off64_t size) {
     if (is_last && how == POWER) lose_power();
     if (is_last && how != AFTER) end();
     int done;
-    if (fails(call, is_sync)) {
+    const struct fail *f = fail(call, is_sync);
+    if (f) {
         counts[FAILED]++;
         if (is_sync) synced(fd, LOST);
-        errno = fail_error ? fail_error : EIO;
+        errno = f->error ? f->error : EIO;
         done = -1;
     } else if (is_sync) {
         done = call_sync(fd);

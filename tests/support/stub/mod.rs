@@ -233,6 +233,15 @@ impl Stub {
         std::mem::take(&mut self.shared.record().published)
     }
 
+    /// Takes what is answered, or will never be: the first ones of the record, up to one that is still held back.
+    pub(crate) fn take_done(&self) -> Vec<Published> {
+        let mut record = self.shared.record();
+        let ended = |one: &Published| record.connections[one.connection].ended.is_some();
+        let is_done = |one: &Published| one.pkid == 0 || one.acked.is_some() || ended(one);
+        let done = record.published.iter().position(|one| !is_done(one)).unwrap_or(record.published.len());
+        record.published.drain(..done).collect()
+    }
+
     /// Waits until the record satisfies `holds`; false if it does not within `limit`.
     pub(crate) async fn until(&self, limit: Duration, mut holds: impl FnMut(&Record) -> bool) -> bool {
         let mut changed = self.shared.changed.subscribe();
