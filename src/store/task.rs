@@ -3,7 +3,7 @@
 //! A batch is committed at [`BATCH`] messages, when its oldest has been with the task for the exposure
 //! time, and at once when a round has ended ([`Handle::round_over`]). What waits in the queue by then goes
 //! with it: where many rounds end together, they share a commit. Numbers that the broker has signed for
-//! leave the outbox with the next commit, on their own at [`BATCH`] of them, or after the exposure time;
+//! leave the outbox with the next commit, on their own at [`SIGNED_BATCH`] of them, or after the exposure time;
 //! until then they are not offered again, except after a crash: it repeats what was signed for in that time.
 //!
 //! Messages wait in a queue of [`QUEUE`]; when it is full, [`Handle::put`] waits: a bus waits for the disk,
@@ -23,8 +23,12 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::{JoinHandle, spawn_blocking};
 use tokio::time::{Sleep, sleep};
 
-/// Messages in a batch, or signed numbers, that are written without waiting for more: a group commit.
+/// Messages in a batch that are written without waiting for more: a group commit.
 const BATCH: usize = 100;
+
+/// Signed numbers that are written without waiting for more: half of mqtt's window, so that the other half is under way
+/// meanwhile.
+const SIGNED_BATCH: usize = 50;
 
 /// Bound of each queue; two batches and a half.
 const QUEUE: usize = 256;
@@ -45,6 +49,7 @@ pub struct Handle {
     entries: mpsc::Sender<Put>,
     requests: mpsc::Sender<Request>,
     committed: watch::Receiver<u64>,
+    forgotten: watch::Receiver<u64>,
     id: Arc<str>,
 }
 
@@ -91,8 +96,10 @@ pub fn start(writer: Writer, exposure: Duration) -> (Handle, JoinHandle<Result<W
     let (to_entries, entries) = mpsc::channel(QUEUE);
     let (to_requests, requests) = mpsc::channel(QUEUE);
     let (announce, committed) = watch::channel(writer.committed());
-    let handle = Handle { entries: to_entries, requests: to_requests, committed, id: writer.id().into() };
-    (handle, tokio::spawn(run(writer, Held::new(exposure, announce), entries, requests)))
+    let (forgetting, forgotten) = watch::channel(0);
+    let id = writer.id().into();
+    let handle = Handle { entries: to_entries, requests: to_requests, committed, forgotten, id };
+    (handle, tokio::spawn(run(writer, Held::new(exposure, announce, forgetting), entries, requests)))
 }
 
 impl Handle {
@@ -170,6 +177,12 @@ impl Handle {
         self.committed.clone()
     }
 
+    /// How many numbers of [`Handle::forget`] have left the outbox durably since the task was started: a crash brings
+    /// none of them again.
+    pub fn forgotten(&self) -> watch::Receiver<u64> {
+        self.forgotten.clone()
+    }
+
     /// Random id of this store, hexadecimal.
     pub fn id(&self) -> &str {
         &self.id
@@ -180,6 +193,7 @@ impl Handle {
 struct Held {
     exposure: Duration,
     announce: watch::Sender<u64>,
+    forgetting: watch::Sender<u64>,
     batch: Vec<Entry>,
     facts: Vec<(About, Known)>,
     signed: Vec<u64>,
@@ -193,12 +207,13 @@ struct Held {
 }
 
 impl Held {
-    fn new(exposure: Duration, announce: watch::Sender<u64>) -> Self {
+    fn new(exposure: Duration, announce: watch::Sender<u64>, forgetting: watch::Sender<u64>) -> Self {
         let (batch, facts, signed) = (Vec::new(), Vec::new(), Vec::new());
         let (flushes, offers) = (Vec::new(), Vec::new());
         Self {
             exposure,
             announce,
+            forgetting,
             batch,
             facts,
             signed,
@@ -233,7 +248,7 @@ impl Held {
     const fn is_due(&self) -> bool {
         let asked = self.batch.len() >= BATCH
             || self.facts.len() >= BATCH
-            || self.signed.len() >= BATCH
+            || self.signed.len() >= SIGNED_BATCH
             || self.round_over
             || !self.flushes.is_empty();
         asked && self.failures == 0
@@ -362,6 +377,9 @@ async fn write(writer: Writer, held: &mut Held) -> (Writer, Result<(), StoreErro
                 forgotten = signed.len(),
                 "committed"
             );
+            if !signed.is_empty() {
+                held.forgetting.send_modify(|count| *count += signed.len() as u64);
+            }
             held.announce
                 .send_if_modified(|newest| mem::replace(newest, committed.newest) != committed.newest);
             (writer, Ok(()))
