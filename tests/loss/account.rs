@@ -11,8 +11,12 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 /// Packets on their way, and those signed for and not yet deleted durably.
 pub(crate) const WINDOW: usize = 100;
-/// From the begin of a slot to its last reply: the next slot comes after a second, and an exchange then has its time.
+/// From the begin of a slot to its last reply: the next slot comes after a second, and what was begun is brought to its
+/// end. Where a line has faults, each exchange of a meter may have its second try and a late answer.
 const LONGEST: SignedDuration = SignedDuration::from_secs(6);
+const LONGEST_OF_FAULTY_LINES: SignedDuration = SignedDuration::from_secs(20);
+/// From the end of a reply until the daemon has it, at most.
+const HANDING_OVER: SignedDuration = SignedDuration::from_secs(3);
 /// Numbers below those of the last look that are looked at again: what may have been lost since.
 const AGAIN: u64 = 500;
 
@@ -25,12 +29,14 @@ struct First {
     signed: bool,
 }
 
-/// One register's answers: the text of a value, and when the meter was asked.
+/// One register's answers: the text of a value, and when its last octet went out.
 type Answers = HashMap<String, Vec<Timestamp>>;
 
 /// All that is known, and what is wrong.
 #[derive(Default)]
 pub(crate) struct Account {
+    /// Whether the lines have faults.
+    pub(crate) faulty_lines: bool,
     answers: HashMap<(String, &'static str), Answers>,
     /// The last answer of each line that is in the books.
     booked: Vec<Option<Sent>>,
@@ -90,7 +96,7 @@ impl Account {
                     if let Some(text) = text_in(place, &one.said) {
                         let answers =
                             self.answers.entry((one.meter.to_string(), place.register)).or_default();
-                        answers.entry(text).or_default().push(one.at);
+                        answers.entry(text).or_default().push(one.ended);
                     }
                 }
             }
@@ -187,10 +193,17 @@ impl Account {
         let taken_at: Timestamp = reading.taken_at.parse().unwrap();
         // `taken_at` is cut to milliseconds.
         let latest = taken_at + SignedDuration::from_millis(2);
-        let is_meant = |at: &&Timestamp| **at >= slot && **at <= latest && **at <= slot + LONGEST;
+        let longest = if self.faulty_lines { LONGEST_OF_FAULTY_LINES } else { LONGEST };
+        let is_meant = |ended: &&Timestamp| {
+            let in_window = **ended >= slot && **ended <= slot + longest;
+            in_window && **ended <= latest && **ended >= taken_at - HANDING_OVER
+        };
         match answers.iter().find(is_meant) {
             Some(_) => None,
-            None => Some(format!("{register} = {value} taken at {taken_at} was sent at {answers:?} only")),
+            None => {
+                let near = answers.iter().rev().take(3).collect::<Vec<_>>();
+                Some(format!("{register} = {value} taken at {taken_at} was last sent at {near:?}"))
+            }
         }
     }
 

@@ -53,7 +53,8 @@ impl Plant {
         for folder in ["store", "scratch"] {
             std::fs::create_dir(dir.path().join(folder)).unwrap();
         }
-        Self { design, dir, lines, stub, account: Account::default(), first_calls: Calls::default() }
+        let account = Account { faulty_lines: !design.faults.is_empty(), ..Account::default() };
+        Self { design, dir, lines, stub, account, first_calls: Calls::default() }
     }
 
     pub(crate) fn store(&self) -> PathBuf {
