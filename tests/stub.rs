@@ -1,5 +1,6 @@
 //! The stub of a broker does what a real one will not, and writes down what happened: held against a client of its own.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+#![allow(clippy::wildcard_enum_match_arm, reason = "foreign enums; the rest does not concern the stub")]
 
 #[path = "support/stub/mod.rs"]
 mod stub;

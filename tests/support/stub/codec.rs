@@ -1,4 +1,5 @@
 //! Both versions of MQTT as one: what a client says, what the stub answers. The octets are the codec library's.
+#![allow(clippy::wildcard_enum_match_arm, reason = "foreign enums; the rest does not concern the stub")]
 
 use bytes::BytesMut;
 use rumqttc::mqttbytes::{self, v4};
