@@ -36,7 +36,7 @@ type Answers = HashMap<String, Vec<Timestamp>>;
 #[derive(Default)]
 pub(crate) struct Account {
     /// Whether the lines have faults.
-    pub(crate) faulty_lines: bool,
+    faulty_lines: bool,
     answers: HashMap<(String, &'static str), Answers>,
     /// The last answer of each line that is in the books.
     booked: Vec<Option<Sent>>,
@@ -61,6 +61,11 @@ pub(crate) struct Account {
 }
 
 impl Account {
+    /// An empty one, of lines that have faults or none.
+    pub(crate) fn of(faulty_lines: bool) -> Self {
+        Self { faulty_lines, ..Self::default() }
+    }
+
     fn say(&mut self, what: String) {
         // The first ones tell; a thousand more would not.
         if self.wrong.len() < 50 {

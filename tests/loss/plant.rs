@@ -53,7 +53,7 @@ impl Plant {
         for folder in ["store", "scratch"] {
             std::fs::create_dir(dir.path().join(folder)).unwrap();
         }
-        let account = Account { faulty_lines: !design.faults.is_empty(), ..Account::default() };
+        let account = Account::of(!design.faults.is_empty());
         Self { design, dir, lines, stub, account, first_calls: Calls::default() }
     }
 
