@@ -34,6 +34,10 @@ const ASK_KERNEL: Duration = Duration::from_secs(60);
 /// A bus that has not gone round its loop for so long is stuck: the longest exchange with its retry
 /// and the opening of a port together take less than half of it.
 const STUCK: Duration = Duration::from_secs(60);
+/// When the daemon ends: what an exchange under way and the reports behind it may take, and then a flush. A disk that
+/// takes nothing does not hold the end up; what it did not take is tried once more when the store is closed.
+const POLLING_ENDS: Duration = Duration::from_millis(1500);
+const FLUSH_ENDS: Duration = Duration::from_millis(500);
 /// A daemon that is not running yet.
 #[derive(Debug)]
 pub struct Daemon {
@@ -239,26 +243,24 @@ impl Running {
             .collect()
     }
 
-    /// Stops the buses and waits until what they read is durable; delivery goes on.
+    /// Stops the buses and waits until what they read is durable, unless the disk takes nothing; delivery goes on.
     pub async fn stop_polling(&mut self) {
         self.stop_buses.send_replace(true);
+        let until = self.clock.instant(self.clock.elapsed() + POLLING_ENDS);
         for bus in self.buses.drain(..) {
-            joined("bus", bus.await);
+            joined_by(until, "bus", bus).await;
         }
         self.listening.ended().await;
         // The last bus gone, the collector has heard all.
-        if let Err(store::Closed) = self.store.flush().await {
-            tracing::error!("the store has ended before the daemon");
-        }
+        flushed(&self.store).await;
     }
 
-    /// Ends everything, in the order of the readings' way; what was read is durable afterwards.
+    /// Ends everything, in the order of the readings' way; what was read is durable afterwards, or an error was logged.
     pub async fn stop(mut self) -> (Snapshot, mqtt::Counts) {
         self.stop_polling().await;
-        joined("collector", self.collector.await);
-        if let Err(store::Closed) = self.store.flush().await {
-            tracing::error!("the store has ended before the daemon");
-        }
+        let until = self.clock.instant(self.clock.elapsed() + FLUSH_ENDS);
+        joined_by(until, "collector", self.collector).await;
+        flushed(&self.store).await;
         self.stop_session.send_replace(true);
         if let Some(session) = self.session {
             joined("session", session.await.map(drop));
@@ -272,6 +274,28 @@ impl Running {
             Err(died) => joined("store", Err(died)),
         }
         (self.counts.now(), self.sent.counts())
+    }
+}
+
+/// Makes durable what was put, if the disk takes it.
+async fn flushed(store: &store::Handle) {
+    match tokio::time::timeout(FLUSH_ENDS, store.flush()).await {
+        Ok(Ok(())) => {}
+        Ok(Err(store::Closed)) => tracing::error!("the store has ended before the daemon"),
+        Err(_) => tracing::warn!("the disk has not taken the last messages yet; tried again at the end"),
+    }
+}
+
+/// Waits for a task, and cuts it off at an instant: it waits for a disk that takes nothing.
+async fn joined_by(until: tokio::time::Instant, part: &str, mut task: JoinHandle<()>) {
+    match tokio::time::timeout_at(until, &mut task).await {
+        Ok(ended) => joined(part, ended),
+        Err(_) => {
+            tracing::error!(part, "readings are lost: the store takes nothing, and the daemon is to end");
+            task.abort();
+            // Cancelled, as it was asked to be.
+            let _ = task.await;
+        }
     }
 }
 

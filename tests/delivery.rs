@@ -292,7 +292,7 @@ async fn status_is_retained() {
         assert!(kept.retained);
         let status: serde_json::Value = serde_json::from_str(&kept.payload).unwrap();
         assert_eq!(status["gateway"], "gw01");
-        assert_eq!(status["store"], store_id);
+        assert_eq!(status["store"], *store_id);
         assert_eq!(status["clock"], "trusted");
         assert_eq!(status["version"], env!("CARGO_PKG_VERSION"));
 

@@ -7,7 +7,7 @@
 use super::calendar::{self, Calendar};
 use super::freeze::{Entry, Refreeze, Schedule};
 use super::load::Since;
-use super::meter::{Fixed, VirtualMeter, write};
+use super::meter::{VirtualMeter, write};
 use super::profile::{Intervals, Which};
 use super::supply::Supply;
 use catalogue::{Catalogue, Register};
@@ -316,19 +316,19 @@ fn held_then(meter: &VirtualMeter, name: &str, at: Since) -> Option<Value> {
 
 /// What a register of the present held at an instant. What a scenario fixed stands still in its history too.
 fn then(meter: &VirtualMeter, di: Di, at: Since) -> Option<Value> {
+    let then = meter.calendar().instant(at);
     match meter.settings().fixed.get(&di) {
-        Some(Fixed::Octets(octets)) => match Catalogue::dlt645_2007().by_di(di)? {
-            catalogue::Entry::Register(register) => register.decode(octets).ok(),
+        Some(fixed) => match Catalogue::dlt645_2007().by_di(di)? {
+            catalogue::Entry::Register(register) => register.decode(&fixed.octets(then)?).ok(),
             catalogue::Entry::Block(_) => None,
         },
-        Some(Fixed::Refused) => None,
-        None => meter.value(di, meter.calendar().instant(at)),
+        None => meter.value(di, then),
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::meter::MeterSettings;
+    use super::super::meter::{Fixed, MeterSettings};
     use super::*;
     use catalogue::Decoded;
     use jiff::civil::date;

@@ -18,6 +18,7 @@ use jiff::civil::Date;
 use jiff::tz::Offset;
 use jiff::{SignedDuration, Timestamp};
 use rust_decimal::Decimal;
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -66,8 +67,35 @@ pub struct MeterSettings {
 pub enum Fixed {
     /// These octets after the DI, low byte first; any octets and any number of them.
     Octets(Vec<u8>),
+    /// The time in hundredths of a second, in BCD of so many octets: an answer that the meter did not give before,
+    /// by which a test knows a published value's answer. The highest digit is 7 at most, since the next bit may be a
+    /// sign: three octets begin again after 2 h, four after 9 days.
+    Time(u8),
     /// No requested data (D1 02).
     Refused,
+}
+
+impl Fixed {
+    /// The octets that are answered at a time; `None` where it is refused.
+    pub fn octets(&self, now: Timestamp) -> Option<Cow<'_, [u8]>> {
+        match self {
+            Self::Octets(octets) => Some(Cow::Borrowed(octets)),
+            Self::Time(octets) => Some(Cow::Owned(time(*octets, now))),
+            Self::Refused => None,
+        }
+    }
+}
+
+/// Hundredths of a second since 1970 in BCD, low octet first, as [`Fixed::Time`] has it.
+fn time(octets: u8, now: Timestamp) -> Vec<u8> {
+    let range = (0..octets).fold(1, |range: u64, _| range.saturating_mul(100)) / 10 * 8;
+    let mut left = (now.as_millisecond().unsigned_abs() / 10).checked_rem(range).unwrap_or(0);
+    let pair = |_| {
+        let digits = (left % 100) as u8;
+        left /= 100;
+        digits / 10 * 16 + digits % 10
+    };
+    (0..octets).map(pair).collect()
 }
 
 impl MeterSettings {
@@ -164,8 +192,8 @@ impl VirtualMeter {
         now: Timestamp,
         out: &mut Vec<u8>,
     ) -> Result<(), ErrorWord> {
-        if let Some(fixed) = self.fixed(di) {
-            return fixed.map(|octets| out.extend_from_slice(octets));
+        if let Some(fixed) = self.fixed(di, now) {
+            return fixed.map(|octets| out.extend_from_slice(&octets));
         }
         match Catalogue::of(di.edition()).by_di(di) {
             Some(Entry::Register(register)) if di.edition() == self.settings.edition => {
@@ -175,11 +203,9 @@ impl VirtualMeter {
         }
     }
 
-    fn fixed(&self, di: Di) -> Option<Result<&[u8], ErrorWord>> {
-        self.settings.fixed.get(&di).map(|fixed| match fixed {
-            Fixed::Octets(octets) => Ok(&octets[..]),
-            Fixed::Refused => Err(ErrorWord::NO_REQUESTED_DATA),
-        })
+    fn fixed(&self, di: Di, now: Timestamp) -> Option<Result<Cow<'_, [u8]>, ErrorWord>> {
+        let fixed = self.settings.fixed.get(&di)?;
+        Some(fixed.octets(now).ok_or(ErrorWord::NO_REQUESTED_DATA))
     }
 
     /// Appends what it answers to a read of `di` at `now`: the octets after the DI, before +33H. A block's
@@ -188,8 +214,8 @@ impl VirtualMeter {
     /// # Errors
     /// [`ErrorWord::NO_REQUESTED_DATA`] for what it does not have.
     pub fn read(&self, di: Di, now: Timestamp, out: &mut Vec<u8>) -> Result<(), ErrorWord> {
-        if let Some(fixed) = self.fixed(di) {
-            return fixed.map(|octets| out.extend_from_slice(octets));
+        if let Some(fixed) = self.fixed(di, now) {
+            return fixed.map(|octets| out.extend_from_slice(&octets));
         }
         if di.edition() != self.settings.edition {
             return Err(ErrorWord::NO_REQUESTED_DATA);
@@ -214,12 +240,12 @@ impl VirtualMeter {
         for register in block.registers(self.settings.tariffs) {
             let fill = out.len() + register.octets();
             tariffs |= register.tariff().is_some();
-            match self.settings.fixed.get(&register.di()) {
-                Some(Fixed::Octets(octets)) => {
-                    out.extend_from_slice(octets);
+            match self.fixed(register.di(), now) {
+                Some(Ok(octets)) => {
+                    out.extend_from_slice(&octets);
                     any = true;
                 }
-                Some(Fixed::Refused) => out.resize(fill, fill_with),
+                Some(Err(_)) => out.resize(fill, fill_with),
                 None => match self.register(register, now) {
                     Some(value) => {
                         write(register, Some(value), out);
@@ -506,6 +532,23 @@ mod tests {
         });
         assert_eq!(octets(&meter, 0x0203_0000), Ok(vec![0xFF; 3]));
         assert_eq!(octets(&meter, 0x0202_0100), Err(ErrorWord::NO_REQUESTED_DATA));
+    }
+
+    #[test]
+    fn time_is_another_value_each_hundredth_of_a_second_and_fits_a_signed_register() {
+        let meter = meter(1, |s| drop(s.fixed.insert(Di::new(0x0203_0000), Fixed::Time(3))));
+        let read = |ms: i64| {
+            let mut out = Vec::new();
+            let now = at("2026-11-21T09:30:00Z") + SignedDuration::from_millis(ms);
+            meter.read(Di::new(0x0203_0000), now, &mut out).map(|()| out)
+        };
+        // 1795253400.00 s in hundredths, less the multiples of 800000.
+        assert_eq!(read(0), Ok(vec![0x00, 0x00, 0x54]));
+        assert_eq!(read(19), Ok(vec![0x01, 0x00, 0x54]));
+        let all: std::collections::BTreeSet<_> =
+            (0..7_200_000).step_by(10).map(read).map(Result::unwrap).collect();
+        assert_eq!(all.len(), 720_000);
+        assert!(all.iter().all(|octets| octets[2] < 0x80));
     }
 
     #[test]

@@ -11,6 +11,7 @@ pub struct Handle {
     pub(super) entries: mpsc::Sender<Put>,
     pub(super) requests: mpsc::Sender<Request>,
     pub(super) committed: watch::Receiver<u64>,
+    pub(super) forgotten: watch::Receiver<u64>,
     pub(super) state: watch::Receiver<State>,
 }
 
@@ -151,6 +152,12 @@ impl Handle {
     /// The highest number committed; changes when there is something new to offer.
     pub fn committed(&self) -> watch::Receiver<u64> {
         self.committed.clone()
+    }
+
+    /// How many numbers of [`Handle::forget`] have left the outbox durably since the task was started: a crash brings
+    /// none of them again.
+    pub fn forgotten(&self) -> watch::Receiver<u64> {
+        self.forgotten.clone()
     }
 
     /// How the store is, as of the last commit or the last failure.

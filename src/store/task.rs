@@ -3,7 +3,7 @@
 //! A batch is committed at [`BATCH`] messages, when its oldest has been with the task for the exposure
 //! time, and at once when a round has ended ([`Handle::round_over`]). What waits in the queue by then goes
 //! with it: where many rounds end together, they share a commit. Numbers that the broker has signed for
-//! leave the outbox with the next commit, on their own at [`BATCH`] of them, or after the exposure time;
+//! leave the outbox with the next commit, on their own at [`SIGNED_BATCH`] of them, or after the exposure time;
 //! until then they are not offered again, except after a crash: it repeats what was signed for in that time.
 //!
 //! Messages wait in a queue of [`QUEUE`]; when it is full, [`Handle::put`] waits: a bus waits for a slow disk,
@@ -26,8 +26,12 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::{JoinHandle, spawn_blocking};
 use tokio::time::{Sleep, sleep};
 
-/// Messages in a batch, or signed numbers, that are written without waiting for more: a group commit.
+/// Messages in a batch that are written without waiting for more: a group commit.
 const BATCH: usize = 100;
+
+/// Signed numbers that are written without waiting for more: half of mqtt's window, so that the other half is under way
+/// meanwhile.
+const SIGNED_BATCH: usize = 50;
 
 /// Bound of each queue; two batches and a half.
 const QUEUE: usize = 256;
@@ -82,8 +86,10 @@ pub fn start(
     let (to_requests, requests) = mpsc::channel(QUEUE);
     let (announce, committed) = watch::channel(writer.committed());
     let (show, state) = watch::channel(writer.first_state());
-    let handle = Handle { entries: to_entries, requests: to_requests, committed, state };
-    (handle, tokio::spawn(run(writer, Held::new(rules.exposure, clock, announce, show), entries, requests)))
+    let (forgetting, forgotten) = watch::channel(0);
+    let handle = Handle { entries: to_entries, requests: to_requests, committed, forgotten, state };
+    let held = Held::new(rules.exposure, clock, announce, forgetting, show);
+    (handle, tokio::spawn(run(writer, held, entries, requests)))
 }
 
 /// What is in memory only.
@@ -91,6 +97,7 @@ struct Held {
     exposure: Duration,
     clock: Clock,
     announce: watch::Sender<u64>,
+    forgetting: watch::Sender<u64>,
     show: watch::Sender<State>,
     batch: Vec<Entry>,
     /// Octets of the batch.
@@ -115,12 +122,14 @@ impl Held {
         exposure: Duration,
         clock: Clock,
         announce: watch::Sender<u64>,
+        forgetting: watch::Sender<u64>,
         show: watch::Sender<State>,
     ) -> Self {
         Self {
             exposure,
             clock,
             announce,
+            forgetting,
             show,
             batch: Vec::new(),
             octets: 0,
@@ -189,7 +198,7 @@ impl Held {
     const fn is_due(&self) -> bool {
         let asked = self.batch.len() >= BATCH
             || self.facts.len() >= BATCH
-            || self.signed.len() >= BATCH
+            || self.signed.len() >= SIGNED_BATCH
             || self.round_over
             || !self.flushes.is_empty();
         asked && self.failures == 0
@@ -338,6 +347,9 @@ async fn write(writer: Writer, held: &mut Held) -> (Writer, Result<(), StoreErro
                 forgotten = signed.len(),
                 "committed"
             );
+            if !signed.is_empty() {
+                held.forgetting.send_modify(|count| *count += signed.len() as u64);
+            }
             held.announce
                 .send_if_modified(|newest| mem::replace(newest, committed.newest) != committed.newest);
             (writer, Ok(()))

@@ -79,11 +79,11 @@ impl BusTask {
         let turnaround = self.memory.turnaround.pause();
         let patience =
             Patience { first_octet: RAW_PATIENCE.min(left), again: Duration::ZERO, retries: 0, turnaround };
-        let stop = self.given.stop.clone();
+        let mut stop = self.given.stop.clone();
         let (frames, failed) = tokio::select! {
             biased;
             came = self.talk.raw(request, asked, patience) => came,
-            () = super::stopping(stop) => (Vec::new(), Some(NoReply::stopped())),
+            () = super::stopping(&mut stop) => (Vec::new(), Some(NoReply::stopped())),
         };
         Answer::Raw { frames, failed }
     }

@@ -98,6 +98,8 @@ pub(super) struct Conversation<'a> {
     asked: Option<Asked>,
     /// What is newly committed.
     committed: watch::Receiver<u64>,
+    /// How many of those that were signed for have left the outbox durably.
+    forgotten: watch::Receiver<u64>,
     /// When the broker took us in.
     begun: Option<Duration>,
     /// The same as it is published.
@@ -139,6 +141,7 @@ impl<'a> Conversation<'a> {
             more: true,
             asked: None,
             committed: store.committed(),
+            forgotten: store.forgotten(),
             begun: None,
             since: String::new(),
             status_due: true,
@@ -193,6 +196,7 @@ impl<'a> Conversation<'a> {
                     changed.map_err(|_| End::StoreClosed)?;
                     self.more = true;
                 }
+                Ok(()) = self.forgotten.changed(), if !self.ready.is_empty() => {}
                 Ok(()) = self.status.changed() => self.status_due = true,
                 Ok(()) = self.ways.retained.changed() => self.retained_changed(),
                 direct = ways::next(&mut self.ways.direct), if self.directs.takes_answers() => self.directs.answer(direct),
@@ -253,9 +257,18 @@ impl<'a> Conversation<'a> {
         }
     }
 
-    /// Hands messages to the connection while the window has room.
+    /// Messages that may be handed to the connection now. One that was signed for counts until it has left the outbox
+    /// durably: a crash now would bring it again, and no more than a window comes twice.
+    fn room(&self) -> usize {
+        let signed = self.counters.signed_for.load(Ordering::Relaxed);
+        let kept = signed.saturating_sub(*self.forgotten.borrow());
+        let most = usize::from(WINDOW).saturating_sub(usize::try_from(kept).unwrap_or(usize::MAX));
+        self.window.room().min(most.saturating_sub(self.window.len()))
+    }
+
+    /// Hands messages to the connection while there is room.
     fn publish_ready(&mut self) {
-        while self.window.room() > 0 {
+        while self.room() > 0 {
             let Some(pending) = self.ready.pop_front() else { break };
             self.offered = pending.seq;
             self.publish(pending);

@@ -337,7 +337,7 @@ mod tests {
         let fixed = &scenario.meters[0].fixed;
         let octets = |di: u32| match &fixed[&Di::new(di)] {
             Fixed::Octets(octets) => octets.clone(),
-            Fixed::Refused => panic!("{di:08X}"),
+            Fixed::Time(_) | Fixed::Refused => panic!("{di:08X}"),
         };
         assert_eq!(octets(0x0001_0000), [0x99; 4]);
         assert_eq!(octets(0x0203_0000), [0x56, 0x34, 0x92]);
