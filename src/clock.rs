@@ -82,6 +82,25 @@ impl Clock {
     }
 }
 
+/// A change of the clock from here on is a step; a time service slews by less than 1 ms in a second.
+const STEP: SignedDuration = SignedDuration::from_secs(2);
+
+/// Finds steps of the wall clock by looks at both clocks. Pure.
+#[derive(Clone, Debug, Default)]
+pub struct Steps {
+    last: Option<(Duration, Timestamp)>,
+}
+
+impl Steps {
+    /// A look; what the wall clock would have shown and what it shows, if it was stepped by 2 s or more since the last.
+    pub fn look(&mut self, elapsed: Duration, wall: Timestamp) -> Option<(Timestamp, Timestamp)> {
+        let (then, shown) = self.last.replace((elapsed, wall))?;
+        let gone = SignedDuration::try_from(elapsed.saturating_sub(then)).unwrap_or(SignedDuration::MAX);
+        let due = shown.saturating_add(gone).unwrap_or(Timestamp::MAX);
+        (wall.duration_since(due).abs() >= STEP).then_some((due, wall))
+    }
+}
+
 /// Whether a time service has set the kernel's clock since boot.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Kernel {

@@ -3,9 +3,12 @@
 //! Readings flow from the buses through the collector into the store and from there to the session;
 //! receipts flow back. No part waits for one that stands behind the store.
 
+mod alarms;
 mod collector;
+mod herald;
 mod judge;
 mod office;
+mod past;
 
 use crate::bus::learned::Learned;
 use crate::bus::port::dial_in::{self, Listening};
@@ -17,11 +20,15 @@ use crate::command::desk::Wish;
 use crate::command::{self, Lane};
 use crate::config::Plan;
 use crate::mqtt::{self, payload};
+use crate::rounds::Rounds;
 use crate::store::{self, Dropped, Rules, Scope, StoreError, Writer};
 use crate::telemetry::{Counts, Snapshot};
+use alarms::Alarms;
 use collector::Collector;
+use herald::Herald;
 use judge::judge;
 use office::Office;
+use past::Past;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -61,6 +68,10 @@ pub struct Running {
     ways: Option<mqtt::Ways>,
     office: Office,
     judge: JoinHandle<()>,
+    herald: JoinHandle<()>,
+    teller: JoinHandle<()>,
+    /// The configuration in force, for who works by it and is not started anew.
+    in_force: watch::Sender<Arc<Plan>>,
     stop_buses: watch::Sender<bool>,
     stop_session: watch::Sender<bool>,
     counts: Arc<Counts>,
@@ -96,6 +107,8 @@ impl Daemon {
         let plan = Arc::clone(&self.plan);
         let mut writer = Writer::open(&plan.gateway.data_dir)?;
         let newest = writer.newest().map_err(|e| unreadable(&plan, e))?;
+        let past =
+            Past::look(&mut writer, &plan, newest, self.clock.now()).map_err(|e| unreadable(&plan, e))?;
         let mut learned = learned(&mut writer, &plan).map_err(|e| unreadable(&plan, e))?;
         let announce = {
             let (plan, clock) = (Arc::clone(&plan), self.clock.clone());
@@ -112,7 +125,31 @@ impl Daemon {
         let (stop_session, stopped) = watch::channel(false);
 
         let (newest_in, newest_out) = watch::channel(newest);
-        let (judge, trust, status) = judge(&plan, &self.clock, newest_out, stopped.clone());
+        let (in_force, in_force_out) = watch::channel(Arc::clone(&plan));
+        let (events, happened) = mpsc::channel(herald::EVENTS);
+        let teller = tokio::spawn(herald::tell(in_force_out.clone(), store.clone(), happened));
+        let (judge, trust) = judge(&plan, &self.clock, newest_out, events.clone(), stopped.clone());
+        let (lines_in, lines) = watch::channel(Alarms::default());
+        let state = store.state();
+        let first = mqtt::Status {
+            distrust: trust.borrow().err(),
+            store: Some(state.borrow().clone()),
+            alarms: Vec::new(),
+        };
+        let (status_in, status) = watch::channel(first);
+        let (retained_in, retained) = watch::channel(payload::birth(&plan).into());
+        let herald = Herald {
+            in_force: in_force_out,
+            clock: self.clock.clone(),
+            trust: trust.clone(),
+            store: state,
+            lines,
+            past,
+            events,
+            status: status_in,
+            retained: retained_in,
+        };
+        let herald = tokio::spawn(herald.run(stopped.clone()));
 
         let (said, heard) = mpsc::channel(REPORTS);
         let collector = Collector {
@@ -120,6 +157,8 @@ impl Daemon {
             store: store.clone(),
             clock: self.clock.clone(),
             newest: newest_in,
+            lines: lines_in,
+            rounds: Rounds::default(),
         };
         let collector = tokio::spawn(collector.run(heard));
 
@@ -149,7 +188,9 @@ impl Daemon {
             lanes.push(lane);
         }
         let sent = Arc::<mqtt::Counters>::default();
-        let (ways, office) = office::open(&plan, lanes.clone(), &store, &self.clock, status.clone(), stopped.clone());
+        let (mut ways, office) =
+            office::open(&plan, lanes.clone(), &store, &self.clock, status.clone(), stopped.clone());
+        ways.retained = retained;
         let (session, ways) = if self.broker {
             let (settings, clock) = (mqtt::Settings::of(&plan), self.clock.clone());
             let (store, counters) = (store.clone(), Arc::clone(&sent));
@@ -178,6 +219,9 @@ impl Daemon {
             ways,
             office,
             judge,
+            herald,
+            teller,
+            in_force,
             stop_buses,
             stop_session,
             counts,
@@ -266,9 +310,13 @@ impl Running {
         }
         self.office.ended().await;
         joined("judge", self.judge.await);
+        joined("herald", self.herald.await);
+        drop(self.in_force);
+        let until = self.clock.instant(self.clock.elapsed() + FLUSH_ENDS);
+        joined_by(until, "teller", self.teller).await;
         drop(self.store);
         match self.writer.await {
-            Ok(Ok(_)) => {}
+            Ok(Ok(mut writer)) => past::ended(&mut writer),
             Ok(Err(lost)) => tracing::error!("{lost}"),
             Err(died) => joined("store", Err(died)),
         }

@@ -2,10 +2,12 @@
 //!
 //! An event says what was seen and when; what it means for a task or a bus is not decided here.
 
-use crate::reading::Reason;
+use crate::reading::{Reason, Source};
 use catalogue::Register;
 use jiff::Timestamp;
 use rust_decimal::Decimal;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
 /// Something that happened; it becomes one message.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -54,6 +56,54 @@ pub enum Kind {
         /// What.
         what: Line,
     },
+    /// Slots of a meter passed unread, and are in no data message.
+    Gap(Gap),
+    /// The gateway runs again after an end that was not in order: power, or a kill (停电恢复).
+    PowerBack {
+        /// The last that is known of it: its newest slot, or its start.
+        away_since: Timestamp,
+    },
+    /// The gateway's clock was stepped.
+    ClockStepped {
+        /// What it would have shown.
+        before: Timestamp,
+        /// What it showed in place of it.
+        after: Timestamp,
+    },
+    /// Another archive of meters (档案) is in force.
+    ArchiveChanged {
+        /// Revision of the one before.
+        before: String,
+        /// Its own.
+        after: String,
+    },
+}
+
+/// A stretch of slots of one meter and task that nobody read.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Gap {
+    /// Index of the task in the plan.
+    pub task: usize,
+    /// Where in the meter its values come from.
+    pub source: Source,
+    /// The first slot that passed.
+    pub first: Timestamp,
+    /// The first slot behind it that did not.
+    pub until: Timestamp,
+    /// Why.
+    pub why: Passed,
+}
+
+/// Why slots passed unread.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Passed {
+    /// The line was busy with one thing for longer than a period.
+    Late,
+    /// The clock was stepped forward over them.
+    ClockStepped,
+    /// The clock was not trusted meanwhile.
+    ClockNotTrusted,
 }
 
 /// A value that does not go on from the one before it.
@@ -100,6 +150,10 @@ impl Kind {
             Self::Online | Self::Offline { .. } => "status",
             Self::Suspect(_) => "suspect",
             Self::Rollover(_) => "rollover",
+            Self::Gap(_) => "gap",
+            Self::PowerBack { .. } => "power_back",
+            Self::ClockStepped { .. } => "clock_stepped",
+            Self::ArchiveChanged { .. } => "archive_changed",
             Self::Bus { what: Line::Silent, .. } => "line_silent",
             Self::Bus { what: Line::Back, .. } => "line_back",
             Self::Bus { what: Line::Jammed, .. } => "line_jammed",

@@ -26,6 +26,7 @@
 //! - [`planner`]: registers of a meter to the fewest exchanges. Pure.
 //! - [`reading`]: what was read, with what quality, or why not. Pure.
 //! - [`event`]: what happened and is no reading. Pure.
+//! - [`rounds`]: what a slot of a task brought over all buses. Pure.
 //! - [`config`]: the configuration, proved.
 //! - [`schedule`]: what is due on one bus. Pure.
 //! - [`command`]: what may be asked of a bus beside its tasks.
@@ -47,6 +48,7 @@ pub mod event;
 pub mod mqtt;
 pub mod planner;
 pub mod reading;
+pub mod rounds;
 pub mod schedule;
 pub mod simulator;
 pub mod store;

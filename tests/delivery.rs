@@ -296,7 +296,10 @@ async fn status_is_retained() {
         assert_eq!(status["clock"], "trusted");
         assert_eq!(status["version"], env!("CARGO_PKG_VERSION"));
 
-        gateway.status.send(Status { distrust: Some(Distrust::Unsynchronised) }).unwrap();
+        gateway
+            .status
+            .send(Status { distrust: Some(Distrust::Unsynchronised), ..Status::default() })
+            .unwrap();
         assert!(
             live.next().await.payload.contains("\"clock\":\"unsynchronised\""),
             "a change is told at once"

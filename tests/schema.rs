@@ -181,6 +181,7 @@ fn plan() -> Plan {
             wiring: None,
             profile: None,
             transformers: Transformers { ct: Some("75/5".parse().unwrap()), pt: None },
+            point: meterd::config::Point::default(),
         }],
         tasks: vec![Task {
             name: name("live"),

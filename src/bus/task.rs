@@ -1,5 +1,6 @@
 //! The task that owns a line: commands first, then what is due, one exchange at a time.
 
+mod gaps;
 mod hearing;
 mod obey;
 mod report;
@@ -20,6 +21,7 @@ use crate::reading::{Reason, Report};
 use crate::schedule::{Job, Next, Schedule, Slots};
 use crate::telemetry::Counts;
 use dlt645::Di;
+use gaps::Looks;
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -96,6 +98,7 @@ pub struct BusTask {
     jammed: Option<Duration>,
     echo_said: bool,
     reports: Reports,
+    looks: Looks,
 }
 
 /// Comes when the daemon ends and an exchange under way has had its time.
@@ -142,6 +145,7 @@ impl BusTask {
             jammed: None,
             echo_said: false,
             reports: Reports::default(),
+            looks: Looks::default(),
         }
     }
 
@@ -180,12 +184,14 @@ impl BusTask {
         }
         let trusted = *self.given.trust.borrow();
         if trusted.is_err() {
+            self.looks.distrusted();
             return Some(LOOK);
         }
         let now = self.given.clock.now();
+        let passed = self.looks.at(self.given.clock.elapsed(), now);
         let opened = self.schedule.open(now);
         for skipped in opened.skipped {
-            self.announce(skipped);
+            self.announce(skipped, passed).await;
         }
         for job in opened.expired {
             self.report_all(job, Reason::Expired, "the next slot came before it was this meter's turn").await;

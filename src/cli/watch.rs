@@ -146,6 +146,8 @@ fn show(seen: &Seen, json: bool, paint: Paint) -> io::Result<()> {
         | Seen::Event { payload, .. }
         | Seen::MeterStatus { payload, .. }
         | Seen::Status { payload, .. }
+        | Seen::Birth { payload, .. }
+        | Seen::Round { payload, .. }
             if json =>
         {
             let mut out = io::stdout().lock();
@@ -153,7 +155,12 @@ fn show(seen: &Seen, json: bool, paint: Paint) -> io::Result<()> {
             out.write_all(b"\n")?;
             out.flush()
         }
-        Seen::Data { .. } | Seen::Event { .. } | Seen::MeterStatus { .. } | Seen::Status { .. } => {
+        Seen::Data { .. }
+        | Seen::Event { .. }
+        | Seen::MeterStatus { .. }
+        | Seen::Status { .. }
+        | Seen::Birth { .. }
+        | Seen::Round { .. } => {
             let mut out = io::stdout().lock();
             lines::of(seen, paint).iter().try_for_each(|line| writeln!(out, "{line}"))?;
             out.flush()

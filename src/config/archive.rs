@@ -4,6 +4,7 @@
 use super::findings::{At, Findings, Here};
 use super::keys::{METER, did_you_mean, listed, nearest};
 use super::meter::Cells;
+use super::point;
 use csv::{ReaderBuilder, StringRecord, Trim};
 use std::ops::Range;
 
@@ -137,7 +138,9 @@ impl<'a> Row<'a> {
             }
             value.map(|value| At { value: value.to_owned(), here })
         };
+        let tariffs = cell("tariffs").map(point::Cells::labels);
         Cells {
+            point: point::Cells::of(&mut cell, tariffs),
             name: cell("name"),
             bus: cell("bus"),
             protocol: cell("protocol"),

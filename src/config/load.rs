@@ -255,6 +255,8 @@ mod tests {
         let text = EXAMPLE.replace("#meter_files = []", "meter_files = [\"meters.example.csv\"]");
         let plan = proved(&text).unwrap().plan;
         assert_eq!(plan.meters.len(), 5);
+        let shop = &plan.meters[4].point;
+        assert_eq!((shop.customer.as_deref(), shop.tariffs.len()), (Some("3100301"), 4));
         assert_eq!(plan.tasks[0].meters, [0, 1, 2, 3, 4]);
         assert_eq!(plan.tasks[1].meters, [0, 1, 2, 3], "flat-* and transformer-1, not shop-1");
     }
@@ -282,9 +284,14 @@ mod tests {
         assert!(first.bytes().all(|c| c.is_ascii_hexdigit()));
         assert_eq!(digits(&text([bus("y", 2), bus("x", 1)], [b.clone(), a.clone()])), first);
         assert_eq!(digits(&text([bus("x", 1), bus("y", 2)], [a.clone(), meter("b", "y", "02")])), first);
-        for other in
-            [meter("b", "y", "3"), meter("b", "x", "2"), meter("c", "y", "2"), b.clone() + "ct = \"75/5\"\n"]
-        {
+        for other in [
+            meter("b", "y", "3"),
+            meter("b", "x", "2"),
+            meter("c", "y", "2"),
+            b.clone() + "ct = \"75/5\"\n",
+            b.clone() + "customer = \"31\"\n",
+            b.clone() + "tariffs = [\"峰\", \"谷\"]\n",
+        ] {
             assert_ne!(
                 digits(&text([bus("x", 1), bus("y", 2)], [a.clone(), other.clone()])),
                 first,

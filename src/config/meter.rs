@@ -4,6 +4,7 @@ use super::bus;
 use super::findings::{At, Findings, Here};
 use super::keys::{did_you_mean, listed, nearest, not_among};
 use super::plan::{Bus, Dialect, Meter, Protocol, Wiring};
+use super::point;
 use super::profile::Shelf;
 use super::raw::{self, Section};
 use crate::planner::Line;
@@ -30,6 +31,7 @@ pub(super) struct Cells {
     pub(super) ct: Option<At<String>>,
     pub(super) pt: Option<At<String>>,
     pub(super) profile: Option<At<String>>,
+    pub(super) point: point::Cells,
 }
 
 /// What was written, as far as it is sound.
@@ -42,7 +44,9 @@ pub(super) struct Written {
 
 /// The texts of one `[[meter]]`.
 pub(super) fn from_section(section: &Section, findings: &mut Findings) -> Cells {
+    let tariffs = section.texts("tariffs", findings);
     Cells {
+        point: point::Cells::of(|key| section.text(key, findings), tariffs),
         name: section.required("name", "\"flat-101\"", findings),
         bus: section.required("bus", "\"riser-1\", the name of its [[bus]]", findings),
         protocol: section.text("protocol", findings),
@@ -113,20 +117,25 @@ pub(super) fn read(
             Some(text) => profile_of(text, edition, shelf, findings).map(Some),
             None => Some(None),
         };
+        let point = point::read(&cells.point, findings);
         let protocol = edition.zip(address).map(|(edition, address)| Protocol::dlt645(edition, address));
         let speaks = protocol.zip(profile);
-        let meter = name.zip(bus).zip(speaks).zip(line.zip(preamble)).zip(wiring).zip(ct.zip(pt)).map(
-            |(((((name, bus), (protocol, profile)), (line, preamble)), wiring), (ct, pt))| Meter {
-                name,
-                bus,
-                protocol,
-                profile,
-                line,
-                preamble,
-                wiring,
-                transformers: Transformers { ct, pt },
-            },
-        );
+        let meter =
+            name.zip(bus).zip(speaks).zip(line.zip(preamble)).zip(wiring.zip(point)).zip(ct.zip(pt)).map(
+                |(((((name, bus), (protocol, profile)), (line, preamble)), (wiring, point)), (ct, pt))| {
+                    Meter {
+                        name,
+                        bus,
+                        protocol,
+                        profile,
+                        line,
+                        preamble,
+                        wiring,
+                        transformers: Transformers { ct, pt },
+                        point,
+                    }
+                },
+            );
         written.push(Written { name: cells.name, meter });
     }
     written
@@ -302,6 +311,7 @@ pub(super) fn archive_digits(meters: &[Meter], buses: &[Bus]) -> String {
             .into_iter()
             // What was known by its digits before there were profiles keeps them.
             .chain(meter.profile.map(|profile| profile.name().to_owned()))
+            .chain(meter.point.written())
             .collect::<Vec<_>>()
             .join("\t")
         })

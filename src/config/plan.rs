@@ -1,6 +1,7 @@
 //! What is proved: the configuration as the rest of the program sees it. Nothing in it can be wrong.
 
 use super::packet::Packet;
+use super::point::Point;
 use crate::clock::Trust;
 use crate::command::Word;
 use crate::planner::Line;
@@ -187,6 +188,8 @@ pub struct Meter {
     pub wiring: Option<Wiring>,
     /// CT and PT.
     pub transformers: Transformers,
+    /// What the archive says of it beside.
+    pub point: Point,
 }
 
 /// What a meter speaks, with its address there.
@@ -244,7 +247,10 @@ pub struct Registers {
 }
 
 /// What a task reads.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[derive(
+    Clone, Copy, PartialEq, Eq, Hash, Debug, serde::Serialize, serde::Deserialize, schemars::JsonSchema,
+)]
+#[serde(rename_all = "snake_case")]
 pub enum Read {
     /// Present registers, now.
     Live,

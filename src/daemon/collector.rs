@@ -1,10 +1,13 @@
 //! The one way from the buses to the store.
 
+use super::alarms::Alarms;
 use crate::bus::learned::Learned;
 use crate::bus::task::Said;
 use crate::clock::Clock;
 use crate::config::Plan;
 use crate::mqtt::payload;
+use crate::reading::Report;
+use crate::rounds::Rounds;
 use crate::store::{self, About, Fact};
 use jiff::Timestamp;
 use std::sync::Arc;
@@ -16,10 +19,13 @@ pub(super) struct Collector {
     pub(super) store: store::Handle,
     pub(super) clock: Clock,
     pub(super) newest: watch::Sender<Option<Timestamp>>,
+    /// Alarms of lines.
+    pub(super) lines: watch::Sender<Alarms>,
+    pub(super) rounds: Rounds,
 }
 
 impl Collector {
-    pub(super) async fn run(self, mut heard: mpsc::Receiver<Said>) {
+    pub(super) async fn run(mut self, mut heard: mpsc::Receiver<Said>) {
         while let Some(said) = heard.recv().await {
             let handed = match said {
                 Said::Report(report) => {
@@ -30,16 +36,33 @@ impl Collector {
                         }
                         later
                     });
-                    self.store.put(payload::body(&report, &self.plan)).await
+                    self.take(&report).await
                 }
                 Said::Learned { bus, learned } => self.learn(bus, learned).await,
-                Said::Event(event) => self.store.put(payload::event(&event, &self.plan)).await,
+                Said::Event(event) => {
+                    self.lines.send_if_modified(|lines| lines.heard(&event, &self.plan));
+                    self.store.put(payload::event(&event, &self.plan)).await
+                }
                 Said::RoundOver => self.store.round_over().await,
             };
             if let Err(store::Closed) = handed {
                 tracing::error!("readings were lost: the store has ended before the buses");
             }
         }
+    }
+
+    /// Stores a report, and behind it the rounds that are over by it.
+    async fn take(&mut self, report: &Report) -> Result<(), store::Closed> {
+        let plan = Arc::clone(&self.plan);
+        self.store.put(payload::body(report, &plan)).await?;
+        let (Some(task), Some(meter)) = (plan.tasks.get(report.task), plan.meters.get(report.meter)) else {
+            return Ok(());
+        };
+        let (name, planned) = (task.name.as_str(), task.meters.len());
+        for round in self.rounds.take(name, planned, meter.name.as_str(), report, self.clock.now()) {
+            self.store.put(payload::round(&round, &plan)).await?;
+        }
+        Ok(())
     }
 
     async fn learn(&self, bus: usize, learned: Learned) -> Result<(), store::Closed> {

@@ -1,37 +1,41 @@
-//! Whether the wall clock can be trusted, for the buses and for the status.
+//! Whether the wall clock can be trusted, and whether it was stepped.
 
-use crate::clock::{Clock, Distrust, Kernel, trusted};
+use crate::clock::{Clock, Distrust, Kernel, Steps, trusted};
 use crate::config::Plan;
-use crate::mqtt;
+use crate::event::{Event, Kind, Of};
 use jiff::Timestamp;
 use std::time::Duration;
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 
 /// How often the clock is judged.
 const JUDGE: Duration = Duration::from_secs(1);
 /// How often the kernel is asked about its clock while there is nothing to wait for.
 const ASK_KERNEL: Duration = Duration::from_secs(60);
+/// Two clocks that took longer to look at were not looked at together.
+const TOGETHER: Duration = Duration::from_millis(500);
 
 pub(super) type Trusted = watch::Receiver<Result<(), Distrust>>;
 
-/// Judges the clock once a second, for the buses and for the status.
+/// Judges the clock once a second; says in `events` when it was stepped.
 pub(super) fn judge(
     plan: &Plan,
     clock: &Clock,
     newest: watch::Receiver<Option<Timestamp>>,
+    events: mpsc::Sender<Event>,
     mut stop: watch::Receiver<bool>,
-) -> (JoinHandle<()>, Trusted, watch::Receiver<mqtt::Status>) {
+) -> (JoinHandle<()>, Trusted) {
     let (clock, trust) = (clock.clone(), plan.gateway.clock);
     let verdict = move |kernel: Kernel, clock: &Clock| trusted(clock.now(), *newest.borrow(), kernel, trust);
     let mut kernel = clock.kernel();
     let first = verdict(kernel, &clock);
     say_verdict(first);
     let (trust_in, trust_out) = watch::channel(first);
-    let (status_in, status_out) = watch::channel(mqtt::Status { distrust: first.err() });
     let task = tokio::spawn(async move {
         let mut asked = clock.elapsed();
+        let mut steps = Steps::default();
         loop {
+            look_for_step(&mut steps, &clock, &events);
             tokio::select! {
                 biased;
                 stopped = stop.changed() => if stopped.is_err() || *stop.borrow() { return },
@@ -49,11 +53,23 @@ pub(super) fn judge(
             });
             if changed {
                 say_verdict(now);
-                status_in.send_replace(mqtt::Status { distrust: now.err() });
             }
         }
     });
-    (task, trust_out, status_out)
+    (task, trust_out)
+}
+
+fn look_for_step(steps: &mut Steps, clock: &Clock, events: &mpsc::Sender<Event>) {
+    let (elapsed, wall) = (clock.elapsed(), clock.now());
+    if clock.elapsed() - elapsed > TOGETHER {
+        return;
+    }
+    let Some((before, after)) = steps.look(elapsed, wall) else { return };
+    tracing::warn!(%before, %after, "the clock was stepped");
+    let event = Event { of: Of::Gateway, at: after, kind: Kind::ClockStepped { before, after } };
+    if let Err(lost) = events.try_send(event) {
+        tracing::error!(%lost, "an event is lost: the store takes nothing");
+    }
 }
 
 fn say_verdict(verdict: Result<(), Distrust>) {

@@ -3,7 +3,7 @@
 use crate::clock::Clock;
 use crate::command::Lane;
 use crate::command::desk::{Desk, Wish, Works};
-use crate::config::Plan;
+use crate::config::{Gateway, Plan};
 use crate::mqtt::{self, StatusMessage, Ways, payload, topics};
 use crate::store;
 use std::sync::Arc;
@@ -42,9 +42,12 @@ pub(super) fn open(
     ways.incoming = comes;
     ways.subscribe = vec![topics::command(&plan.mqtt.prefix, plan.gateway.id.as_str(), "+")];
     let since = payload::second(clock.now(), &plan.gateway.zone);
-    let (gateway, own) = (plan.gateway.id.to_string(), store.clone());
+    let (of, own) = (Arc::clone(plan), store.clone());
     let status = Arc::new(move || {
-        StatusMessage::online(&gateway, &own.id(), since.clone(), *status.borrow())
+        let Gateway { id, zone, .. } = &of.gateway;
+        // Who asks gets the numbers of now.
+        let status = mqtt::Status { store: Some(own.state().borrow().clone()), ..status.borrow().clone() };
+        StatusMessage::online(id.as_str(), &own.id(), since.clone(), &status, zone)
     });
     let desk = Desk {
         works: at_work,

@@ -13,7 +13,7 @@ pub mod topics;
 pub mod watch;
 
 pub use session::{Counters, Counts, DIRECTS, Direct, INCOMING, Incoming, Properties, Qos, Settings, Ways};
-pub use status::{Status, StatusMessage};
+pub use status::{Alarm, AlarmWord, Status, StatusMessage};
 
 /// Version of the payloads, the key `v` of every message. A change that breaks a reader raises it.
 pub const PAYLOAD_VERSION: u8 = 1;

@@ -3,16 +3,21 @@
 //! A message is made once, when its report goes into the store, without its number; the number is
 //! put before it when it is published. Nothing here rounds, scales or estimates.
 
+mod birth;
 mod event;
+mod happened;
 mod meter_status;
 mod register;
+mod round;
 
-pub use event::{
-    ActiveReportJson, DroppedJson, EventBody, EventJson, EventMessage, JumpJson, LineJson, RowsDroppedJson,
-    event, rows_dropped,
+pub use birth::{BirthMessage, BirthMeter, BirthRegister, BirthTask, birth};
+pub use event::{ActiveReportJson, EventBody, EventJson, EventMessage, JumpJson, LineJson, event};
+pub use happened::{
+    ArchiveChangedJson, ClockSteppedJson, DroppedJson, GapJson, PowerBackJson, RowsDroppedJson, rows_dropped,
 };
 pub use meter_status::{MeterState, MeterStatusBody, MeterStatusMessage};
 pub use register::RegisterJson;
+pub use round::{RoundBody, RoundMessage, round};
 
 use super::json::{self, Number, Scalar};
 use super::{PAYLOAD_VERSION, StatusMessage, topics};
@@ -240,7 +245,7 @@ pub fn body(report: &Report, plan: &Plan) -> store::Entry {
     store::Entry {
         topic: topics::data(&plan.mqtt.prefix, &body.gateway, &body.meter, &body.task),
         body: fragment(&body),
-        retain: false,
+        retain: topics::Kind::Data.retain(),
         worth: match task.read {
             Read::Live => store::Worth::Live,
         },
@@ -312,6 +317,16 @@ pub fn schema_event() -> Schema {
 /// JSON Schema (2020-12) of a meter status message.
 pub fn schema_meter_status() -> Schema {
     json::schema::<MeterStatusMessage>()
+}
+
+/// JSON Schema (2020-12) of a birth message, whole or in parts.
+pub fn schema_birth() -> Schema {
+    json::schema::<BirthMessage>()
+}
+
+/// JSON Schema (2020-12) of a round message.
+pub fn schema_round() -> Schema {
+    json::schema::<RoundMessage>()
 }
 
 /// JSON Schema (2020-12) of a status message.

@@ -1,18 +1,87 @@
 //! Topics: a public contract. Written from names, and read back into names; nothing else builds a topic.
 //!
 //! ```text
-//! {prefix}/{gateway}/status                        retained, and the last will
-//! {prefix}/{gateway}/event/{kind}                  QoS 1, what happened to the gateway
-//! {prefix}/{gateway}/meter/{meter}/status          retained, the event that made a meter's state what it is
-//! {prefix}/{gateway}/meter/{meter}/data/{task}     QoS 1, one message for a meter, a task and a slot
-//! {prefix}/{gateway}/meter/{meter}/event/{kind}    QoS 1, what happened to the meter
-//! {prefix}/{gateway}/command/{verb}                to the gateway: what the head-end asks
-//! {prefix}/{gateway}/reply/{verb}                  QoS 1, the answer where the question names no other topic
+//!                                                  QoS retain seq
+//! {prefix}/{gateway}/status                        1   yes    no   how the gateway is; also the last will
+//! {prefix}/{gateway}/birth                         1   yes    no   the archive of meters and the tasks in force
+//! {prefix}/{gateway}/birth/{n}                     1   yes    no   part n of it from 1 on, where it has parts
+//! {prefix}/{gateway}/round/{task}                  1   yes    yes  what the last slot of a task brought, over all buses
+//! {prefix}/{gateway}/event/{kind}                  1   no     yes  what happened to the gateway
+//! {prefix}/{gateway}/meter/{meter}/status          1   yes    yes  the event that made a meter's state what it is
+//! {prefix}/{gateway}/meter/{meter}/data/{task}     1   no     yes  one message for a meter, a task and a slot
+//! {prefix}/{gateway}/meter/{meter}/event/{kind}    1   no     yes  what happened to the meter
+//! {prefix}/{gateway}/command/{verb}                           to the gateway: what the head-end asks
+//! {prefix}/{gateway}/reply/{verb}                  1   no     no   the answer where the question names no other topic
 //! ```
+//!
+//! What has a seq comes through the store, again until the broker has signed for it. [`Kind`] is the same table for the
+//! program.
+
+use super::Qos;
+
+/// The kinds of messages of a gateway.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Kind {
+    /// A gateway's status.
+    Status,
+    /// Archive and tasks, whole or a part of them.
+    Birth,
+    /// What a slot of a task brought.
+    Round,
+    /// What happened to a gateway.
+    Event,
+    /// The state of a meter point.
+    MeterStatus,
+    /// Readings.
+    Data,
+    /// What happened to a meter point.
+    MeterEvent,
+    /// An answer to a command.
+    Reply,
+}
+
+impl Kind {
+    /// Whether the broker keeps the last one for who subscribes later: what is so until the next one.
+    pub const fn retain(self) -> bool {
+        match self {
+            Self::Status | Self::Birth | Self::Round | Self::MeterStatus => true,
+            Self::Event | Self::Data | Self::MeterEvent | Self::Reply => false,
+        }
+    }
+
+    /// Whether the broker signs for it: for all of them.
+    pub const fn qos(self) -> Qos {
+        match self {
+            Self::Status
+            | Self::Birth
+            | Self::Round
+            | Self::MeterStatus
+            | Self::Event
+            | Self::Data
+            | Self::MeterEvent
+            | Self::Reply => Qos::AtLeastOnce,
+        }
+    }
+}
 
 /// The topic of a gateway's status.
 pub fn status(prefix: &str, gateway: &str) -> String {
     format!("{prefix}/{gateway}/status")
+}
+
+/// The topic of the archive and the tasks in force.
+pub fn birth(prefix: &str, gateway: &str) -> String {
+    format!("{prefix}/{gateway}/birth")
+}
+
+/// The topic of part `n` of it, from 1 on.
+pub fn birth_part(prefix: &str, gateway: &str, n: usize) -> String {
+    format!("{prefix}/{gateway}/birth/{n}")
+}
+
+/// The topic of what the last slot of a task brought.
+pub fn round(prefix: &str, gateway: &str, task: &str) -> String {
+    format!("{prefix}/{gateway}/round/{task}")
 }
 
 /// The topic of the readings of one meter point by one task.
@@ -46,9 +115,12 @@ pub fn meter_status(prefix: &str, gateway: &str, meter: &str) -> String {
 }
 
 /// What to subscribe to for one gateway or, with `+`, all of them; likewise meters.
-pub fn filters(prefix: &str, gateway: &str, meter: &str) -> [String; 5] {
+pub fn filters(prefix: &str, gateway: &str, meter: &str) -> [String; 7] {
     [
         status(prefix, gateway),
+        // The parts too.
+        format!("{}/#", birth(prefix, gateway)),
+        round(prefix, gateway, "+"),
         event(prefix, gateway, "+"),
         meter_status(prefix, gateway, meter),
         data(prefix, gateway, meter, "+"),
@@ -63,6 +135,20 @@ pub enum Topic<'a> {
     Status {
         /// Which gateway.
         gateway: &'a str,
+    },
+    /// Archive and tasks.
+    Birth {
+        /// Which gateway.
+        gateway: &'a str,
+        /// Which part, from 1 on; `None` for what says how many there are.
+        part: Option<usize>,
+    },
+    /// What the last slot of a task brought.
+    Round {
+        /// Which gateway.
+        gateway: &'a str,
+        /// Which task.
+        task: &'a str,
     },
     /// Readings.
     Data {
@@ -96,6 +182,20 @@ pub enum Topic<'a> {
         /// Which meter point.
         meter: &'a str,
     },
+    /// What a head-end asks.
+    Command {
+        /// Which gateway.
+        gateway: &'a str,
+        /// What.
+        verb: &'a str,
+    },
+    /// The answer to it.
+    Reply {
+        /// Which gateway.
+        gateway: &'a str,
+        /// To what.
+        verb: &'a str,
+    },
 }
 
 impl<'a> Topic<'a> {
@@ -105,8 +205,18 @@ impl<'a> Topic<'a> {
         let mut levels = levels.split('/');
         let mut next = || levels.next().filter(|level| !level.is_empty());
         let gateway = next()?;
-        let topic = match next()? {
+        let word = next()?;
+        let topic = match word {
             "status" => Self::Status { gateway },
+            "birth" => match next() {
+                // `birth/` is none of ours.
+                None if topic.ends_with('/') => return None,
+                None => Self::Birth { gateway, part: None },
+                Some(n) => Self::Birth { gateway, part: Some(number(n)?) },
+            },
+            "round" => Self::Round { gateway, task: next()? },
+            "command" => Self::Command { gateway, verb: next()? },
+            "reply" => Self::Reply { gateway, verb: next()? },
             "event" => Self::Event { gateway, kind: next()? },
             "meter" => {
                 let meter = next()?;
@@ -121,6 +231,11 @@ impl<'a> Topic<'a> {
         };
         levels.next().is_none().then_some(topic)
     }
+}
+
+/// A number as we write it: from 1 on, without sign and zeros at the front.
+fn number(text: &str) -> Option<usize> {
+    text.parse().ok().filter(|n: &usize| *n > 0 && n.to_string() == text)
 }
 
 #[cfg(test)]
@@ -138,6 +253,8 @@ mod tests {
         assert_eq!(meter_event("meterd/v1", "gw01", "flat-101", "active_report"), report);
         let all = [
             "meterd/v1/+/status",
+            "meterd/v1/+/birth/#",
+            "meterd/v1/+/round/+",
             "meterd/v1/+/event/+",
             "meterd/v1/+/meter/+/status",
             "meterd/v1/+/meter/+/data/+",
@@ -165,6 +282,14 @@ mod tests {
             "meterd/v1/gw01/event",
             "meterd/v1/gw01/event/",
             "meterd/v1/gw01/event/kind/more",
+            "meterd/v1/gw01/birth/",
+            "meterd/v1/gw01/birth/0",
+            "meterd/v1/gw01/birth/01",
+            "meterd/v1/gw01/birth/+1",
+            "meterd/v1/gw01/birth/1/2",
+            "meterd/v1/gw01/round",
+            "meterd/v1/gw01/round/live/more",
+            "meterd/v1/gw01/command",
             "meterd/v10/gw01/status",
             "other/gw01/status",
         ] {
@@ -178,6 +303,13 @@ mod tests {
             let (g, m, t) = (gateway.as_str(), meter.as_str(), task.as_str());
             let (status, data) = (status("p/q", g), data("p/q", g, m, t));
             prop_assert_eq!(Topic::parse("p/q", &status), Some(Topic::Status { gateway: g }));
+            let (whole, part) = (birth("p/q", g), birth_part("p/q", g, 12));
+            prop_assert_eq!(Topic::parse("p/q", &whole), Some(Topic::Birth { gateway: g, part: None }));
+            prop_assert_eq!(Topic::parse("p/q", &part), Some(Topic::Birth { gateway: g, part: Some(12) }));
+            let (done, asked, answer) = (round("p/q", g, t), command("p/q", g, t), reply("p/q", g, t));
+            prop_assert_eq!(Topic::parse("p/q", &done), Some(Topic::Round { gateway: g, task: t }));
+            prop_assert_eq!(Topic::parse("p/q", &asked), Some(Topic::Command { gateway: g, verb: t }));
+            prop_assert_eq!(Topic::parse("p/q", &answer), Some(Topic::Reply { gateway: g, verb: t }));
             let expected = Topic::Data { gateway: g, meter: m, task: t };
             prop_assert_eq!(Topic::parse("p/q", &data), Some(expected));
             let (own, of_meter, state) =

@@ -3,7 +3,7 @@
 //! It needs no receipts and remembers nothing: what is published while it has no connection is not seen.
 
 use super::connection::{self, Event, Events, Options};
-use super::payload::{DataMessage, EventMessage, MeterStatusMessage};
+use super::payload::{BirthMessage, DataMessage, EventMessage, MeterStatusMessage, RoundMessage};
 use super::session::{Backoff, Incoming, Qos};
 use super::status::StatusMessage;
 use super::topics::{self, Topic};
@@ -59,6 +59,20 @@ pub enum Seen {
     Status {
         /// As read.
         message: StatusMessage,
+        /// As it came.
+        payload: Vec<u8>,
+    },
+    /// What a gateway reads.
+    Birth {
+        /// As read.
+        message: BirthMessage,
+        /// As it came.
+        payload: Vec<u8>,
+    },
+    /// What a slot of a task brought.
+    Round {
+        /// As read.
+        message: RoundMessage,
         /// As it came.
         payload: Vec<u8>,
     },
@@ -204,6 +218,17 @@ impl Watch {
                 Ok(message) => Seen::Status { message, payload },
                 Err(error) => unreadable(error.to_string()),
             },
+            // Of a part that is no more.
+            Topic::Birth { .. } if payload.is_empty() => return None,
+            Topic::Birth { .. } => match BirthMessage::parse(&payload) {
+                Ok(message) => Seen::Birth { message, payload },
+                Err(error) => unreadable(error.to_string()),
+            },
+            Topic::Round { .. } => match RoundMessage::parse(&payload) {
+                Ok(message) => Seen::Round { message, payload },
+                Err(error) => unreadable(error.to_string()),
+            },
+            Topic::Command { .. } | Topic::Reply { .. } => return None,
         };
         Some(seen)
     }

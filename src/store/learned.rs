@@ -14,6 +14,8 @@ pub enum Scope<'a> {
     Meter(&'a str),
     /// A bus, by its name.
     Bus(&'a str),
+    /// The gateway.
+    Gateway,
 }
 
 /// A [`Scope`] that owns its name, on its way to the store's task.
@@ -23,6 +25,8 @@ pub enum About {
     Meter(String),
     /// A bus, by its name.
     Bus(String),
+    /// The gateway.
+    Gateway,
 }
 
 impl About {
@@ -31,6 +35,7 @@ impl About {
         match self {
             Self::Meter(name) => Scope::Meter(name),
             Self::Bus(name) => Scope::Bus(name),
+            Self::Gateway => Scope::Gateway,
         }
     }
 }
@@ -40,6 +45,8 @@ impl<'a> Scope<'a> {
         match self {
             Self::Meter(name) => ("meter", name),
             Self::Bus(name) => ("bus", name),
+            // No bus has an empty name.
+            Self::Gateway => ("bus", ""),
         }
     }
 }

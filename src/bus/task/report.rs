@@ -2,10 +2,11 @@
 
 use super::{BusTask, Said};
 use crate::bus::round::Round;
-use crate::event::Event;
+use crate::event::{Event, Gap, Kind, Of, Passed};
 use crate::reading::{Failure, Reason, Report, Source};
 use crate::schedule::{Job, Skipped};
 use jiff::Timestamp;
+use std::sync::Arc;
 use std::time::Duration;
 
 impl BusTask {
@@ -80,14 +81,26 @@ impl BusTask {
         }
     }
 
-    pub(super) fn announce(&self, skipped: Skipped) {
+    /// Says of each meter that slots passed unread.
+    pub(super) async fn announce(&mut self, skipped: Skipped, why: Passed) {
         let task = self.given.plan.tasks.get(skipped.task).map(|t| t.name.as_str());
         tracing::warn!(
             task,
             first = self.show(skipped.first),
             until = self.show(skipped.until),
+            ?why,
             "slots passed unread: the line was busy for longer than a period, or the clock was stepped forward or not trusted"
         );
+        let Skipped { task, first, until } = skipped;
+        let gap = Gap { task, source: Source::Present, first, until, why };
+        let at = self.given.clock.now();
+        let plan = Arc::clone(&self.given.plan);
+        let of_task = plan.tasks.get(task).map_or(&[][..], |task| &task.meters);
+        let here = |meter: &&usize| plan.meters.get(**meter).is_some_and(|m| m.bus == self.given.bus);
+        let meters: Vec<usize> = of_task.iter().filter(here).copied().collect();
+        for meter in meters {
+            self.happened(Event { of: Of::Meter(meter), at, kind: Kind::Gap(gap) }).await;
+        }
     }
 
     /// Wall time of a monotonic instant that is past.

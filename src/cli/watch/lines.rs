@@ -2,10 +2,10 @@
 
 use crate::mqtt::StatusMessage;
 use crate::mqtt::payload::{
-    Body, EventBody, EventJson, FailureJson, JumpJson, LineJson, MeterState, MeterStatusBody, ReadingJson,
-    RegisterJson,
+    BirthMessage, Body, EventBody, EventJson, FailureJson, JumpJson, LineJson, MeterState, MeterStatusBody,
+    ReadingJson, RegisterJson, RoundBody,
 };
-use crate::mqtt::status::{ClockWord, Offline, State};
+use crate::mqtt::status::{AlarmWord, ClockWord, Offline, State};
 use crate::mqtt::watch::Seen;
 use crate::reading::Quality;
 use std::fmt::Write;
@@ -52,6 +52,8 @@ pub(crate) fn of(seen: &Seen, paint: Paint) -> Vec<String> {
         Seen::Event { message, .. } => vec![event(&message.body, paint)],
         Seen::MeterStatus { message, .. } => vec![meter_status(&message.body, paint)],
         Seen::Status { message, .. } => vec![status(message, paint)],
+        Seen::Birth { message, .. } => vec![birth(message)],
+        Seen::Round { message, .. } => vec![round(&message.body, paint)],
         Seen::Connected => vec!["connected to the broker; waiting for readings".to_owned()],
         Seen::Lost { why, retry_in } => {
             vec![format!(
@@ -153,6 +155,26 @@ fn event(body: &EventBody, paint: Paint) -> String {
             line.push_str(&dropped.sentence());
             line
         }
+        EventJson::Gap(gap) => {
+            let mut line = begin(&body.taken_at, whose, "event gap");
+            line.push_str(&gap.sentence());
+            line
+        }
+        EventJson::PowerBack(back) => {
+            let mut line = begin(&body.taken_at, whose, "event power_back");
+            let _ = write!(line, "away since {}", back.away_since);
+            line
+        }
+        EventJson::ClockStepped(step) => {
+            let mut line = begin(&body.taken_at, whose, "event clock_stepped");
+            let _ = write!(line, "by {} s, from {}", step.by_s, step.before);
+            line
+        }
+        EventJson::ArchiveChanged(archive) => {
+            let mut line = begin(&body.taken_at, whose, "event archive_changed");
+            let _ = write!(line, "from {} to {}", archive.before, archive.after);
+            line
+        }
     };
     paint.on(YELLOW, line)
 }
@@ -169,6 +191,32 @@ fn jumped(body: &EventBody, meter: &str, word: &str, jump: &JumpJson) -> String 
 fn line(body: &EventBody, of: &LineJson, what: &str) -> String {
     let detail = of.detail.as_deref().map(|detail| format!(": {detail}")).unwrap_or_default();
     format!("{} bus {} {what}{detail}", time_of_day(&body.taken_at), of.bus)
+}
+
+/// `gateway gw01 reads 3 meters, archive 0123456789ab`
+fn birth(message: &BirthMessage) -> String {
+    let BirthMessage { gateway, archive, meters, .. } = message;
+    let what = match (message.part, message.parts) {
+        (None, Some(parts)) => format!("announces its meters in {parts} parts"),
+        (Some(part), Some(parts)) => format!("has {} meters in part {part} of {parts}", meters.len()),
+        (_, None) => format!("has {} meters", meters.len()),
+    };
+    format!("--:--:-- gateway {gateway} {what}, archive {archive}")
+}
+
+/// `10:15:00 round live: 30 of 32 meters read, 1 partly, 1 silent; 12 s`
+fn round(body: &RoundBody, paint: Paint) -> String {
+    let RoundBody { slot, task, read, planned, partly, seconds, .. } = body;
+    let mut line = format!("{} round {task}: {read} of {planned} meters read", time_of_day(slot));
+    if *partly > 0 {
+        // Writing to a String cannot fail.
+        let _ = write!(line, ", {partly} partly");
+    }
+    for (reason, meters) in &body.failed {
+        let _ = write!(line, ", {meters} {reason}");
+    }
+    let _ = write!(line, "; {seconds} s");
+    if body.unread() > 0 { paint.on(YELLOW, line) } else { line }
 }
 
 fn meter_status(body: &MeterStatusBody, paint: Paint) -> String {
@@ -201,14 +249,24 @@ fn status(message: &StatusMessage, paint: Paint) -> String {
                 line.push_str(" with meterd ");
                 line.push_str(version);
             }
-            match (message.clock, &message.clock_detail) {
-                (None | Some(ClockWord::Trusted), _) => paint.on(GREEN, line),
-                (Some(_), detail) => {
-                    line.push_str("; it does not trust its clock");
-                    line.extend(detail.iter().flat_map(|detail| [": ", detail]));
-                    paint.on(YELLOW, line)
-                }
+            if let Some(backlog) = message.backlog.as_ref().filter(|backlog| backlog.messages > 0) {
+                // Writing to a String cannot fail.
+                let _ = write!(line, "; {} messages wait", backlog.messages);
             }
+            let mut colour = GREEN;
+            if message.clock.is_some_and(|clock| clock != ClockWord::Trusted) {
+                line.push_str("; it does not trust its clock");
+                line.extend(message.clock_detail.iter().flat_map(|detail| [": ", detail]));
+                colour = YELLOW;
+            }
+            // The clock is said above.
+            for alarm in message.alarms.iter().filter(|alarm| alarm.alarm != AlarmWord::ClockNotTrusted) {
+                line.push_str("; ");
+                line.push_str(alarm.alarm.sentence());
+                line.extend(alarm.bus.iter().flat_map(|bus| [" on ", bus]));
+                colour = YELLOW;
+            }
+            paint.on(colour, line)
         }
         State::Offline => {
             line.push_str(match message.reason {

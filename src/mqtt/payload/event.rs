@@ -1,14 +1,14 @@
 //! Event messages, described by `fixtures/schema/event.schema.json`.
 
+use super::happened::{ArchiveChangedJson, ClockSteppedJson, GapJson, PowerBackJson, RowsDroppedJson};
 use super::{Digits, RegisterJson, fragment, hex, instant, meter_status};
 use crate::config::Plan;
 use crate::event::{Event, Jump, Kind, Line, Of};
 use crate::mqtt::json::Number;
 use crate::mqtt::{PAYLOAD_VERSION, topics};
-use crate::store::{self, Dropped, Why};
+use crate::store;
 use catalogue::Catalogue;
 use dlt645::exchange::ACTIVE_REPORT;
-use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -80,46 +80,14 @@ pub enum EventJson {
     PortBack(LineJson),
     /// Messages are gone that nobody had signed for.
     RowsDropped(RowsDroppedJson),
-}
-
-/// Messages that are gone.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
-pub struct RowsDroppedJson {
-    /// How many, as far as is known.
-    pub messages: u64,
-    /// Their numbers (`seq`) as ranges, first and last; empty of messages that never got a number.
-    pub ranges: Vec<[u64; 2]>,
-    /// Why.
-    pub why: DroppedJson,
-}
-
-impl RowsDroppedJson {
-    /// For a person.
-    pub fn sentence(&self) -> String {
-        let why = match self.why {
-            DroppedJson::Space => "the store is full",
-            DroppedJson::Age => "too old",
-            DroppedJson::Refused => "the disk took nothing",
-            DroppedJson::Damaged => "the store was damaged",
-        };
-        let ranges: Vec<String> = self.ranges.iter().map(|[first, last]| format!("{first}-{last}")).collect();
-        let behind = if ranges.is_empty() { String::new() } else { format!(" (seq {})", ranges.join(", ")) };
-        format!("{} messages lost: {why}{behind}", self.messages)
-    }
-}
-
-/// Why messages are gone.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum DroppedJson {
-    /// The store is at its bound of bytes.
-    Space,
-    /// They were older than the store keeps them.
-    Age,
-    /// The disk took nothing for so long that memory was full.
-    Refused,
-    /// The store's file was damaged; it is made anew, so `store` is another from here on.
-    Damaged,
+    /// Slots of a meter passed unread, and are in no data message.
+    Gap(GapJson),
+    /// The gateway runs again after an end that was not in order.
+    PowerBack(PowerBackJson),
+    /// The gateway's clock was stepped.
+    ClockStepped(ClockSteppedJson),
+    /// Another archive of meters is in force.
+    ArchiveChanged(ArchiveChangedJson),
 }
 
 /// A line, and what is to be said of it.
@@ -193,6 +161,16 @@ impl EventJson {
             Kind::Suspect(jump) => Self::Suspect(JumpJson::of(jump, plan)),
             Kind::Rollover(jump) => Self::Rollover(JumpJson::of(jump, plan)),
             Kind::Online | Kind::Offline { .. } => return None,
+            Kind::Gap(gap) => Self::Gap(GapJson::of(gap, plan)),
+            Kind::PowerBack { away_since } => Self::PowerBack(PowerBackJson {
+                away_since: instant(*away_since, &plan.gateway.zone, Digits::Milliseconds),
+            }),
+            Kind::ClockStepped { before, after } => {
+                Self::ClockStepped(ClockSteppedJson::of(*before, *after, &plan.gateway.zone))
+            }
+            Kind::ArchiveChanged { before, after } => {
+                Self::ArchiveChanged(ArchiveChangedJson { before: before.clone(), after: after.clone() })
+            }
             Kind::Bus { bus, what } => {
                 let bus = plan.buses.get(*bus).map(|bus| bus.name.to_string()).unwrap_or_default();
                 let line = LineJson { bus, detail: None };
@@ -220,9 +198,11 @@ pub fn event(event: &Event, plan: &Plan) -> store::Entry {
         Of::Meter(index) => Some(&plan.meters[index]),
     };
     let (prefix, gateway, word) = (plan.mqtt.prefix.as_str(), plan.gateway.id.as_str(), event.kind.word());
-    let topic = match meter {
-        None => topics::event(prefix, gateway, word),
-        Some(meter) => topics::meter_event(prefix, gateway, meter.name.as_str(), word),
+    let (topic, kind) = match meter {
+        None => (topics::event(prefix, gateway, word), topics::Kind::Event),
+        Some(meter) => {
+            (topics::meter_event(prefix, gateway, meter.name.as_str(), word), topics::Kind::MeterEvent)
+        }
     };
     let body = EventBody {
         gateway: gateway.to_owned(),
@@ -232,30 +212,8 @@ pub fn event(event: &Event, plan: &Plan) -> store::Entry {
         taken_at: instant(event.at, &plan.gateway.zone, Digits::Milliseconds),
         event: json,
     };
-    store::Entry { topic, body: fragment(&body), retain: false, worth: store::Worth::Event, identity: None }
-}
-
-/// What the store had to drop, on its way into the store; `at` is when.
-pub fn rows_dropped(dropped: &Dropped, at: Timestamp, plan: &Plan) -> store::Entry {
-    let body = EventBody {
-        gateway: plan.gateway.id.to_string(),
-        meter: None,
-        address: None,
-        archive: plan.archive.clone(),
-        taken_at: instant(at, &plan.gateway.zone, Digits::Milliseconds),
-        event: EventJson::RowsDropped(RowsDroppedJson {
-            messages: dropped.messages,
-            ranges: dropped.ranges.iter().map(|range| [*range.start(), *range.end()]).collect(),
-            why: match dropped.why {
-                Why::Space => DroppedJson::Space,
-                Why::Age => DroppedJson::Age,
-                Why::Refused => DroppedJson::Refused,
-                Why::Damaged => DroppedJson::Damaged,
-            },
-        }),
-    };
-    let topic = topics::event(&plan.mqtt.prefix, &body.gateway, "rows_dropped");
-    store::Entry { topic, body: fragment(&body), retain: false, worth: store::Worth::Event, identity: None }
+    let retain = kind.retain();
+    store::Entry { topic, body: fragment(&body), retain, worth: store::Worth::Event, identity: None }
 }
 
 impl EventMessage {
@@ -290,6 +248,10 @@ impl EventMessage {
             PortGone,
             PortBack,
             RowsDropped,
+            Gap,
+            PowerBack,
+            ClockStepped,
+            ArchiveChanged,
         }
         // Twice over the text: a flattened struct would go through serde's buffer and lose digits.
         let Head { v, store, seq, gateway, meter, address, archive, taken_at, event } =
@@ -306,6 +268,10 @@ impl EventMessage {
             Word::PortGone => EventJson::PortGone(serde_json::from_slice(payload)?),
             Word::PortBack => EventJson::PortBack(serde_json::from_slice(payload)?),
             Word::RowsDropped => EventJson::RowsDropped(serde_json::from_slice(payload)?),
+            Word::Gap => EventJson::Gap(serde_json::from_slice(payload)?),
+            Word::PowerBack => EventJson::PowerBack(serde_json::from_slice(payload)?),
+            Word::ClockStepped => EventJson::ClockStepped(serde_json::from_slice(payload)?),
+            Word::ArchiveChanged => EventJson::ArchiveChanged(serde_json::from_slice(payload)?),
         };
         Ok(Self { v, store, seq, body: EventBody { gateway, meter, address, archive, taken_at, event } })
     }

@@ -72,6 +72,10 @@ pub(super) fn entry(event: &Event, plan: &Plan) -> store::Entry {
         | Kind::ActiveReport { .. }
         | Kind::Suspect(_)
         | Kind::Rollover(_)
+        | Kind::Gap(_)
+        | Kind::PowerBack { .. }
+        | Kind::ClockStepped { .. }
+        | Kind::ArchiveChanged { .. }
         | Kind::Bus { .. } => (MeterState::Online, None),
     };
     let bus = meter.and_then(|meter| plan.buses.get(meter.bus));
@@ -86,7 +90,8 @@ pub(super) fn entry(event: &Event, plan: &Plan) -> store::Entry {
         since: instant(event.at, &plan.gateway.zone, Digits::Milliseconds),
     };
     let topic = topics::meter_status(&plan.mqtt.prefix, &body.gateway, &body.meter);
-    store::Entry { topic, body: fragment(&body), retain: true, worth: store::Worth::Event, identity: None }
+    let retain = topics::Kind::MeterStatus.retain();
+    store::Entry { topic, body: fragment(&body), retain, worth: store::Worth::Event, identity: None }
 }
 
 impl MeterStatusMessage {

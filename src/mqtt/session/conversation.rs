@@ -9,6 +9,7 @@ use crate::clock::Clock;
 use crate::mqtt::connection::{Client, Event, Events, Fault, Publish};
 use crate::mqtt::payload::{self, Digits};
 use crate::mqtt::status::{Offline, Status, StatusMessage};
+use crate::mqtt::topics::Kind;
 use crate::store::{self, Closed, Pending};
 use std::collections::VecDeque;
 use std::convert::Infallible;
@@ -239,16 +240,17 @@ impl<'a> Conversation<'a> {
 
     fn publish_status(&mut self) {
         if self.status_due && self.window.room() > 0 {
-            let status = *self.status.borrow_and_update();
-            let gateway = self.settings.gateway.as_str();
-            let message = StatusMessage::online(gateway, &self.store.id(), self.since.clone(), status);
+            let status = self.status.borrow_and_update().clone();
+            let Settings { gateway, zone, .. } = self.settings;
+            let (id, since) = (self.store.id(), self.since.clone());
+            let message = StatusMessage::online(gateway.as_str(), &id, since, &status, zone);
             self.send_status(&message);
         }
     }
 
     fn send_status(&mut self, message: &StatusMessage) {
         let publish = Publish { topic: self.settings.status_topic(), payload: message.to_json() };
-        match self.client.publish(publish, true) {
+        match self.client.publish(publish, Kind::Status.retain()) {
             Ok(()) => {
                 self.window.queued(Cargo::Status, self.clock.elapsed());
                 self.status_due = false;

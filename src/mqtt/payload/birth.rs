@@ -1,0 +1,252 @@
+//! The birth message, described by `fixtures/schema/birth.schema.json`: what the gateway reads, by the archive and the
+//! tasks in force. Retained, and sent anew when the configuration changes.
+//!
+//! One message as long as it is under [`MOST`] octets. Else the topic `birth` says how many parts there are, and
+//! `birth/{n}` has part n of the tasks and meters, whole ones in each; only a task with very many registers is
+//! in several, each time with other registers. Parts belong together if they have the same `archive` and `parts`.
+
+use crate::config::{Dialect, Plan, Point, Read};
+use crate::mqtt::{Direct, PAYLOAD_VERSION, Properties, json, topics};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// Octets of a message at most; brokers on small boxes take no packets of 256 KiB.
+const MOST: usize = 128 << 10;
+/// Registers of one entry of `tasks` at most, so that an entry fits a part.
+const REGISTERS: usize = 500;
+
+/// A message on a birth topic: the whole, the number of its parts, or one of them.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
+#[schemars(title = "meterd birth message")]
+pub struct BirthMessage {
+    /// Version of the payload.
+    #[schemars(extend("const" = PAYLOAD_VERSION))]
+    pub v: u8,
+    /// Name of the gateway.
+    pub gateway: String,
+    /// Version of meterd.
+    pub version: String,
+    /// Zone of slots and published times, by its IANA name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "String")]
+    pub timezone: Option<String>,
+    /// Revision of the archive of meters (档案).
+    pub archive: String,
+    /// How many parts there are, if it is not one message.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "usize")]
+    pub parts: Option<usize>,
+    /// Which of them this is, from 1 on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "usize")]
+    pub part: Option<usize>,
+    /// What is read when.
+    pub tasks: Vec<BirthTask>,
+    /// Meter points.
+    pub meters: Vec<BirthMeter>,
+}
+
+/// What a task reads of the meters of one protocol and profile.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
+pub struct BirthTask {
+    /// Name of the task.
+    pub task: String,
+    /// From slot to slot, in seconds.
+    pub every_s: u64,
+    /// What kind of value.
+    pub read: Read,
+    /// The protocol of these meters.
+    pub protocol: String,
+    /// Their profile, where they have one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "String")]
+    pub profile: Option<String>,
+    /// Its registers.
+    pub registers: Vec<BirthRegister>,
+}
+
+/// A register that is read.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
+pub struct BirthRegister {
+    /// Stable name.
+    pub register: String,
+    /// DL/T 645 data identifier.
+    pub di: String,
+    /// OBIS code, where there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "String")]
+    pub obis: Option<String>,
+    /// Unit, where it has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "String")]
+    pub unit: Option<String>,
+}
+
+/// A meter point.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
+pub struct BirthMeter {
+    /// Name of the meter point.
+    pub meter: String,
+    /// Address of its meter, as on its plate.
+    pub address: String,
+    /// Name of its bus.
+    pub bus: String,
+    /// What it speaks.
+    pub protocol: String,
+    /// What its model has beside the standard.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "String")]
+    pub profile: Option<String>,
+    /// How it is wired (接线方式).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "String")]
+    pub wiring: Option<String>,
+    /// Current transformer, such as 75/5.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "String")]
+    pub ct: Option<String>,
+    /// Voltage transformer, such as 10000/100.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "String")]
+    pub pt: Option<String>,
+    /// What the archive says of it beside.
+    #[serde(flatten)]
+    pub point: Point,
+    /// Names of the tasks that read it.
+    pub tasks: Vec<String>,
+}
+
+impl BirthMessage {
+    fn bare(plan: &Plan) -> Self {
+        Self {
+            v: PAYLOAD_VERSION,
+            gateway: plan.gateway.id.to_string(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            timezone: plan.gateway.zone.iana_name().map(str::to_owned),
+            archive: plan.archive.clone(),
+            parts: None,
+            part: None,
+            tasks: Vec::new(),
+            meters: Vec::new(),
+        }
+    }
+
+    /// Reads a payload. Keys that it does not know are left alone, as a reader of version 1 must do.
+    ///
+    /// # Errors
+    /// Those of serde_json: no JSON, or a key missing.
+    pub fn parse(payload: &[u8]) -> serde_json::Result<Self> {
+        serde_json::from_slice(payload)
+    }
+}
+
+fn tasks(plan: &Plan) -> impl Iterator<Item = BirthTask> {
+    plan.tasks.iter().flat_map(|task| {
+        task.registers.dialects().flat_map(move |dialect: Dialect| {
+            task.registers.of(dialect).chunks(REGISTERS).map(move |registers| BirthTask {
+                task: task.name.to_string(),
+                every_s: task.every.as_secs(),
+                read: task.read,
+                protocol: crate::config::Protocol::word_of(dialect.edition).to_owned(),
+                profile: dialect.profile.map(|profile| profile.name().to_owned()),
+                registers: registers
+                    .iter()
+                    .map(|register| BirthRegister {
+                        register: register.name().to_string(),
+                        di: register.di().to_string(),
+                        obis: register.obis().map(|code| code.to_string()),
+                        unit: register.unit().map(|unit| unit.text().to_owned()),
+                    })
+                    .collect(),
+            })
+        })
+    })
+}
+
+fn meters(plan: &Plan) -> impl Iterator<Item = BirthMeter> {
+    let mut read_by: Vec<Vec<String>> = plan.meters.iter().map(|_| Vec::new()).collect();
+    for task in &plan.tasks {
+        for meter in &task.meters {
+            if let Some(tasks) = read_by.get_mut(*meter) {
+                tasks.push(task.name.to_string());
+            }
+        }
+    }
+    plan.meters.iter().zip(read_by).map(|(meter, tasks)| BirthMeter {
+        meter: meter.name.to_string(),
+        address: meter.protocol.address(),
+        bus: plan.buses.get(meter.bus).map(|bus| bus.name.to_string()).unwrap_or_default(),
+        protocol: meter.protocol.word().to_owned(),
+        profile: meter.profile.map(|profile| profile.name().to_owned()),
+        wiring: meter.wiring.map(|wiring| wiring.word().to_owned()),
+        ct: meter.ct().map(|ratio| ratio.to_string()),
+        pt: meter.pt().map(|ratio| ratio.to_string()),
+        point: meter.point.clone(),
+        tasks,
+    })
+}
+
+/// The messages for a configuration: one, or one with the number of parts and the parts.
+pub fn birth(plan: &Plan) -> Vec<Direct> {
+    let (prefix, gateway) = (plan.mqtt.prefix.as_str(), plan.gateway.id.as_str());
+    let mut parts = Parts::new(BirthMessage::bare(plan));
+    for task in tasks(plan) {
+        let octets = json::text(&task).len();
+        parts.room(octets).tasks.push(task);
+    }
+    for meter in meters(plan) {
+        let octets = json::text(&meter).len();
+        parts.room(octets).meters.push(meter);
+    }
+    let Parts { bare, mut all, .. } = parts;
+    let count = all.len();
+    if count == 1 {
+        return all.iter().map(|whole| direct(topics::birth(prefix, gateway), whole)).collect();
+    }
+    let head = BirthMessage { parts: Some(count), ..bare };
+    let mut directs = vec![direct(topics::birth(prefix, gateway), &head)];
+    for (n, part) in all.iter_mut().enumerate() {
+        (part.parts, part.part) = (Some(count), Some(n + 1));
+        directs.push(direct(topics::birth_part(prefix, gateway, n + 1), part));
+    }
+    directs
+}
+
+fn direct(topic: String, message: &BirthMessage) -> Direct {
+    Direct {
+        topic,
+        payload: json::text(message).into_bytes(),
+        retain: topics::Kind::Birth.retain(),
+        qos: topics::Kind::Birth.qos(),
+        properties: Properties { content_type: Some("application/json".to_owned()), ..Properties::default() },
+    }
+}
+
+/// Messages that are filled one after the other.
+struct Parts {
+    bare: BirthMessage,
+    /// Octets of a message without tasks and meters, with what `parts` and `part` take at most.
+    head: usize,
+    all: Vec<BirthMessage>,
+    /// Octets of the last one.
+    filled: usize,
+}
+
+impl Parts {
+    fn new(bare: BirthMessage) -> Self {
+        let numbered = BirthMessage { parts: Some(usize::MAX), part: Some(usize::MAX), ..bare.clone() };
+        let head = json::text(&numbered).len();
+        Self { head, all: vec![bare.clone()], filled: head, bare }
+    }
+
+    /// The message with room for so many octets and their comma.
+    fn room(&mut self, octets: usize) -> &mut BirthMessage {
+        if self.all.is_empty() || self.filled + octets + 1 > MOST {
+            self.all.push(self.bare.clone());
+            self.filled = self.head;
+        }
+        self.filled += octets + 1;
+        let last = self.all.len() - 1;
+        &mut self.all[last]
+    }
+}
