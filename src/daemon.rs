@@ -70,6 +70,7 @@ pub struct Running {
     judge: JoinHandle<()>,
     herald: JoinHandle<()>,
     teller: JoinHandle<()>,
+    status: watch::Receiver<mqtt::Status>,
     /// The configuration in force, for who works by it and is not started anew.
     in_force: watch::Sender<Arc<Plan>>,
     stop_buses: watch::Sender<bool>,
@@ -191,6 +192,7 @@ impl Daemon {
         let (mut ways, office) =
             office::open(&plan, lanes.clone(), &store, &self.clock, status.clone(), stopped.clone());
         ways.retained = retained;
+        let shown = status.clone();
         let (session, ways) = if self.broker {
             let (settings, clock) = (mqtt::Settings::of(&plan), self.clock.clone());
             let (store, counters) = (store.clone(), Arc::clone(&sent));
@@ -221,6 +223,7 @@ impl Daemon {
             judge,
             herald,
             teller,
+            status: shown,
             in_force,
             stop_buses,
             stop_session,
@@ -240,6 +243,11 @@ impl Running {
     /// The ports that DTUs dial in to.
     pub const fn listening(&self) -> &Listening {
         &self.listening
+    }
+
+    /// What the gateway says of itself, as the session publishes it.
+    pub fn status(&self) -> watch::Receiver<mqtt::Status> {
+        self.status.clone()
     }
 
     /// The way of commands to each bus, by index.

@@ -307,7 +307,9 @@ async fn the_daemon_runs_and_is_watched_as_shown() {
         watch.line(shown, |line| line.get(9..) == shown.get(9..));
     }
     let shown = only_block("json");
-    let published = payloads.line("the message that is shown", |line| line.contains("\"task\":\"energy\""));
+    let published = payloads.line("the message that is shown", |line| {
+        line.contains("\"task\":\"energy\"") && line.contains("\"readings\"")
+    });
     let digits = r#""value":1204.77,"unit":"kWh","ratio":1500,"primary":1807155.00,"#;
     assert!(published.contains(digits) && shown.replace([' ', '\n'], "").contains(digits), "{published}");
     let [mut shown, mut published] = [json(&shown), json(&published)];

@@ -13,13 +13,14 @@ use meterd::command::{order, reply};
 use meterd::config::{
     Bus, Gateway, Meter, Mqtt, MqttVersion, Name, Plan, PortAddress, PortSettings, Protocol, Read, Task,
 };
-use meterd::event::{Event, Kind, Line as OfLine, Of};
+use meterd::event::{Event, Gap, Kind, Line as OfLine, Of, Passed};
 use meterd::mqtt::payload::{
-    self, DataMessage, EventMessage, MeterStatusMessage, schema_data, schema_event, schema_meter_status,
-    schema_status,
+    self, BirthMessage, DataMessage, EventMessage, MeterStatusMessage, RoundMessage, schema_birth,
+    schema_data, schema_event, schema_meter_status, schema_round, schema_status,
 };
 use meterd::planner::Line;
 use meterd::reading::{Content, Failure, Quality, Reading, Reason, Report, Source, Transformers};
+use meterd::rounds::Round;
 use meterd::store::Identity;
 use rust_decimal::Decimal;
 use serde_json::Value as Json;
@@ -47,6 +48,8 @@ fn committed_schemas_are_those_of_the_code() {
     held_equal("command.schema.json", &order::schema());
     held_equal("reply.schema.json", &reply::schema());
     held_equal("status.schema.json", &schema_status());
+    held_equal("birth.schema.json", &schema_birth());
+    held_equal("round.schema.json", &schema_round());
 }
 
 /// Faults of a message: what the schema refuses, and keys that it does not name.
@@ -136,7 +139,11 @@ fn status_messages_fit_the_schema() {
         r#"{"v":1,"state":"offline","gateway":"gw01","reason":"connection_lost"}"#,
         r#"{"v":1,"state":"offline","gateway":"gw01","since":"2026-11-21T10:15:00+08:00","reason":"shutdown"}"#,
         r#"{"v":1,"state":"online","gateway":"gw01","version":"0.1.0","since":"2026-11-21T10:15:00+08:00",
-            "store":"8f3c","clock":"unsynchronised","clock_detail":"the time service has not set the clock"}"#,
+            "store":"8f3c","clock":"unsynchronised","clock_detail":"the time service has not set the clock",
+            "backlog":{"messages":7,"oldest":"2026-11-21T10:15:00+08:00"},
+            "disk":{"bytes":4096,"max_bytes":16777216,"trouble":"full","trouble_detail":"the disk is full"},
+            "alarms":[{"alarm":"clock_not_trusted","since":"2026-11-21T10:15:00.000+08:00"},
+              {"alarm":"line_jammed","bus":"east","since":"2026-11-21T10:15:00.000+08:00"}]}"#,
     ] {
         assert_eq!(faults(&schema_status(), message.as_bytes()), [""; 0]);
     }
@@ -378,6 +385,81 @@ fn an_event_of_the_gateway_names_no_meter() {
             !text.contains("\"meter\"") && text.contains(&format!("\"event\":\"{word}\",\"bus\":\"east\""))
         );
     }
+}
+
+#[test]
+fn what_is_missing_and_what_happened_to_the_gateway_fits_the_schema_and_reads_back() {
+    let at = |text: &str| text.parse::<Timestamp>().unwrap();
+    let (before, after) = (at("2026-11-21T02:15:00Z"), at("2026-11-21T02:25:00.4Z"));
+    let gap =
+        Gap { task: 0, source: Source::Present, first: before, until: after, why: Passed::ClockNotTrusted };
+    let revisions = ("0123456789ab".to_owned(), "ba9876543210".to_owned());
+    for (of, kind, end) in [
+        (
+            Of::Meter(0),
+            Kind::Gap(gap),
+            r#""event":"gap","task":"live","source":"present","first":"2026-11-21T10:15:00+08:00","until":"2026-11-21T10:25:00+08:00","reason":"clock_not_trusted"}"#,
+        ),
+        (
+            Of::Gateway,
+            Kind::PowerBack { away_since: before },
+            r#""event":"power_back","away_since":"2026-11-21T10:15:00.000+08:00"}"#,
+        ),
+        (
+            Of::Gateway,
+            Kind::ClockStepped { before, after },
+            r#""event":"clock_stepped","before":"2026-11-21T10:15:00.000+08:00","after":"2026-11-21T10:25:00.400+08:00","by_s":600}"#,
+        ),
+        (
+            Of::Gateway,
+            Kind::ArchiveChanged { before: revisions.0, after: revisions.1 },
+            r#""event":"archive_changed","before":"0123456789ab","after":"ba9876543210"}"#,
+        ),
+    ] {
+        let word = kind.word();
+        let entry = payload::event(&Event { of, at: after, kind }, &plan());
+        assert!(entry.topic.ends_with(&format!("/event/{word}")) && !entry.retain, "{}", entry.topic);
+        let text = String::from_utf8(payload::compose("8f3c2a", 7, &entry.body)).unwrap();
+        assert_eq!(faults(&schema_event(), text.as_bytes()), [""; 0]);
+        assert!(text.ends_with(end), "{text}");
+        let message = EventMessage::parse(text.as_bytes()).unwrap();
+        assert_eq!(serde_json::to_string(&message).unwrap(), text, "it is read as it was written");
+    }
+}
+
+#[test]
+fn a_round_and_a_birth_fit_their_schemas_and_read_back() {
+    let slot = "2026-11-21T02:15:00Z".parse::<Timestamp>().unwrap();
+    let round = Round {
+        task: "live".to_owned(),
+        slot,
+        planned: 4,
+        read: 1,
+        partly: 1,
+        failed: [(Reason::Silent, 2)].into(),
+        at: slot + jiff::SignedDuration::from_millis(12_700),
+    };
+    let entry = payload::round(&round, &plan());
+    assert_eq!((entry.topic.as_str(), entry.retain), ("meterd/v1/gw01/round/live", true));
+    let text = payload::compose("8f3c2a", 7, &entry.body);
+    assert_eq!(faults(&schema_round(), &text), [""; 0]);
+    let message = RoundMessage::parse(&text).unwrap();
+    assert_eq!(serde_json::to_string(&message).unwrap().into_bytes(), text);
+    let end = r#""slot":"2026-11-21T10:15:00+08:00","planned":4,"read":1,"partly":1,"failed":[{"reason":"silent","meters":2}],"seconds":12}"#;
+    assert!(String::from_utf8(text).unwrap().ends_with(end));
+
+    let mut plan = plan();
+    plan.meters[0].point = meterd::config::Point {
+        customer: Some("31".into()),
+        digits: "6.2".parse().ok(),
+        tariffs: vec!["峰".into()],
+        ..Default::default()
+    };
+    let birth = payload::birth(&plan);
+    assert_eq!((birth.len(), birth[0].topic.as_str()), (1, "meterd/v1/gw01/birth"));
+    assert_eq!(faults(&schema_birth(), &birth[0].payload), [""; 0]);
+    let message = BirthMessage::parse(&birth[0].payload).unwrap();
+    assert_eq!(serde_json::to_string(&message).unwrap().into_bytes(), birth[0].payload);
 }
 
 #[test]

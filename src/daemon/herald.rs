@@ -138,3 +138,62 @@ pub(super) async fn tell(
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::plan_from_text;
+
+    fn plan(meters: usize) -> Arc<Plan> {
+        let mut text = "[gateway]\nid = \"gw\"\ntimezone = \"UTC\"\n\
+                        [[bus]]\nname = \"a\"\nport = \"/dev/ttyS1\"\n"
+            .to_owned();
+        for n in 0..meters {
+            text += &format!("[[meter]]\nname = \"m{n}\"\nbus = \"a\"\naddress = \"{n}\"\n");
+        }
+        Arc::new(plan_from_text("meterd.toml", &text, std::path::Path::new("/")).unwrap().plan)
+    }
+
+    fn state() -> store::State {
+        store::State { id: "8f".into(), backlog: 0, oldest: None, bytes: 0, max_bytes: 1, trouble: None }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn another_configuration_is_another_birth_and_parts_that_are_no_more_are_forgotten() {
+        let clock = Clock::virtual_at("2026-11-21T10:00:30Z".parse().unwrap());
+        let (first, second) = (plan(2000), plan(2));
+        let (in_force_in, in_force) = watch::channel(Arc::clone(&first));
+        let (retained, mut born) = watch::channel(payload::birth(&first).into());
+        let (events, mut happened) = mpsc::channel(EVENTS);
+        let (stop_in, stop) = watch::channel(false);
+        let (_trust, trust) = watch::channel(Ok(()));
+        let (store_in, store) = watch::channel(state());
+        let (_lines, lines) = watch::channel(Alarms::default());
+        let (status, mut shown) = watch::channel(Status::default());
+        let past = Past { away_since: None, archive: first.archive.clone() };
+        let herald =
+            Herald { in_force, clock: clock.clone(), trust, store, lines, past, events, status, retained };
+        let task = tokio::spawn(herald.run(stop));
+        in_force_in.send_replace(Arc::clone(&second));
+        born.changed().await.unwrap();
+        let directs = born.borrow_and_update().clone();
+        let empty: Vec<&str> =
+            directs.iter().filter(|d| d.payload.is_empty()).map(|d| d.topic.as_str()).collect();
+        assert!(empty.starts_with(&["meterd/v1/gw/birth/1", "meterd/v1/gw/birth/2"]), "{empty:?}");
+        assert_eq!(directs.len(), 1 + empty.len());
+        let (before, after) = (first.archive.clone(), second.archive.clone());
+        assert_eq!(happened.recv().await.unwrap().kind, Kind::ArchiveChanged { before, after });
+
+        // A disk that takes nothing is said at once, and that it does again.
+        let at = clock.elapsed();
+        for trouble in [Some(store::StoreError::Full { detail: String::new() }), None] {
+            let is_there = trouble.is_some();
+            store_in.send_replace(store::State { trouble, ..state() });
+            let alarm = |status: &Status| status.alarms.iter().any(|a| a.word == AlarmWord::StoreTrouble);
+            shown.wait_for(|status| alarm(status) == is_there).await.unwrap();
+        }
+        assert!(clock.elapsed() - at < Duration::from_secs(1));
+        stop_in.send_replace(true);
+        task.await.unwrap();
+    }
+}

@@ -17,7 +17,7 @@ pub use happened::{
 };
 pub use meter_status::{MeterState, MeterStatusBody, MeterStatusMessage};
 pub use register::RegisterJson;
-pub use round::{RoundBody, RoundMessage, round};
+pub use round::{FailedJson, RoundBody, RoundMessage, round};
 
 use super::json::{self, Number, Scalar};
 use super::{PAYLOAD_VERSION, StatusMessage, topics};

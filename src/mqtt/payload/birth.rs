@@ -250,3 +250,58 @@ impl Parts {
         &mut self.all[last]
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::plan_from_text;
+    use std::fmt::Write;
+    use std::path::Path;
+
+    fn plan(meters: usize, registers: &str) -> Plan {
+        let mut text = "[gateway]\nid = \"gw\"\ntimezone = \"UTC\"\n".to_owned();
+        for bus in 0..meters.div_ceil(200) {
+            let _ = write!(text, "[[bus]]\nname = \"b{bus}\"\nport = \"/dev/ttyS{bus}\"\n");
+        }
+        for n in 0..meters {
+            let bus = n / 200;
+            let _ = write!(text, "[[meter]]\nname = \"m{n}\"\nbus = \"b{bus}\"\naddress = \"{n}\"\n");
+        }
+        let _ = write!(text, "[[task]]\nname = \"t\"\nevery = \"1d\"\nregisters = {registers}\n");
+        plan_from_text("meterd.toml", &text, Path::new("/")).unwrap().plan
+    }
+
+    fn read(direct: &Direct) -> BirthMessage {
+        assert!(direct.payload.len() <= MOST && direct.retain, "{} octets", direct.payload.len());
+        BirthMessage::parse(&direct.payload).unwrap()
+    }
+
+    #[test]
+    fn a_small_fleet_is_one_message() {
+        let directs = birth(&plan(100, "[\"voltage_l1\"]"));
+        assert_eq!(directs.len(), 1);
+        let whole = read(&directs[0]);
+        assert_eq!((whole.parts, whole.part, whole.meters.len()), (None, None, 100));
+    }
+
+    #[test]
+    fn a_big_fleet_comes_in_parts_of_which_none_is_too_large_and_no_meter_is_missing() {
+        let plan = plan(3000, "[\"voltage_l1\", \"*energy*\"]");
+        let directs = birth(&plan);
+        let head = read(&directs[0]);
+        assert_eq!((head.parts, head.part), (Some(directs.len() - 1), None));
+        assert!(head.meters.is_empty() && head.tasks.is_empty() && directs.len() > 3);
+        let (mut meters, mut registers) = (Vec::new(), 0);
+        for (n, direct) in directs.iter().enumerate().skip(1) {
+            assert_eq!(direct.topic, format!("meterd/v1/gw/birth/{n}"));
+            let part = read(direct);
+            assert_eq!((part.parts, part.part), (head.parts, Some(n)));
+            assert_eq!(part.archive, plan.archive);
+            meters.extend(part.meters.into_iter().map(|meter| meter.meter));
+            registers += part.tasks.iter().map(|task| task.registers.len()).sum::<usize>();
+        }
+        assert_eq!(meters, plan.meters.iter().map(|meter| meter.name.to_string()).collect::<Vec<_>>());
+        let of_plan = &plan.tasks[0].registers;
+        assert_eq!(registers, of_plan.dialects().map(|dialect| of_plan.of(dialect).len()).sum::<usize>());
+    }
+}

@@ -8,7 +8,6 @@ use crate::rounds::Round;
 use crate::store;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
 
 /// One message on a round topic: a slot of a task, over all meters.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
@@ -44,10 +43,19 @@ pub struct RoundBody {
     pub read: usize,
     /// Of how many some registers were read and others not.
     pub partly: usize,
-    /// Of how many none was read, by reason; a reason that no meter has is left out. The four add up to `planned`.
-    pub failed: BTreeMap<Reason, usize>,
+    /// Of how many none was read, by reason. All of these add up to `planned`.
+    pub failed: Vec<FailedJson>,
     /// Seconds from the slot until the last of them had reported.
     pub seconds: u64,
+}
+
+/// Meters of which nothing was read.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
+pub struct FailedJson {
+    /// Why, by the first reason of their registers in the order damaged, stray, silent and so on.
+    pub reason: Reason,
+    /// How many.
+    pub meters: usize,
 }
 
 /// A round on its way into the store.
@@ -61,7 +69,11 @@ pub fn round(round: &Round, plan: &Plan) -> store::Entry {
         planned: round.planned,
         read: round.read,
         partly: round.partly,
-        failed: round.failed.clone(),
+        failed: round
+            .failed
+            .iter()
+            .map(|(reason, meters)| FailedJson { reason: *reason, meters: *meters })
+            .collect(),
         // A clock that went back meanwhile makes none.
         seconds: u64::try_from(took).unwrap_or(0),
     };
@@ -73,7 +85,7 @@ pub fn round(round: &Round, plan: &Plan) -> store::Entry {
 impl RoundBody {
     /// How many meters brought nothing.
     pub fn unread(&self) -> usize {
-        self.failed.values().sum()
+        self.failed.iter().map(|failed| failed.meters).sum()
     }
 }
 
