@@ -14,6 +14,7 @@ use std::path::Path;
 use std::time::Duration;
 
 pub(crate) mod broker;
+pub(crate) mod stub;
 
 /// A meter's reply to a read, without FE.
 pub(crate) fn reply(address: &str, di: &str, octets: &[u8]) -> Vec<u8> {
