@@ -40,6 +40,18 @@ pub(super) fn parse(text: &str) -> Result<Duration, BadPeriod> {
     }
 }
 
+/// `90s`, `1h` or `7d` to a duration of a second or more.
+pub(super) fn span(text: &str) -> Option<Duration> {
+    let (unit, seconds) = UNITS.into_iter().find(|(unit, _)| text.ends_with(*unit))?;
+    let digits = text.strip_suffix(unit)?.trim_end();
+    // A sign is no digit.
+    let count: u32 = digits.bytes().all(|b| b.is_ascii_digit()).then(|| digits.parse().ok())??;
+    u64::from(count)
+        .checked_mul(seconds)
+        .filter(|s| (1..=u64::from(u32::MAX)).contains(s))
+        .map(Duration::from_secs)
+}
+
 /// A text that is no short time.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 #[error("a time is a whole number and ms or s, e.g. 800ms")]

@@ -62,7 +62,7 @@ fn prove(name: String, text: &str, folder: &Path, resolve: Resolve<'_>) -> Resul
     let jobs = document.sections(&keys::TASK, findings_ref);
 
     let gateway = gateway::read(gateways.first(), &document.top(&keys::GATEWAY), folder, findings_ref);
-    let mqtt = mqtt::read(brokers.first(), findings_ref);
+    let mqtt = mqtt::read(brokers.first(), folder, findings_ref);
     let buses = bus::read(&lines, findings_ref);
     let mut cells: Vec<meter::Cells> = points.iter().map(|s| meter::from_section(s, findings_ref)).collect();
     for written in &gateway.meter_files {

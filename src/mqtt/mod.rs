@@ -12,6 +12,7 @@ pub mod status;
 pub mod topics;
 pub mod watch;
 
+pub use connection::access::worth_a_look;
 pub use session::{Counters, Counts, Direct, Incoming, Properties, Qos, Settings, Ways};
 pub use status::{Status, StatusMessage};
 

@@ -13,6 +13,7 @@
 
 mod error;
 mod identity;
+mod lanes;
 mod learned;
 mod lock;
 mod schema;
@@ -20,6 +21,7 @@ mod task;
 mod writer;
 
 pub use error::{OpenError, StoreError};
+pub use lanes::{Lanes, Offered};
 pub use learned::{About, Fact, Known, Scope};
 pub use task::{Handle, Lost, start};
 pub use writer::{Committed, Writer};

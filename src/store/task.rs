@@ -14,7 +14,7 @@
 //! announced before it is durable. The task has no thread: it lends the writer to the runtime's pool of
 //! blocking threads for each operation.
 
-use super::{About, Closed, Entry, Fact, Known, Pending, StoreError, Writer};
+use super::{About, Closed, Entry, Fact, Known, Lanes, Offered, Pending, StoreError, Writer};
 use std::mem;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -76,8 +76,10 @@ enum Request {
 #[derive(Debug)]
 struct Offer {
     after: u64,
+    /// Up to this number, of these lanes; all without it.
+    lanes: Option<(u64, Lanes)>,
     limit: usize,
-    reply: oneshot::Sender<Vec<Pending>>,
+    reply: oneshot::Sender<Offered>,
 }
 
 /// Starts the task on the current tokio runtime.
@@ -143,8 +145,26 @@ impl Handle {
     /// # Errors
     /// [`Closed`].
     pub async fn offer(&self, after: u64, limit: usize) -> Result<Vec<Pending>, Closed> {
+        self.ask(after, None, limit).await.map(|offered| offered.pending)
+    }
+
+    /// The same of these lanes, with numbers up to `last`; see [`Writer::offer_lanes`].
+    ///
+    /// # Errors
+    /// [`Closed`].
+    pub async fn offer_lanes(
+        &self,
+        after: u64,
+        last: u64,
+        lanes: Lanes,
+        limit: usize,
+    ) -> Result<Offered, Closed> {
+        self.ask(after, Some((last, lanes)), limit).await
+    }
+
+    async fn ask(&self, after: u64, lanes: Option<(u64, Lanes)>, limit: usize) -> Result<Offered, Closed> {
         let (reply, offered) = oneshot::channel();
-        self.requests.send(Request::Offer(Offer { after, limit, reply })).await.map_err(|_| Closed)?;
+        self.requests.send(Request::Offer(Offer { after, lanes, limit, reply })).await.map_err(|_| Closed)?;
         offered.await.map_err(|_| Closed)
     }
 
@@ -376,19 +396,26 @@ async fn write(writer: Writer, held: &mut Held) -> (Writer, Result<(), StoreErro
 
 /// Answers those who wait for an offer; if the disk refuses, they wait on.
 async fn answer(mut writer: Writer, held: &mut Held) -> Writer {
-    while let Some(Offer { after, limit, reply }) = held.offers.pop() {
+    while let Some(Offer { after, lanes, limit, reply }) = held.offers.pop() {
         // What is signed for stands in the file until the next commit; ask for as many more.
         let more = limit.saturating_add(held.signed.len());
         let result;
-        (writer, result) = lend(writer, move |writer| writer.offer(after, more)).await;
+        (writer, result) = lend(writer, move |writer| match lanes {
+            Some((last, lanes)) => writer.offer_lanes(after, last, lanes, more),
+            None => writer.offer(after, more).map(|pending| Offered { pending, seen: after }),
+        })
+        .await;
         match result {
-            Ok(mut pending) => {
+            Ok(Offered { mut pending, mut seen }) => {
                 pending.retain(|message| !held.signed.contains(&message.seq));
-                pending.truncate(limit);
-                let _ = reply.send(pending);
+                if pending.len() > limit {
+                    pending.truncate(limit);
+                    seen = pending.last().map_or(seen, |last| last.seq);
+                }
+                let _ = reply.send(Offered { pending, seen });
             }
             Err(cause) => {
-                held.offers.push(Offer { after, limit, reply });
+                held.offers.push(Offer { after, lanes, limit, reply });
                 held.failed(&cause);
                 break;
             }
