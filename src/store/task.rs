@@ -16,8 +16,8 @@
 //!
 //! The task has no thread: it lends the writer to the runtime's pool of blocking threads for each operation.
 
-use super::handle::{Ask, Handle, Job, Put, Request};
-use super::{About, Announce, Entry, Known, Rules, State, StoreError, Writer};
+use super::handle::{Ask, Handle, Job, Put, Request, What};
+use super::{About, Announce, Entry, Known, Offered, Rules, State, StoreError, Writer};
 use crate::clock::Clock;
 use std::mem;
 use std::pin::Pin;
@@ -383,28 +383,33 @@ async fn failed(writer: Writer, held: &mut Held, cause: &StoreError) -> Writer {
 
 /// Answers those who wait for messages; if the disk refuses, they wait on.
 async fn answer(mut writer: Writer, held: &mut Held) -> Writer {
-    while let Some(Ask { wanted, after, limit, reply }) = held.asks.pop() {
+    while let Some(Ask { what, after, limit, reply }) = held.asks.pop() {
         // What is signed for stands in the outbox until the next commit; ask for as many more.
         let more = limit.saturating_add(held.signed.len());
         let (result, asked);
         (writer, (asked, result)) = lend(writer, move |writer| {
-            let result = match &wanted {
-                Some(wanted) => writer.resend(wanted, after, limit),
-                None => writer.offer(after, more),
+            let plainly = |pending| Offered { pending, seen: after };
+            let result = match &what {
+                What::Outbox => writer.offer(after, more).map(plainly),
+                What::Lanes(last, lanes) => writer.offer_lanes(after, *last, *lanes, more),
+                What::Again(wanted) => writer.resend(wanted, after, limit).map(plainly),
             };
-            (wanted, result)
+            (what, result)
         })
         .await;
         match result {
-            Ok(mut messages) => {
-                if asked.is_none() {
-                    messages.retain(|message| !held.signed.contains(&message.seq));
-                    messages.truncate(limit);
+            Ok(Offered { mut pending, mut seen }) => {
+                if !matches!(asked, What::Again(_)) {
+                    pending.retain(|message| !held.signed.contains(&message.seq));
                 }
-                let _ = reply.send(messages);
+                if pending.len() > limit {
+                    pending.truncate(limit);
+                    seen = pending.last().map_or(seen, |last| last.seq);
+                }
+                let _ = reply.send(Offered { pending, seen });
             }
             Err(cause) => {
-                held.asks.push(Ask { wanted: asked, after, limit, reply });
+                held.asks.push(Ask { what: asked, after, limit, reply });
                 writer = failed(writer, held, &cause).await;
                 break;
             }
