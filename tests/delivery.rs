@@ -18,7 +18,7 @@ use meterd::config::{Mqtt, MqttVersion};
 use meterd::mqtt::status::State;
 use meterd::mqtt::watch::{Pattern, Seen, Watch, follow};
 use meterd::mqtt::{Counts, Status};
-use meterd::store::Entry;
+use meterd::store::{Entry, Worth};
 use std::ops::ControlFlow;
 use std::time::Duration;
 use tempfile::TempDir;
