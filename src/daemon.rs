@@ -3,18 +3,22 @@
 //! Readings flow from the buses through the collector into the store and from there to the session;
 //! receipts flow back. No part waits for one that stands behind the store.
 
+mod collector;
+mod judge;
+
 use crate::bus::learned::Learned;
 use crate::bus::port::dial_in::{self, Listening};
 use crate::bus::port::{Opener, memory};
 use crate::bus::talk::Talk;
-use crate::bus::task::{BusTask, Given, Said};
-use crate::clock::{Clock, Distrust, Kernel, trusted};
+use crate::bus::task::{BusTask, Given};
+use crate::clock::Clock;
 use crate::command::{self, Lane};
 use crate::config::Plan;
-use crate::mqtt::{self, payload};
-use crate::store::{self, About, Fact, Scope, StoreError, Writer};
+use crate::mqtt;
+use crate::store::{self, Scope, StoreError, Writer};
 use crate::telemetry::{Counts, Snapshot};
-use jiff::Timestamp;
+use collector::Collector;
+use judge::judge;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,10 +27,6 @@ use tokio::task::JoinHandle;
 
 /// Reports on their way to the store; when it is full the buses wait for the disk.
 const REPORTS: usize = 64;
-/// How often the clock is judged.
-const JUDGE: Duration = Duration::from_secs(1);
-/// How often the kernel is asked about its clock while there is nothing to wait for.
-const ASK_KERNEL: Duration = Duration::from_secs(60);
 /// A bus that has not gone round its loop for so long is stuck: the longest exchange with its retry
 /// and the opening of a port together take less than half of it.
 const STUCK: Duration = Duration::from_secs(60);
@@ -255,58 +255,6 @@ fn joined(part: &str, ended: Result<(), tokio::task::JoinError>) {
     }
 }
 
-/// Takes what the buses say and hands it to the store.
-struct Collector {
-    plan: Arc<Plan>,
-    store: store::Handle,
-    clock: Clock,
-    newest: watch::Sender<Option<Timestamp>>,
-}
-
-impl Collector {
-    async fn run(self, mut heard: mpsc::Receiver<Said>) {
-        while let Some(said) = heard.recv().await {
-            let handed = match said {
-                Said::Report(report) => {
-                    self.newest.send_if_modified(|newest| {
-                        let later = newest.is_none_or(|n| report.slot > n);
-                        if later {
-                            *newest = Some(report.slot);
-                        }
-                        later
-                    });
-                    self.store.put(payload::body(&report, &self.plan)).await
-                }
-                Said::Learned { bus, learned } => self.learn(bus, learned).await,
-                Said::Event(event) => self.store.put(payload::event(&event, &self.plan)).await,
-                Said::RoundOver => self.store.round_over().await,
-            };
-            if let Err(store::Closed) = handed {
-                tracing::error!("readings were lost: the store has ended before the buses");
-            }
-        }
-    }
-}
-
-impl Collector {
-    async fn learn(&self, bus: usize, learned: Learned) -> Result<(), store::Closed> {
-        let (about, address) = match learned.meter() {
-            Some(meter) => match self.plan.meters.get(meter) {
-                Some(known) => (About::Meter(known.name.to_string()), known.protocol.address()),
-                None => return Ok(()),
-            },
-            None => match self.plan.buses.get(bus) {
-                Some(known) => (About::Bus(known.name.to_string()), String::new()),
-                None => return Ok(()),
-            },
-        };
-        match learned.fact(&address) {
-            (key, Some(value)) => self.store.learn(about, Fact { key, value, at: self.clock.now() }).await,
-            (key, None) => self.store.unlearn(about, key).await,
-        }
-    }
-}
-
 fn unreadable(plan: &Plan, cause: StoreError) -> store::OpenError {
     store::OpenError::Store { path: plan.gateway.data_dir.clone(), cause }
 }
@@ -326,54 +274,4 @@ fn learned(writer: &mut Writer, plan: &Plan) -> Result<Vec<Vec<Learned>>, StoreE
         }
     }
     Ok(all)
-}
-
-type Trusted = watch::Receiver<Result<(), Distrust>>;
-
-/// Judges the clock once a second, for the buses and for the status.
-fn judge(
-    plan: &Plan,
-    clock: &Clock,
-    newest: watch::Receiver<Option<Timestamp>>,
-    mut stop: watch::Receiver<bool>,
-) -> (JoinHandle<()>, Trusted, watch::Receiver<mqtt::Status>) {
-    let (clock, trust) = (clock.clone(), plan.gateway.clock);
-    let verdict = move |kernel: Kernel, clock: &Clock| trusted(clock.now(), *newest.borrow(), kernel, trust);
-    let mut kernel = clock.kernel();
-    let first = verdict(kernel, &clock);
-    say_verdict(first);
-    let (trust_in, trust_out) = watch::channel(first);
-    let (status_in, status_out) = watch::channel(mqtt::Status { distrust: first.err() });
-    let task = tokio::spawn(async move {
-        let mut asked = clock.elapsed();
-        loop {
-            tokio::select! {
-                biased;
-                stopped = stop.changed() => if stopped.is_err() || *stop.borrow() { return },
-                () = tokio::time::sleep(JUDGE) => {}
-            }
-            if kernel == Kernel::Waiting || clock.elapsed() - asked >= ASK_KERNEL {
-                kernel = clock.kernel();
-                asked = clock.elapsed();
-            }
-            let now = verdict(kernel, &clock);
-            let changed = trust_in.send_if_modified(|before| {
-                let other = before.is_ok() != now.is_ok();
-                *before = now;
-                other
-            });
-            if changed {
-                say_verdict(now);
-                status_in.send_replace(mqtt::Status { distrust: now.err() });
-            }
-        }
-    });
-    (task, trust_out, status_out)
-}
-
-fn say_verdict(verdict: Result<(), Distrust>) {
-    match verdict {
-        Ok(()) => tracing::info!("the clock is trusted: slots open"),
-        Err(why) => tracing::warn!(%why, "the clock is not trusted: no slot opens until it is set"),
-    }
 }
