@@ -3,23 +3,28 @@
 //! Readings flow from the buses through the collector into the store and from there to the session;
 //! receipts flow back. No part waits for one that stands behind the store.
 
+mod buses;
 mod collector;
 mod judge;
+mod link;
+mod reload;
+mod stop;
+
+pub use reload::{Changed, Refused};
 
 use crate::bus::learned::Learned;
 use crate::bus::port::dial_in::{self, Listening};
-use crate::bus::port::{Opener, memory};
-use crate::bus::talk::Talk;
-use crate::bus::task::{BusTask, Given};
+use crate::bus::port::memory;
 use crate::clock::Clock;
-use crate::command::{self, Lane};
+use crate::command::Lane;
 use crate::config::Plan;
 use crate::mqtt;
 use crate::store::{self, Scope, StoreError, Writer};
 use crate::telemetry::{Counts, Snapshot};
+use buses::{Before, Ground, Line};
 use collector::Collector;
 use judge::judge;
-use std::collections::BTreeMap;
+use link::Link;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{mpsc, watch};
@@ -32,44 +37,60 @@ const REPORTS: usize = 64;
 const STUCK: Duration = Duration::from_secs(60);
 /// Messages wait in memory for so long at most before they are on disk.
 pub const EXPOSURE: Duration = Duration::from_secs(1);
+
 /// A daemon that is not running yet.
 #[derive(Debug)]
 pub struct Daemon {
     plan: Arc<Plan>,
     clock: Clock,
-    lines: BTreeMap<usize, memory::MemoryOpener>,
+    lines: Vec<(String, memory::MemoryOpener)>,
     broker: bool,
 }
 
 /// A daemon that runs.
 #[derive(Debug)]
 pub struct Running {
+    plan: Arc<Plan>,
+    /// The same, for who works by it and is not started anew.
+    in_force: watch::Sender<Arc<Plan>>,
+    clock: Clock,
     store: store::Handle,
     writer: JoinHandle<Result<Writer, store::Lost>>,
-    sent: Arc<mqtt::Counters>,
-    buses: Vec<JoinHandle<()>>,
-    listening: Listening,
-    lanes: Vec<Lane>,
-    collector: JoinHandle<()>,
-    session: Option<JoinHandle<mqtt::Counts>>,
-    judge: JoinHandle<()>,
-    stop_buses: watch::Sender<bool>,
-    stop_session: watch::Sender<bool>,
     counts: Arc<Counts>,
-    clock: Clock,
-    plan: Arc<Plan>,
+    /// What buses are started on; gone once polling has been stopped.
+    ground: Option<Ground>,
+    /// The buses, by index.
+    buses: Vec<Line>,
+    /// Buses that were told to end by a reload.
+    ending: Vec<Line>,
+    lanes: Vec<Lane>,
+    listening: Listening,
+    collector: Option<JoinHandle<()>>,
+    link: Option<Link>,
+    judge: JoinHandle<()>,
+    stop_judge: watch::Sender<bool>,
+    status: watch::Receiver<mqtt::Status>,
+    sent: Arc<mqtt::Counters>,
 }
 
 impl Daemon {
     /// A daemon for a proved configuration.
     pub fn new(plan: Plan, clock: Clock) -> Self {
-        Self { plan: Arc::new(plan), clock, lines: BTreeMap::new(), broker: true }
+        Self { plan: Arc::new(plan), clock, lines: Vec::new(), broker: true }
     }
 
     /// Puts a line in memory in the place of a bus's port: for tests on virtual time.
     #[must_use]
-    pub fn with_line(mut self, bus: usize, opener: memory::MemoryOpener) -> Self {
-        self.lines.insert(bus, opener);
+    pub fn with_line(self, bus: usize, opener: memory::MemoryOpener) -> Self {
+        let name = self.plan.buses.get(bus).map_or_else(String::new, |bus| bus.name.to_string());
+        self.with_line_of(&name, opener)
+    }
+
+    /// The same for the bus of this name, which may come with a later configuration. The second one of a name is for
+    /// when the bus is started anew.
+    #[must_use]
+    pub fn with_line_of(mut self, bus: &str, opener: memory::MemoryOpener) -> Self {
+        self.lines.push((bus.to_owned(), opener));
         self
     }
 
@@ -84,65 +105,33 @@ impl Daemon {
     ///
     /// # Errors
     /// Why the store cannot be opened, with what to do about it.
-    pub fn start(mut self) -> Result<Running, store::OpenError> {
-        let plan = Arc::clone(&self.plan);
+    pub fn start(self) -> Result<Running, store::OpenError> {
+        let Self { plan, clock, lines, broker } = self;
         let mut writer = Writer::open(&plan.gateway.data_dir)?;
         let newest = writer.newest().map_err(|e| unreadable(&plan, e))?;
-        let mut learned = learned(&mut writer, &plan).map_err(|e| unreadable(&plan, e))?;
+        let learned = learned(&mut writer, &plan).map_err(|e| unreadable(&plan, e))?;
         let (store, writer) = store::start(writer, EXPOSURE);
-        let counts = Arc::new(Counts::new(plan.buses.len()));
-        let (stop_buses, stop) = watch::channel(false);
-        let (stop_session, stopped) = watch::channel(false);
+        let counts = Arc::<Counts>::default();
+        let (in_force, in_force_out) = watch::channel(Arc::clone(&plan));
+        let (stop_judge, stopped) = watch::channel(false);
 
         let (newest_in, newest_out) = watch::channel(newest);
-        let (judge, trust, status) = judge(&plan, &self.clock, newest_out, stopped.clone());
+        let (judge, trust, status) = judge(in_force_out, &clock, newest_out, stopped);
 
         let (said, heard) = mpsc::channel(REPORTS);
-        let collector = Collector {
-            plan: Arc::clone(&plan),
-            store: store.clone(),
-            clock: self.clock.clone(),
-            newest: newest_in,
-        };
+        let collector = Collector { store: store.clone(), clock: clock.clone(), newest: newest_in };
         let collector = tokio::spawn(collector.run(heard));
 
-        let listening = dial_in::listen(&plan.buses, &stop);
-        let mut lanes = Vec::new();
-        let mut buses = Vec::new();
-        for (index, bus) in plan.buses.iter().enumerate() {
-            let (lane, commands) = command::lane();
-            let opener = match (self.lines.remove(&index), listening.seat(index)) {
-                (Some(memory), _) => Opener::Memory(memory),
-                (None, Some(seat)) => Opener::Dtu(seat.clone()),
-                (None, None) => Opener::to(&bus.port, &bus.settings),
-            };
-            let given = Given {
-                plan: Arc::clone(&plan),
-                bus: index,
-                clock: self.clock.clone(),
-                trust: trust.clone(),
-                said: said.clone(),
-                commands,
-                stop: stop.clone(),
-                counts: Arc::clone(&counts),
-                learned: learned.get_mut(index).map(std::mem::take).unwrap_or_default(),
-            };
-            let talk = Talk::new(opener, bus.line, self.clock.clone());
-            buses.push(tokio::spawn(BusTask::new(given, talk).run()));
-            lanes.push(lane);
-        }
+        let listening = dial_in::listen(&plan.buses);
+        let mut ground = Ground { clock: clock.clone(), trust, said, counts: Arc::clone(&counts), lines };
+        let buses: Vec<Line> = learned
+            .into_iter()
+            .enumerate()
+            .map(|(bus, learned)| ground.start(&plan, bus, listening.seat(bus), learned, Before::default()))
+            .collect();
+        let lanes = buses.iter().map(|line| line.lane.clone()).collect();
         let sent = Arc::<mqtt::Counters>::default();
-        let session = self.broker.then(|| {
-            let (settings, clock) = (mqtt::Settings::of(&plan), self.clock.clone());
-            tokio::spawn(mqtt::session::run(
-                settings,
-                store.clone(),
-                clock,
-                status,
-                Arc::clone(&sent),
-                stopped,
-            ))
-        });
+        let link = broker.then(|| link::open(&plan, &store, &clock, status.clone(), &sent, None));
         tracing::info!(
             version = env!("CARGO_PKG_VERSION"),
             gateway = plan.gateway.id.as_str(),
@@ -152,20 +141,23 @@ impl Daemon {
             "meterd runs; readings wait on disk until the broker has signed for them"
         );
         Ok(Running {
+            plan,
+            in_force,
+            clock,
             store,
             writer,
-            sent,
-            buses,
-            listening,
-            lanes,
-            collector,
-            session,
-            judge,
-            stop_buses,
-            stop_session,
             counts,
-            clock: self.clock,
-            plan,
+            ground: Some(ground),
+            buses,
+            ending: Vec::new(),
+            lanes,
+            listening,
+            collector: Some(collector),
+            link,
+            judge,
+            stop_judge,
+            status,
+            sent,
         })
     }
 }
@@ -174,6 +166,11 @@ impl Running {
     /// The store, as the MQTT session has it.
     pub fn store(&self) -> &store::Handle {
         &self.store
+    }
+
+    /// The configuration in force.
+    pub fn plan(&self) -> &Arc<Plan> {
+        &self.plan
     }
 
     /// The ports that DTUs dial in to.
@@ -199,52 +196,19 @@ impl Running {
     /// Waits until no bus has anything to do, or `limit` is over.
     pub async fn quiet(&self, limit: Duration) {
         let until = self.clock.elapsed() + limit;
-        while !self.counts.all_idle() && self.clock.elapsed() < until {
+        while !self.buses.iter().all(|line| line.pulse.is_idle()) && self.clock.elapsed() < until {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     }
 
     /// Buses that stand still, by name: a reason not to feed the watchdog.
     pub fn stuck(&self) -> Vec<&str> {
-        self.counts
-            .stuck(self.clock.elapsed(), STUCK)
-            .filter_map(|bus| self.plan.buses.get(bus))
-            .map(|bus| bus.name.as_str())
+        let now = self.clock.elapsed();
+        self.buses
+            .iter()
+            .filter(|line| line.pulse.is_stuck(now, STUCK))
+            .map(|line| line.name.as_str())
             .collect()
-    }
-
-    /// Stops the buses and waits until what they read is durable; delivery goes on.
-    pub async fn stop_polling(&mut self) {
-        self.stop_buses.send_replace(true);
-        for bus in self.buses.drain(..) {
-            joined("bus", bus.await);
-        }
-        self.listening.ended().await;
-        // The last bus gone, the collector has heard all.
-        if let Err(store::Closed) = self.store.flush().await {
-            tracing::error!("the store has ended before the daemon");
-        }
-    }
-
-    /// Ends everything, in the order of the readings' way; what was read is durable afterwards.
-    pub async fn stop(mut self) -> (Snapshot, mqtt::Counts) {
-        self.stop_polling().await;
-        joined("collector", self.collector.await);
-        if let Err(store::Closed) = self.store.flush().await {
-            tracing::error!("the store has ended before the daemon");
-        }
-        self.stop_session.send_replace(true);
-        if let Some(session) = self.session {
-            joined("session", session.await.map(drop));
-        }
-        joined("judge", self.judge.await);
-        drop(self.store);
-        match self.writer.await {
-            Ok(Ok(_)) => {}
-            Ok(Err(lost)) => tracing::error!("{lost}"),
-            Err(died) => joined("store", Err(died)),
-        }
-        (self.counts.now(), self.sent.counts())
     }
 }
 

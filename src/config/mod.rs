@@ -22,6 +22,7 @@ mod plan;
 mod profile;
 mod raw;
 mod registers;
+mod shift;
 mod syntax;
 mod task;
 
@@ -32,3 +33,4 @@ pub use load::{Loaded, load, plan_from_text};
 pub use packet::{BadPacket, Packet, hex, written};
 pub use plan::*;
 pub use profile::{BadProfile, profile};
+pub use shift::{BusFate, Same, Shift};

@@ -1,26 +1,25 @@
 //! The one way from the buses to the store.
 
 use crate::bus::learned::Learned;
-use crate::bus::task::Said;
+use crate::bus::task::{Said, Told};
 use crate::clock::Clock;
 use crate::config::Plan;
 use crate::mqtt::payload;
 use crate::store::{self, About, Fact};
 use jiff::Timestamp;
-use std::sync::Arc;
 use tokio::sync::{mpsc, watch};
 
-/// Takes what the buses say and hands it to the store.
+/// Takes what the buses say and hands it to the store. Each bus says by which plan: after a reload the buses take over the
+/// new one one after the other.
 pub(super) struct Collector {
-    pub(super) plan: Arc<Plan>,
     pub(super) store: store::Handle,
     pub(super) clock: Clock,
     pub(super) newest: watch::Sender<Option<Timestamp>>,
 }
 
 impl Collector {
-    pub(super) async fn run(self, mut heard: mpsc::Receiver<Said>) {
-        while let Some(said) = heard.recv().await {
+    pub(super) async fn run(self, mut heard: mpsc::Receiver<Told>) {
+        while let Some(Told { plan, said }) = heard.recv().await {
             let handed = match said {
                 Said::Report(report) => {
                     self.newest.send_if_modified(|newest| {
@@ -30,10 +29,10 @@ impl Collector {
                         }
                         later
                     });
-                    self.store.put(payload::body(&report, &self.plan)).await
+                    self.store.put(payload::body(&report, &plan)).await
                 }
-                Said::Learned { bus, learned } => self.learn(bus, learned).await,
-                Said::Event(event) => self.store.put(payload::event(&event, &self.plan)).await,
+                Said::Learned { bus, learned } => self.learn(&plan, bus, learned).await,
+                Said::Event(event) => self.store.put(payload::event(&event, &plan)).await,
                 Said::RoundOver => self.store.round_over().await,
             };
             if let Err(store::Closed) = handed {
@@ -42,13 +41,13 @@ impl Collector {
         }
     }
 
-    async fn learn(&self, bus: usize, learned: Learned) -> Result<(), store::Closed> {
+    async fn learn(&self, plan: &Plan, bus: usize, learned: Learned) -> Result<(), store::Closed> {
         let (about, address) = match learned.meter() {
-            Some(meter) => match self.plan.meters.get(meter) {
+            Some(meter) => match plan.meters.get(meter) {
                 Some(known) => (About::Meter(known.name.to_string()), known.protocol.address()),
                 None => return Ok(()),
             },
-            None => match self.plan.buses.get(bus) {
+            None => match plan.buses.get(bus) {
                 Some(known) => (About::Bus(known.name.to_string()), String::new()),
                 None => return Ok(()),
             },

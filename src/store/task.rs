@@ -70,7 +70,15 @@ enum Put {
 enum Request {
     Offer(Offer),
     Forget(Vec<u64>),
+    Facts(Facts),
+    Ending,
     Close,
+}
+
+#[derive(Debug)]
+struct Facts {
+    of: Vec<About>,
+    reply: oneshot::Sender<Vec<Vec<Fact>>>,
 }
 
 #[derive(Debug)]
@@ -157,6 +165,25 @@ impl Handle {
         self.requests.send(Request::Forget(seqs)).await.map_err(|_| Closed)
     }
 
+    /// All facts of each of these, those that were put last included.
+    ///
+    /// # Errors
+    /// [`Closed`].
+    pub async fn facts(&self, of: Vec<About>) -> Result<Vec<Vec<Fact>>, Closed> {
+        let (reply, facts) = oneshot::channel();
+        self.requests.send(Request::Facts(Facts { of, reply })).await.map_err(|_| Closed)?;
+        facts.await.map_err(|_| Closed)
+    }
+
+    /// The daemon is about to end: what is put from now on goes into one commit, at [`Handle::flush`] or
+    /// [`Handle::close`], however much it is. A slow disk has time for few.
+    ///
+    /// # Errors
+    /// [`Closed`] already.
+    pub async fn ending(&self) -> Result<(), Closed> {
+        self.requests.send(Request::Ending).await.map_err(|_| Closed)
+    }
+
     /// Asks the task to commit everything put so far and to end; from then on all else is [`Closed`].
     ///
     /// # Errors
@@ -187,6 +214,8 @@ struct Held {
     round_over: bool,
     flushes: Vec<oneshot::Sender<()>>,
     offers: Vec<Offer>,
+    recalls: Vec<Facts>,
+    is_ending: bool,
     /// When to write at the latest; after a failure, when to try again.
     timer: Option<Pin<Box<Sleep>>>,
     failures: u32,
@@ -205,6 +234,8 @@ impl Held {
             round_over: false,
             flushes,
             offers,
+            recalls: Vec::new(),
+            is_ending: false,
             timer: None,
             failures: 0,
         }
@@ -222,7 +253,7 @@ impl Held {
 
     /// Whether one more fits into the next commit.
     const fn has_room(&self) -> bool {
-        self.batch.len() < BATCH && self.facts.len() < BATCH
+        self.is_ending || (self.batch.len() < BATCH && self.facts.len() < BATCH)
     }
 
     const fn is_empty(&self) -> bool {
@@ -231,11 +262,10 @@ impl Held {
 
     /// Whether something asks for a write now; after a failure only the timer does.
     const fn is_due(&self) -> bool {
-        let asked = self.batch.len() >= BATCH
-            || self.facts.len() >= BATCH
-            || self.signed.len() >= BATCH
-            || self.round_over
-            || !self.flushes.is_empty();
+        let many = self.batch.len() >= BATCH || self.facts.len() >= BATCH || self.signed.len() >= BATCH;
+        let asked = !self.flushes.is_empty()
+            || (!self.recalls.is_empty() && !self.facts.is_empty())
+            || (!self.is_ending && (many || self.round_over));
         asked && self.failures == 0
     }
 
@@ -267,6 +297,13 @@ async fn run(
             request = requests.recv(), if held.signed.len() < SIGNED => match request {
                 Some(Request::Offer(offer)) => held.offers.push(offer),
                 Some(Request::Forget(seqs)) => held.signed.extend(seqs),
+                Some(Request::Facts(facts)) => {
+                    held.recalls.push(facts);
+                    while held.has_room() && let Ok(put) = entries.try_recv() {
+                        held.take(put);
+                    }
+                }
+                Some(Request::Ending) => held.is_ending = true,
                 Some(Request::Close) | None => break,
             },
             // `None` needs every handle to be gone, which the other queue tells.
@@ -286,6 +323,9 @@ async fn run(
         }
         if !held.offers.is_empty() {
             writer = answer(writer, &mut held).await;
+        }
+        if !held.recalls.is_empty() {
+            writer = recall(writer, &mut held).await;
         }
         if held.timer.is_none() && !held.is_empty() {
             held.timer = Some(Box::pin(sleep(held.exposure)));
@@ -310,7 +350,7 @@ async fn end(
         match request {
             Request::Forget(seqs) => held.signed.extend(seqs),
             // Whoever waits for an offer learns that the store has been closed.
-            Request::Offer(_) | Request::Close => {}
+            Request::Offer(_) | Request::Facts(_) | Request::Ending | Request::Close => {}
         }
     }
     let mut attempt = 1;
@@ -392,6 +432,23 @@ async fn answer(mut writer: Writer, held: &mut Held) -> Writer {
                 held.failed(&cause);
                 break;
             }
+        }
+    }
+    writer
+}
+
+/// Answers those who wait for facts; one whose facts the disk does not give has to learn them anew.
+async fn recall(mut writer: Writer, held: &mut Held) -> Writer {
+    while let Some(Facts { of, reply }) = held.recalls.pop() {
+        let result;
+        (writer, result) = lend(writer, move |writer| {
+            of.iter().map(|about| writer.facts(about.scope())).collect::<Result<Vec<_>, _>>()
+        })
+        .await;
+        match result {
+            // Whoever asked has stopped waiting.
+            Ok(facts) => drop(reply.send(facts)),
+            Err(cause) => tracing::warn!("what was learned cannot be read: {cause}"),
         }
     }
     writer

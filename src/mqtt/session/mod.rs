@@ -33,7 +33,7 @@ const WINDOW: u16 = 100;
 const ACK_DEADLINE: Duration = Duration::from_secs(30);
 
 /// What a session needs to know.
-#[derive(Clone, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Settings {
     /// Broker, version of MQTT, prefix of topics.
     pub mqtt: config::Mqtt,
