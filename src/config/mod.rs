@@ -26,6 +26,7 @@ mod raw;
 mod registers;
 mod sent;
 mod store;
+mod shift;
 mod syntax;
 mod task;
 
@@ -41,4 +42,5 @@ pub use packet::{BadPacket, Packet, hex, written};
 pub use plan::*;
 pub use profile::{BadProfile, profile};
 pub use registers::registers;
-pub use sent::{ARCHIVE, Sent, TASKS};
+pub use sent::{ARCHIVE, Kept, Sent, TASKS};
+pub use shift::{BusFate, Same, Shift};

@@ -27,8 +27,17 @@ pub(super) enum Put {
 pub(super) enum Request {
     Ask(Ask),
     Job(Job),
+    Facts(Facts),
+    Ending,
     Forget(Vec<u64>),
     Close,
+}
+
+/// Who asks what is known.
+#[derive(Debug)]
+pub(super) struct Facts {
+    pub(super) of: Vec<About>,
+    pub(super) reply: oneshot::Sender<Vec<Vec<Fact>>>,
 }
 
 /// Something to be done with the writer, outside the groups of messages.
@@ -163,6 +172,25 @@ impl Handle {
     /// [`Closed`]; they may be offered again after a restart.
     pub async fn forget(&self, seqs: Vec<u64>) -> Result<(), Closed> {
         self.requests.send(Request::Forget(seqs)).await.map_err(|_| Closed)
+    }
+
+    /// All facts of each of these, those that were put last included.
+    ///
+    /// # Errors
+    /// [`Closed`].
+    pub async fn facts(&self, of: Vec<About>) -> Result<Vec<Vec<Fact>>, Closed> {
+        let (reply, facts) = oneshot::channel();
+        self.requests.send(Request::Facts(Facts { of, reply })).await.map_err(|_| Closed)?;
+        facts.await.map_err(|_| Closed)
+    }
+
+    /// The daemon is about to end: what is put from now on goes into one commit, at [`Handle::flush`] or
+    /// [`Handle::close`], however much it is. A slow disk has time for few.
+    ///
+    /// # Errors
+    /// [`Closed`] already.
+    pub async fn ending(&self) -> Result<(), Closed> {
+        self.requests.send(Request::Ending).await.map_err(|_| Closed)
     }
 
     /// Asks the task to commit everything put so far and to end; from then on all else is [`Closed`].

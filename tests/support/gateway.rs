@@ -58,7 +58,9 @@ impl Gateway {
         let (status, seen) = watch::channel(Status::default());
         let (stop, stopped) = watch::channel(false);
         let clock = Clock::system();
-        let run = session::run(settings, store.clone(), clock, seen, ways, counters.clone(), stopped);
+        let (of, counted) = (store.clone(), counters.clone());
+        let mut ways = ways;
+        let run = async move { session::run(settings, of, clock, seen, &mut ways, counted, stopped).await };
         Self { store, counters, status, stop, session: tokio::spawn(run), _dir: dir }
     }
 

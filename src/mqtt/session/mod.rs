@@ -38,7 +38,7 @@ use tracing::{error, info, warn};
 const ACK_DEADLINE: Duration = Duration::from_secs(30);
 
 /// What a session needs to know.
-#[derive(Clone, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Settings {
     /// Broker, version of MQTT, prefix of topics.
     pub mqtt: config::Mqtt,
@@ -126,7 +126,7 @@ pub async fn run(
     store: store::Handle,
     clock: Clock,
     status: watch::Receiver<Status>,
-    mut ways: Ways,
+    ways: &mut Ways,
     counters: Arc<Counters>,
     mut stop: watch::Receiver<bool>,
 ) -> Counts {
@@ -143,7 +143,7 @@ pub async fn run(
     while !*stop.borrow() {
         let end = match connection::open(&options) {
             Ok((client, events, pump)) => {
-                let kept = Kept { ways: &mut ways, outage: &mut outage, refusals: &mut refusals };
+                let kept = Kept { ways: &mut *ways, outage: &mut outage, refusals: &mut refusals };
                 let mut conversation = Conversation::new(given, kept, status.clone(), client);
                 tokio::select! {
                     end = conversation.run(events, &mut stop) => end,

@@ -1,0 +1,60 @@
+//! The one way from the buses to the store.
+
+use crate::bus::learned::Learned;
+use crate::bus::task::{Said, Told};
+use crate::clock::Clock;
+use crate::config::Plan;
+use crate::mqtt::payload;
+use crate::store::{self, About, Fact};
+use jiff::Timestamp;
+use tokio::sync::{mpsc, watch};
+
+/// Takes what the buses say and hands it to the store. Each bus says by which plan: after a reload the buses take over the
+/// new one one after the other.
+pub(super) struct Collector {
+    pub(super) store: store::Handle,
+    pub(super) clock: Clock,
+    pub(super) newest: watch::Sender<Option<Timestamp>>,
+}
+
+impl Collector {
+    pub(super) async fn run(self, mut heard: mpsc::Receiver<Told>) {
+        while let Some(Told { plan, said }) = heard.recv().await {
+            let handed = match said {
+                Said::Report(report) => {
+                    self.newest.send_if_modified(|newest| {
+                        let later = newest.is_none_or(|n| report.slot > n);
+                        if later {
+                            *newest = Some(report.slot);
+                        }
+                        later
+                    });
+                    self.store.put(payload::body(&report, &plan)).await
+                }
+                Said::Learned { bus, learned } => self.learn(&plan, bus, learned).await,
+                Said::Event(event) => self.store.put(payload::event(&event, &plan)).await,
+                Said::RoundOver => self.store.round_over().await,
+            };
+            if let Err(store::Closed) = handed {
+                tracing::error!("readings were lost: the store has ended before the buses");
+            }
+        }
+    }
+
+    async fn learn(&self, plan: &Plan, bus: usize, learned: Learned) -> Result<(), store::Closed> {
+        let (about, address) = match learned.meter() {
+            Some(meter) => match plan.meters.get(meter) {
+                Some(known) => (About::Meter(known.name.to_string()), known.protocol.address()),
+                None => return Ok(()),
+            },
+            None => match plan.buses.get(bus) {
+                Some(known) => (About::Bus(known.name.to_string()), String::new()),
+                None => return Ok(()),
+            },
+        };
+        match learned.fact(&address) {
+            (key, Some(value)) => self.store.learn(about, Fact { key, value, at: self.clock.now() }).await,
+            (key, None) => self.store.unlearn(about, key).await,
+        }
+    }
+}
