@@ -51,7 +51,9 @@ const fn kind(model: NoiseModel, per_octet: f64, checked: bool) -> Kind {
 fn main() -> ExitCode {
     let args = Args::parse();
     println!("seed {}, {} replies each, {} threads", args.seed, args.replies, args.threads);
-    println!("frame lets: answers that pass a frame's checks and are not what the meter sent; per 10^6 replies");
+    println!(
+        "frame lets: answers that pass a frame's checks and are not what the meter sent; per 10^6 replies"
+    );
     println!("raw wrong: those of them with a wrong value");
     println!("wrong: published values that the meter sent in none of its answers to the question");
     println!("moved: it sent them in another of these answers than the one at whose instant they stand");

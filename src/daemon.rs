@@ -4,32 +4,37 @@
 //! receipts flow back. No part waits for one that stands behind the store.
 
 mod alarms;
+mod buses;
 mod collector;
 mod herald;
 mod judge;
+mod link;
 mod office;
 mod past;
+mod reload;
+mod stop;
+
+pub use reload::{Changed, Refused};
 
 use crate::bus::learned::Learned;
 use crate::bus::port::dial_in::{self, Listening};
-use crate::bus::port::{Opener, memory};
-use crate::bus::talk::Talk;
-use crate::bus::task::{BusTask, Given};
+use crate::bus::port::memory;
 use crate::clock::Clock;
+use crate::command::Lane;
 use crate::command::desk::Wish;
-use crate::command::{self, Lane};
 use crate::config::Plan;
 use crate::mqtt::{self, payload};
 use crate::rounds::Rounds;
 use crate::store::{self, Dropped, Rules, Scope, StoreError, Writer};
 use crate::telemetry::{Counts, Snapshot};
 use alarms::Alarms;
+use buses::{Before, Ground, Line};
 use collector::Collector;
 use herald::Herald;
 use judge::judge;
+use link::Link;
 use office::Office;
 use past::Past;
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{mpsc, watch};
@@ -40,56 +45,64 @@ const REPORTS: usize = 64;
 /// A bus that has not gone round its loop for so long is stuck: the longest exchange with its retry
 /// and the opening of a port together take less than half of it.
 const STUCK: Duration = Duration::from_secs(60);
-/// When the daemon ends: what an exchange under way and the reports behind it may take, and then a flush. A disk that
-/// takes nothing does not hold the end up; what it did not take is tried once more when the store is closed.
-const POLLING_ENDS: Duration = Duration::from_millis(1500);
-const FLUSH_ENDS: Duration = Duration::from_millis(500);
 /// A daemon that is not running yet.
 #[derive(Debug)]
 pub struct Daemon {
     plan: Arc<Plan>,
     clock: Clock,
-    lines: BTreeMap<usize, memory::MemoryOpener>,
+    lines: Vec<(String, memory::MemoryOpener)>,
     broker: bool,
 }
 
 /// A daemon that runs.
 #[derive(Debug)]
 pub struct Running {
+    plan: Arc<Plan>,
+    /// The same, for who works by it and is not started anew.
+    in_force: watch::Sender<Arc<Plan>>,
+    clock: Clock,
     store: store::Handle,
     writer: JoinHandle<Result<Writer, store::Lost>>,
-    sent: Arc<mqtt::Counters>,
-    buses: Vec<JoinHandle<()>>,
-    listening: Listening,
+    counts: Arc<Counts>,
+    /// What buses are started on; gone once polling has been stopped.
+    ground: Option<Ground>,
+    /// The buses, by index.
+    buses: Vec<Line>,
+    /// Buses that were told to end by a reload.
+    ending: Vec<Line>,
     lanes: Vec<Lane>,
-    collector: JoinHandle<()>,
-    session: Option<JoinHandle<mqtt::Counts>>,
+    listening: Listening,
+    collector: Option<JoinHandle<()>>,
+    link: Option<Link>,
     /// What the session has, where a test stands in for it.
     ways: Option<mqtt::Ways>,
     office: Office,
     judge: JoinHandle<()>,
     herald: JoinHandle<()>,
     teller: JoinHandle<()>,
+    stop_judge: watch::Sender<bool>,
     status: watch::Receiver<mqtt::Status>,
-    /// The configuration in force, for who works by it and is not started anew.
-    in_force: watch::Sender<Arc<Plan>>,
-    stop_buses: watch::Sender<bool>,
-    stop_session: watch::Sender<bool>,
-    counts: Arc<Counts>,
-    clock: Clock,
-    plan: Arc<Plan>,
+    sent: Arc<mqtt::Counters>,
 }
 
 impl Daemon {
     /// A daemon for a proved configuration.
     pub fn new(plan: Plan, clock: Clock) -> Self {
-        Self { plan: Arc::new(plan), clock, lines: BTreeMap::new(), broker: true }
+        Self { plan: Arc::new(plan), clock, lines: Vec::new(), broker: true }
     }
 
     /// Puts a line in memory in the place of a bus's port: for tests on virtual time.
     #[must_use]
-    pub fn with_line(mut self, bus: usize, opener: memory::MemoryOpener) -> Self {
-        self.lines.insert(bus, opener);
+    pub fn with_line(self, bus: usize, opener: memory::MemoryOpener) -> Self {
+        let name = self.plan.buses.get(bus).map_or_else(String::new, |bus| bus.name.to_string());
+        self.with_line_of(&name, opener)
+    }
+
+    /// The same for the bus of this name, which may come with a later configuration. The second one of a name is for
+    /// when the bus is started anew.
+    #[must_use]
+    pub fn with_line_of(mut self, bus: &str, opener: memory::MemoryOpener) -> Self {
+        self.lines.push((bus.to_owned(), opener));
         self
     }
 
@@ -104,33 +117,28 @@ impl Daemon {
     ///
     /// # Errors
     /// Why the store cannot be opened, with what to do about it.
-    pub fn start(mut self) -> Result<Running, store::OpenError> {
-        let plan = Arc::clone(&self.plan);
+    pub fn start(self) -> Result<Running, store::OpenError> {
+        let Self { plan, clock, lines, broker } = self;
         let mut writer = Writer::open(&plan.gateway.data_dir)?;
         let newest = writer.newest().map_err(|e| unreadable(&plan, e))?;
-        let past =
-            Past::look(&mut writer, &plan, newest, self.clock.now()).map_err(|e| unreadable(&plan, e))?;
-        let mut learned = learned(&mut writer, &plan).map_err(|e| unreadable(&plan, e))?;
+        let past = Past::look(&mut writer, &plan, newest, clock.now()).map_err(|e| unreadable(&plan, e))?;
+        let learned = learned(&mut writer, &plan).map_err(|e| unreadable(&plan, e))?;
+        let (in_force, in_force_out) = watch::channel(Arc::clone(&plan));
         let announce = {
-            let (plan, clock) = (Arc::clone(&plan), self.clock.clone());
-            Arc::new(move |dropped: &Dropped| payload::rows_dropped(dropped, clock.now(), &plan))
+            let (plan, clock) = (in_force_out.clone(), clock.clone());
+            Arc::new(move |dropped: &Dropped| payload::rows_dropped(dropped, clock.now(), &plan.borrow()))
         };
-        let (store, writer) = store::start(
-            writer,
-            Rules::of(&plan.store, &plan.gateway.data_dir),
-            self.clock.clone(),
-            announce,
-        );
-        let counts = Arc::new(Counts::new(plan.buses.len()));
-        let (stop_buses, stop) = watch::channel(false);
-        let (stop_session, stopped) = watch::channel(false);
+        let rules = Rules::of(&plan.store, &plan.gateway.data_dir);
+        let (store, writer) = store::start(writer, rules, clock.clone(), announce);
+        let counts = Arc::<Counts>::default();
+        let (stop_judge, stopped) = watch::channel(false);
 
         let (newest_in, newest_out) = watch::channel(newest);
-        let (in_force, in_force_out) = watch::channel(Arc::clone(&plan));
         let (events, happened) = mpsc::channel(herald::EVENTS);
         let teller = tokio::spawn(herald::tell(in_force_out.clone(), store.clone(), happened));
-        let (judge, trust) = judge(&plan, &self.clock, newest_out, events.clone(), stopped.clone());
-        let (lines_in, lines) = watch::channel(Alarms::default());
+        let (judge, trust) =
+            judge(in_force_out.clone(), &clock, newest_out, events.clone(), stopped.clone());
+        let (lines_in, alarms) = watch::channel(Alarms::default());
         let state = store.state();
         let first = mqtt::Status {
             distrust: trust.borrow().err(),
@@ -141,10 +149,10 @@ impl Daemon {
         let (retained_in, retained) = watch::channel(payload::birth(&plan).into());
         let herald = Herald {
             in_force: in_force_out,
-            clock: self.clock.clone(),
+            clock: clock.clone(),
             trust: trust.clone(),
             store: state,
-            lines,
+            lines: alarms,
             past,
             events,
             status: status_in,
@@ -154,50 +162,28 @@ impl Daemon {
 
         let (said, heard) = mpsc::channel(REPORTS);
         let collector = Collector {
-            plan: Arc::clone(&plan),
             store: store.clone(),
-            clock: self.clock.clone(),
+            clock: clock.clone(),
             newest: newest_in,
             lines: lines_in,
             rounds: Rounds::default(),
         };
         let collector = tokio::spawn(collector.run(heard));
 
-        let listening = dial_in::listen(&plan.buses, &stop);
-        let mut lanes = Vec::new();
-        let mut buses = Vec::new();
-        for (index, bus) in plan.buses.iter().enumerate() {
-            let (lane, commands) = command::lane();
-            let opener = match (self.lines.remove(&index), listening.seat(index)) {
-                (Some(memory), _) => Opener::Memory(memory),
-                (None, Some(seat)) => Opener::Dtu(seat.clone()),
-                (None, None) => Opener::to(&bus.port, &bus.settings),
-            };
-            let given = Given {
-                plan: Arc::clone(&plan),
-                bus: index,
-                clock: self.clock.clone(),
-                trust: trust.clone(),
-                said: said.clone(),
-                commands,
-                stop: stop.clone(),
-                counts: Arc::clone(&counts),
-                learned: learned.get_mut(index).map(std::mem::take).unwrap_or_default(),
-            };
-            let talk = Talk::new(opener, bus.line, self.clock.clone());
-            buses.push(tokio::spawn(BusTask::new(given, talk).run()));
-            lanes.push(lane);
-        }
+        let listening = dial_in::listen(&plan.buses);
+        let mut ground = Ground { clock: clock.clone(), trust, said, counts: Arc::clone(&counts), lines };
+        let buses: Vec<Line> = learned
+            .into_iter()
+            .enumerate()
+            .map(|(bus, learned)| ground.start(&plan, bus, listening.seat(bus), learned, Before::default()))
+            .collect();
+        let lanes: Vec<Lane> = buses.iter().map(|line| line.lane.clone()).collect();
         let sent = Arc::<mqtt::Counters>::default();
-        let (mut ways, office) =
-            office::open(&plan, lanes.clone(), &store, &self.clock, status.clone(), stopped.clone());
+        let (mut ways, office) = office::open(&plan, lanes.clone(), &store, &clock, status.clone(), stopped);
+        ways.subscribe = office::subscriptions(&plan);
         ways.retained = retained;
-        let shown = status.clone();
-        let (session, ways) = if self.broker {
-            let (settings, clock) = (mqtt::Settings::of(&plan), self.clock.clone());
-            let (store, counters) = (store.clone(), Arc::clone(&sent));
-            let session = mqtt::session::run(settings, store, clock, status, ways, counters, stopped);
-            (Some(tokio::spawn(session)), None)
+        let (link, ways) = if broker {
+            (Some(link::open(&plan, &store, &clock, status.clone(), &sent, From::from(ways))), None)
         } else {
             (None, Some(ways))
         };
@@ -210,26 +196,27 @@ impl Daemon {
             "meterd runs; readings wait on disk until the broker has signed for them"
         );
         Ok(Running {
+            plan,
+            in_force,
+            clock,
             store,
             writer,
-            sent,
+            counts,
+            ground: Some(ground),
             buses,
-            listening,
+            ending: Vec::new(),
             lanes,
-            collector,
-            session,
+            listening,
+            collector: Some(collector),
+            link,
             ways,
             office,
             judge,
             herald,
             teller,
-            status: shown,
-            in_force,
-            stop_buses,
-            stop_session,
-            counts,
-            clock: self.clock,
-            plan,
+            stop_judge,
+            status,
+            sent,
         })
     }
 }
@@ -238,6 +225,11 @@ impl Running {
     /// The store, as the MQTT session has it.
     pub fn store(&self) -> &store::Handle {
         &self.store
+    }
+
+    /// The configuration in force.
+    pub fn plan(&self) -> &Arc<Plan> {
+        &self.plan
     }
 
     /// The ports that DTUs dial in to.
@@ -280,77 +272,19 @@ impl Running {
     /// Waits until no bus has anything to do, or `limit` is over.
     pub async fn quiet(&self, limit: Duration) {
         let until = self.clock.elapsed() + limit;
-        while !self.counts.all_idle() && self.clock.elapsed() < until {
+        while !self.buses.iter().all(|line| line.pulse.is_idle()) && self.clock.elapsed() < until {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     }
 
     /// Buses that stand still, by name: a reason not to feed the watchdog.
     pub fn stuck(&self) -> Vec<&str> {
-        self.counts
-            .stuck(self.clock.elapsed(), STUCK)
-            .filter_map(|bus| self.plan.buses.get(bus))
-            .map(|bus| bus.name.as_str())
+        let now = self.clock.elapsed();
+        self.buses
+            .iter()
+            .filter(|line| line.pulse.is_stuck(now, STUCK))
+            .map(|line| line.name.as_str())
             .collect()
-    }
-
-    /// Stops the buses and waits until what they read is durable, unless the disk takes nothing; delivery goes on.
-    pub async fn stop_polling(&mut self) {
-        self.stop_buses.send_replace(true);
-        let until = self.clock.instant(self.clock.elapsed() + POLLING_ENDS);
-        for bus in self.buses.drain(..) {
-            joined_by(until, "bus", bus).await;
-        }
-        self.listening.ended().await;
-        // The last bus gone, the collector has heard all.
-        flushed(&self.store).await;
-    }
-
-    /// Ends everything, in the order of the readings' way; what was read is durable afterwards, or an error was logged.
-    pub async fn stop(mut self) -> (Snapshot, mqtt::Counts) {
-        self.stop_polling().await;
-        let until = self.clock.instant(self.clock.elapsed() + FLUSH_ENDS);
-        joined_by(until, "collector", self.collector).await;
-        flushed(&self.store).await;
-        self.stop_session.send_replace(true);
-        if let Some(session) = self.session {
-            joined("session", session.await.map(drop));
-        }
-        self.office.ended().await;
-        joined("judge", self.judge.await);
-        joined("herald", self.herald.await);
-        drop(self.in_force);
-        let until = self.clock.instant(self.clock.elapsed() + FLUSH_ENDS);
-        joined_by(until, "teller", self.teller).await;
-        drop(self.store);
-        match self.writer.await {
-            Ok(Ok(mut writer)) => past::ended(&mut writer),
-            Ok(Err(lost)) => tracing::error!("{lost}"),
-            Err(died) => joined("store", Err(died)),
-        }
-        (self.counts.now(), self.sent.counts())
-    }
-}
-
-/// Makes durable what was put, if the disk takes it.
-async fn flushed(store: &store::Handle) {
-    match tokio::time::timeout(FLUSH_ENDS, store.flush()).await {
-        Ok(Ok(())) => {}
-        Ok(Err(store::Closed)) => tracing::error!("the store has ended before the daemon"),
-        Err(_) => tracing::warn!("the disk has not taken the last messages yet; tried again at the end"),
-    }
-}
-
-/// Waits for a task, and cuts it off at an instant: it waits for a disk that takes nothing.
-async fn joined_by(until: tokio::time::Instant, part: &str, mut task: JoinHandle<()>) {
-    match tokio::time::timeout_at(until, &mut task).await {
-        Ok(ended) => joined(part, ended),
-        Err(_) => {
-            tracing::error!(part, "readings are lost: the store takes nothing, and the daemon is to end");
-            task.abort();
-            // Cancelled, as it was asked to be.
-            let _ = task.await;
-        }
     }
 }
 

@@ -178,3 +178,17 @@ async fn a_report_of_a_meter_that_was_not_asked_is_no_event() {
     assert_eq!(support::digits_of(&outbox[0].body, "voltage_l1"), Some("220.0"));
     running.stop().await;
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_report_that_came_in_the_exchange_that_the_end_breaks_off_is_published() {
+    let data = tempfile::tempdir().unwrap();
+    let then_silent =
+        |_: &str, number| vec![if number == 1 { reply(METER, REPORT, &STATUS) } else { Vec::new() }];
+    let (running, _meter) = start(data.path(), then_silent).await;
+    tokio::time::sleep(Duration::from_millis(30_200)).await;
+    running.stop().await;
+    let kept = Writer::open(data.path()).unwrap().offer(0, 100).unwrap();
+    let kept: Vec<Pending> = kept.into_iter().filter(is_of_its_reports).collect();
+    assert_eq!(kinds(&kept), ["event/active_report", "data/live"]);
+    assert!(kept[1].body.contains("the bus was stopped"), "{}", kept[1].body);
+}

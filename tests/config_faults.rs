@@ -74,6 +74,22 @@ fn the_smallest_configuration_reads_by_the_defaults() {
 }
 
 #[test]
+fn the_way_to_the_broker_is_files_by_name_and_no_secret() {
+    let mqtt = config::load(&Path::new(GOOD).join("tls.toml")).unwrap().plan.mqtt;
+    assert_eq!((mqtt.url().as_str(), mqtt.window), ("mqtts://broker.example:8883", 20));
+    assert_eq!(mqtt.expiry, Some(std::time::Duration::from_secs(7 * 86_400)));
+    let password = config::PasswordAt::File("$CREDENTIALS_DIRECTORY/mqtt-password".into());
+    assert_eq!(mqtt.login, Some(config::Login { user: "gw01".into(), password: Some(password) }));
+    let file = |name: &str| Path::new(GOOD).join(name);
+    let client = config::ClientFiles { cert_file: file("gw01.pem"), key_file: file("gw01.key") };
+    let server_name = Some("broker.inside".to_owned());
+    assert_eq!(
+        mqtt.tls,
+        Some(config::Tls { ca_file: Some(file("ca.pem")), client: Some(client), server_name })
+    );
+}
+
+#[test]
 fn a_port_is_used_as_it_is_written_or_as_is_usual_for_its_kind() {
     let plan = config::load(&Path::new(GOOD).join("dial_in.toml")).unwrap().plan;
     let octets = |packet: &Option<config::Packet>| packet.as_ref().map(|p| p.octets().to_vec());

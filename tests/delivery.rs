@@ -8,124 +8,20 @@
 
 #[path = "support/broker.rs"]
 mod broker;
+#[path = "support/gateway.rs"]
+mod gateway;
 
 use broker::{Broker, Gate, Onlooker, Way, within};
-use jiff::tz::TimeZone;
-use meterd::clock::{Clock, Distrust};
-use meterd::config::{Mqtt, MqttVersion, Name};
+use gateway::{Gateway, PREFIX, seq};
+use meterd::clock::Distrust;
+use meterd::config::{Mqtt, MqttVersion};
 use meterd::mqtt::status::State;
 use meterd::mqtt::watch::{Pattern, Seen, Watch, follow};
-use meterd::mqtt::{Counters, Counts, Settings, Status, Ways, session};
-use meterd::store::{self, Dropped, Entry, Handle, Identity, Lost, Rules, Worth, Writer};
+use meterd::mqtt::{Counts, Status};
+use meterd::store::{Entry, Worth};
 use std::ops::ControlFlow;
-use std::path::Path;
-use std::sync::Arc;
 use std::time::Duration;
 use tempfile::TempDir;
-use tokio::sync::watch;
-use tokio::task::JoinHandle;
-
-const PREFIX: &str = "meterd/v1";
-
-/// A store that commits soon.
-fn begin(dir: &Path) -> (Handle, JoinHandle<Result<Writer, Lost>>) {
-    let rules = Rules { exposure: Duration::from_millis(20), ..Rules::default() };
-    let announce = |dropped: &Dropped| -> Entry { panic!("dropped: {dropped:?}") };
-    store::start(Writer::open(dir).unwrap(), rules, Clock::system(), Arc::new(announce))
-}
-
-/// A session at work on a store of its own.
-struct Gateway {
-    store: Handle,
-    counters: Arc<Counters>,
-    status: watch::Sender<Status>,
-    stop: watch::Sender<bool>,
-    session: JoinHandle<Counts>,
-    _dir: TempDir,
-}
-
-impl Gateway {
-    fn start(port: u16, version: MqttVersion) -> Self {
-        Self::start_with(port, version, Duration::from_secs(30))
-    }
-
-    fn start_with(port: u16, version: MqttVersion, ack_deadline: Duration) -> Self {
-        let dir = TempDir::new().unwrap();
-        let (store, _task) = begin(dir.path());
-        let settings = Settings {
-            mqtt: Mqtt { host: "127.0.0.1".into(), port, version, prefix: PREFIX.into() },
-            gateway: Name::new("gw01").unwrap(),
-            zone: TimeZone::get("Asia/Shanghai").unwrap(),
-            ack_deadline,
-        };
-        let counters = Arc::<Counters>::default();
-        let (status, seen) = watch::channel(Status::default());
-        let (stop, stopped) = watch::channel(false);
-        let (clock, ways) = (Clock::system(), Ways::none());
-        let run = session::run(settings, store.clone(), clock, seen, ways, counters.clone(), stopped);
-        Self { store, counters, status, stop, session: tokio::spawn(run), _dir: dir }
-    }
-
-    /// Puts messages for as many slots, from slot number `from` on.
-    async fn put(&self, from: i64, count: i64) {
-        self.put_of("flat-101", from, count).await;
-    }
-
-    async fn put_of(&self, meter: &str, from: i64, count: i64) {
-        for number in from..from + count {
-            let slot = jiff::Timestamp::from_second(1_795_000_000 + 60 * number).unwrap();
-            let entry = Entry {
-                topic: format!("{PREFIX}/gw01/meter/{meter}/data/live"),
-                body: body(meter, slot),
-                retain: false,
-                worth: Worth::Live,
-                identity: Some(Identity {
-                    meter: meter.into(),
-                    task: "live".into(),
-                    slot,
-                    registers: vec!["voltage_l1".into()],
-                }),
-            };
-            self.store.put(entry).await.unwrap();
-        }
-        self.store.flush().await.unwrap();
-    }
-
-    /// Numbers of the messages that nobody signed for.
-    async fn unsigned(&self) -> Vec<u64> {
-        self.store.offer(0, 10_000).await.unwrap().iter().map(|pending| pending.seq).collect()
-    }
-
-    async fn all_signed(&self) {
-        within("the store has nothing left to offer", async {
-            while !self.unsigned().await.is_empty() {
-                tokio::time::sleep(Duration::from_millis(5)).await;
-            }
-        })
-        .await;
-    }
-
-    async fn stop(self) -> Counts {
-        self.stop.send(true).unwrap();
-        within("the session ends", self.session).await.unwrap()
-    }
-}
-
-/// A message of about a kilobyte, as it lies in the store.
-fn body(meter: &str, slot: jiff::Timestamp) -> String {
-    let readings = [r#"{"register":"voltage_l1","obis":"1-0:32.7.0","di":"02010100","value":220.0,"unit":"V","quality":"good","taken_at":"2026-11-21T10:15:00.431+08:00"}"#;
-        6];
-    format!(
-        r#""gateway":"gw01","meter":"{meter}","address":"000012345678","archive":"0123456789ab","task":"live","source":"present","slot":"{slot}","day":null,"meter_time":null,"clock_offset_s":null,"backfilled":false,"readings":[{}],"failures":[]}}"#,
-        readings.join(",")
-    )
-}
-
-fn seq(payload: &str) -> u64 {
-    let message: serde_json::Value = serde_json::from_str(payload).unwrap();
-    assert_eq!(message["v"], 1);
-    message["seq"].as_u64().unwrap()
-}
 
 async fn data(onlooker: &mut Onlooker, count: usize) -> Vec<u64> {
     let mut seqs = Vec::new();
@@ -347,7 +243,7 @@ async fn refused_message_stays_in_the_store_and_the_rest_is_delivered() {
 async fn onlooker_of_meterd_reads_what_is_published_and_survives_a_restart_of_the_broker() {
     let Some(mut broker) = Broker::start().await else { return };
     for version in [MqttVersion::V4, MqttVersion::V5] {
-        let mqtt = Mqtt { host: "127.0.0.1".into(), port: broker.port(), version, prefix: PREFIX.into() };
+        let mqtt = Mqtt { version, ..Mqtt::at("127.0.0.1", broker.port()) };
         let watch = Watch { mqtt, gateway: "+".into(), meters: Pattern::new("flat-*") };
         let (sender, mut seen) = tokio::sync::mpsc::channel(1000);
         let following = tokio::spawn(async move {

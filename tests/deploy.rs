@@ -2,45 +2,18 @@
 //! between the daemon and its supervisor.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stderr, reason = "a test fails loudly")]
 
-use rustix::process::{Pid, Signal, kill_process};
+#[path = "support/process.rs"]
+mod process;
+
+use process::{METERD, Notices, Running, Signal, is_there};
 use std::collections::BTreeSet;
 use std::fs;
-use std::io::ErrorKind;
 use std::net::TcpListener;
 use std::os::unix::net::UnixDatagram;
 use std::path::Path;
-use std::process::{Child, Command, ExitStatus, Stdio};
-use std::time::Duration;
+use std::process::{Command, Stdio};
 
-const METERD: &str = env!("CARGO_BIN_EXE_meterd");
 const UNIT: &str = "deploy/systemd/meterd.service";
-
-/// A process that ends with this.
-struct Running(Child);
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
-impl Running {
-    fn terminate(&self) {
-        kill_process(Pid::from_child(&self.0), Signal::TERM).unwrap();
-    }
-
-    /// Its exit, or `None` if it has not ended within 5 s.
-    fn ended_in_time(&mut self) -> Option<ExitStatus> {
-        for _ in 0..1000 {
-            if let Some(status) = self.0.try_wait().unwrap() {
-                return Some(status);
-            }
-            std::thread::sleep(Duration::from_millis(5));
-        }
-        None
-    }
-}
 
 /// A configuration with one meter that is asked every second; nobody listens at its port or at the
 /// broker's.
@@ -60,19 +33,6 @@ fn configuration(folder: &Path) -> std::path::PathBuf {
     path
 }
 
-/// False, said aloud, where a program that a test needs is not there.
-fn is_there(program: &str) -> bool {
-    let found = Command::new(program).arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status();
-    match found {
-        Ok(status) => status.success(),
-        Err(e) => {
-            assert!(std::env::var("CI").is_err(), "{program} is needed here: {e}");
-            eprintln!("left out: {program} is not there ({e})");
-            false
-        }
-    }
-}
-
 #[test]
 fn systemd_has_nothing_to_say_against_the_unit() {
     if !is_there("systemd-analyze") {
@@ -81,6 +41,7 @@ fn systemd_has_nothing_to_say_against_the_unit() {
     let folder = tempfile::tempdir().unwrap();
     let unit = fs::read_to_string(UNIT).unwrap();
     assert!(unit.contains("ExecStart=/usr/bin/meterd run "), "{UNIT} starts meterd");
+    assert!(unit.contains("ExecReload=/bin/kill -HUP $MAINPID"), "{UNIT} has its configuration read anew");
     let path = folder.path().join("meterd.service");
     fs::write(&path, unit.replace("/usr/bin/meterd run ", &format!("{METERD} run "))).unwrap();
     let verify = || {
@@ -231,9 +192,7 @@ fn the_unit_lets_through_every_system_call_that_the_daemon_makes() {
     );
     Notices(notified).until("WATCHDOG=1");
     // strace hands no signal on: the daemon itself is told.
-    let strace = traced.0.id();
-    let child = fs::read_to_string(format!("/proc/{strace}/task/{strace}/children")).unwrap();
-    kill_process(Pid::from_raw(child.trim().parse().unwrap()).unwrap(), Signal::TERM).unwrap();
+    traced.tell_child(Signal::TERM);
     assert_eq!(traced.ended_in_time().and_then(|status| status.code()), Some(0));
 
     let text = fs::read_to_string(&calls).unwrap();
@@ -248,31 +207,6 @@ fn the_unit_lets_through_every_system_call_that_the_daemon_makes() {
     assert!(!allowed.contains("settimeofday") && allowed.contains("read"), "the filter is understood");
     let refused: Vec<_> = made.difference(&allowed).collect();
     assert!(refused.is_empty(), "the unit would kill the daemon for {refused:?}");
-}
-
-/// What the daemon tells its supervisor.
-struct Notices(UnixDatagram);
-
-impl Notices {
-    /// Waits for a line; what came before it.
-    fn until(&self, wanted: &str) -> Vec<String> {
-        self.0.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
-        let mut before = Vec::new();
-        loop {
-            let mut octets = [0; 4096];
-            let n = match self.0.recv(&mut octets) {
-                Ok(n) => n,
-                Err(e) if e.kind() == ErrorKind::Interrupted => continue,
-                Err(e) => panic!("{wanted} did not come ({e}); before it came {before:?}"),
-            };
-            for line in String::from_utf8_lossy(&octets[..n]).lines() {
-                if line == wanted {
-                    return before;
-                }
-                before.push(line.to_owned());
-            }
-        }
-    }
 }
 
 #[test]
@@ -296,7 +230,7 @@ fn the_supervisor_hears_ready_then_the_watchdog_then_stopping_and_the_exit_code_
     for _ in 0..3 {
         assert_eq!(heard.until("WATCHDOG=1"), Vec::<String>::new());
     }
-    daemon.terminate();
+    daemon.tell(Signal::TERM);
     let before = heard.until("STOPPING=1");
     assert!(before.iter().all(|line| line == "WATCHDOG=1"), "{before:?}");
     let status = daemon.ended_in_time().expect("it ends within 5 s of SIGTERM");

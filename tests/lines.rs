@@ -13,7 +13,7 @@ use meterd::mqtt::payload::{self, DataMessage};
 use meterd::planner::Line;
 use meterd::simulator::{self, Bound, Injection, Listen, Scenario};
 use oracle::{PLACES, sent_for, text_in};
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use support::{asked, plan, reply};
@@ -274,11 +274,15 @@ const NOISE: [&[u8]; 6] = [
 async fn answer_behind_noise(mut wire: SerialStream) {
     // Four FE, twelve octets of the frame, four of the identifier.
     let mut request = [0; 20];
+    let mut times: HashMap<String, usize> = HashMap::new();
     let mut last = String::new();
     for noise in NOISE.iter().cycle() {
         wire.read_exact(&mut request).await.unwrap();
         let (di, address) = asked(&request);
-        assert_ne!(address, last, "asked again: the reply behind the noise before was not heard");
+        // A noisy line is believed where two answers agree: each question is asked twice, and no third time.
+        let times = if address == last { times.entry(address.clone()).or_default() } else { times.entry(address.clone()).insert_entry(0).into_mut() };
+        *times += 1;
+        assert!(*times <= 2, "asked {times} times: a reply behind noise was not heard");
         let mut octets = noise.to_vec();
         octets.extend(reply(&address, &di, &[0x01, 0x22]));
         wire.write_all(&octets).await.unwrap();

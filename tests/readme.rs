@@ -69,7 +69,7 @@ const OURS: [&str; 16] = [
     PROFILES_TEST,
 ];
 /// Commands of other programs: the build and the tests themselves, and what only an installer may do.
-const OTHERS: [&str; 8] = [
+const OTHERS: [&str; 9] = [
     "cargo test --workspace",
     "cargo build --release",
     "sudo install -Dm755 target/release/meterd /usr/bin/meterd",
@@ -78,6 +78,7 @@ const OTHERS: [&str; 8] = [
     "sudo install -Dm644 deploy/systemd/meterd.service /etc/systemd/system/meterd.service",
     "sudo install -Dm644 deploy/udev/70-meterd.rules /etc/udev/rules.d/70-meterd.rules",
     "sudo systemctl enable --now meterd",
+    "sudo systemctl reload meterd",
 ];
 
 fn json(text: &str) -> Json {
@@ -409,7 +410,7 @@ fn failures_table_says_what_meterd_prints() {
         ("no DTU has dialled in", include_str!("../src/bus/port/mod.rs")),
         ("the connection is half-open", include_str!("../src/bus/port/mod.rs")),
         ("an unknown DTU has dialled in", include_str!("../src/bus/port/dial_in.rs")),
-        ("the clock is not trusted: no slot opens until it is set", include_str!("../src/daemon.rs")),
+        ("the clock is not trusted: no slot opens until it is set", include_str!("../src/daemon/judge.rs")),
     ] {
         assert!(source.contains(text), "{text}");
         assert_in_both(text);

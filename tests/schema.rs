@@ -165,12 +165,7 @@ fn plan() -> Plan {
             data_dir: "/var/lib/meterd".into(),
             clock: Trust::Auto,
         },
-        mqtt: Mqtt {
-            host: "broker".into(),
-            port: 1883,
-            version: MqttVersion::V4,
-            prefix: "meterd/v1".into(),
-        },
+        mqtt: Mqtt { version: MqttVersion::V4, ..Mqtt::at("broker", 1883) },
         store: meterd::config::Store::default(),
         buses: vec![Bus {
             name: name("east"),

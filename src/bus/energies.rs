@@ -2,6 +2,7 @@
 //!
 //! They are kept over restarts, a meter at a time and seldom: an old value only makes the bound of a rise wider.
 
+use super::renumber::renumbered;
 use crate::reading::plausible::{Base, Last};
 use dlt645::Di;
 use jiff::Timestamp;
@@ -70,10 +71,15 @@ impl Energies {
         due.then(|| of.keep(now))
     }
 
-    /// All that is newer than what was kept: the daemon ends.
-    pub fn unkept(&mut self, now: Duration) -> Vec<(usize, Vec<(Di, Last)>)> {
-        let news = self.meters.iter_mut().filter(|(_, of)| of.is_news);
+    /// All that is newer than what was kept, of these meters: their bus does not read them any more.
+    pub fn unkept(&mut self, now: Duration, ends: impl Fn(usize) -> bool) -> Vec<(usize, Vec<(Di, Last)>)> {
+        let news = self.meters.iter_mut().filter(|(meter, of)| of.is_news && ends(**meter));
         news.map(|(meter, of)| (*meter, of.keep(now))).collect()
+    }
+
+    /// Meters have other indices now; what has none is forgotten.
+    pub fn renumber(&mut self, to: impl Fn(usize) -> Option<usize>) {
+        renumbered(&mut self.meters, |meter| to(*meter));
     }
 }
 
@@ -127,9 +133,10 @@ mod tests {
         let all = Some(vec![(di, last(3)), (other, last(7))]);
         assert_eq!(energies.take(0, &[(other, last(7))], false, s(6 * HOUR)), all, "a new register");
         assert!(energies.take(0, &[(di, last(0))], true, s(6 * HOUR + 1)).is_some(), "a new base");
-        assert_eq!(energies.unkept(s(7 * HOUR)), []);
+        assert_eq!(energies.unkept(s(7 * HOUR), |_| true), []);
         assert_eq!(energies.take(0, &[(di, last(4))], false, s(7 * HOUR)), None);
-        assert_eq!(energies.unkept(s(7 * HOUR)), [(0, vec![(di, last(4)), (other, last(7))])]);
+        assert_eq!(energies.unkept(s(7 * HOUR), |meter| meter != 0), []);
+        assert_eq!(energies.unkept(s(7 * HOUR), |_| true), [(0, vec![(di, last(4)), (other, last(7))])]);
         assert_eq!(energies.take(0, &[], true, s(99 * HOUR)), None, "nothing of it was read");
     }
 

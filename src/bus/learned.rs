@@ -135,18 +135,31 @@ impl Memory {
             energies: Energies::default(),
         };
         for one in learned {
-            match one {
-                Learned::Lacks { meter, di } => memory.refusals.recall(meter, di),
-                Learned::Has { .. } => {}
-                Learned::Slowest { meter, class, delay } => memory.deadlines.recall(meter, class, delay),
-                Learned::Energies { meter, last } => memory.energies.recall(meter, &last),
-                Learned::Turnaround(pause) if pinned.is_none() => {
-                    memory.turnaround = Turnaround::learned_from(pause);
-                }
-                Learned::Turnaround(_) => {}
+            if let (Learned::Turnaround(pause), None) = (&one, pinned) {
+                memory.turnaround = Turnaround::learned_from(*pause);
             }
+            memory.recall(one);
         }
         memory
+    }
+
+    /// Takes over what an earlier run learned of a meter.
+    fn recall(&mut self, learned: Learned) {
+        match learned {
+            Learned::Lacks { meter, di } => self.refusals.recall(meter, di),
+            Learned::Slowest { meter, class, delay } => self.deadlines.recall(meter, class, delay),
+            Learned::Energies { meter, last } => self.energies.recall(meter, &last),
+            Learned::Has { .. } | Learned::Turnaround(_) => {}
+        }
+    }
+
+    /// Meters have other indices now; what has none is forgotten. `learned` is known of those that are new here. The
+    /// pause stays as it is.
+    pub fn renumber(&mut self, to: impl Fn(usize) -> Option<usize> + Copy, learned: Vec<Learned>) {
+        self.deadlines.renumber(to);
+        self.refusals.renumber(to);
+        self.energies.renumber(to);
+        learned.into_iter().for_each(|one| self.recall(one));
     }
 }
 

@@ -13,6 +13,7 @@ pub mod learned;
 pub mod noise;
 pub mod port;
 pub mod refusals;
+mod renumber;
 pub mod reports;
 pub mod round;
 pub mod share;

@@ -4,6 +4,7 @@
 //! same word means that there is no such entry now. What is remembered is asked for again from time to
 //! time, inside a hundredth of the air time, since meters are exchanged and reprogrammed.
 
+use super::renumber::renumbered;
 use super::share::Share;
 use dlt645::Di;
 use std::collections::{BTreeMap, BTreeSet};
@@ -64,6 +65,12 @@ impl Refusals {
             self.share.spend(now, cost);
         }
         refused
+    }
+
+    /// Meters have other indices now; what has none is forgotten.
+    pub fn renumber(&mut self, to: impl Fn(usize) -> Option<usize>) {
+        renumbered(&mut self.refused, |meter| to(*meter));
+        renumbered(&mut self.unheard, |(meter, di)| Some((to(*meter)?, *di)));
     }
 
     /// A meter refused this for good. True if that is new.

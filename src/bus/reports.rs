@@ -3,6 +3,7 @@
 //! A meter may give its report in place of every first answer until its status word is reset, which needs a write,
 //! and this reader writes nothing.
 
+use super::renumber::renumbered;
 use std::collections::BTreeMap;
 
 /// The last report of each meter, by its index in the plan.
@@ -18,6 +19,11 @@ struct Last {
 }
 
 impl Reports {
+    /// Meters have other indices now; what has none is forgotten.
+    pub fn renumber(&mut self, to: impl Fn(usize) -> Option<usize>) {
+        renumbered(&mut self.last, |meter| to(*meter));
+    }
+
     /// Takes a report; true if it is not what the meter already reports.
     pub fn take(&mut self, meter: usize, octets: &[u8]) -> bool {
         let now = Last { octets: octets.to_vec(), in_this_round: true };

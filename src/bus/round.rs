@@ -556,12 +556,12 @@ mod tests {
     fn a_doubtful_value_that_the_end_of_the_round_left_alone_is_no_value_and_its_octets_stay() {
         let mut round = after(100_000);
         round.take(energy(900));
-        round.abandon(Reason::Expired, "the daemon was stopped");
+        round.abandon(Reason::Expired, "the bus was stopped");
         assert!(round.next().is_none());
         let decoded = round.finish();
         assert_eq!((decoded.readings.len(), decoded.failures.len()), (0, 1));
         assert_eq!(decoded.failures[0].reason, Reason::Implausible);
-        let said = "it fell from 1000.00 to 9.00 kWh; it could not be read again: the daemon was stopped";
+        let said = "it fell from 1000.00 to 9.00 kWh; it could not be read again: the bus was stopped";
         assert_eq!(decoded.failures[0].detail, said);
     }
 

@@ -5,6 +5,7 @@
 //! is one outage, not as many dead meters as hang on it.
 
 use super::change::Change;
+use super::renumber::renumbered;
 use super::share::Share;
 use crate::reading::Reason;
 use std::collections::{BTreeMap, BTreeSet};
@@ -104,6 +105,14 @@ impl Standings {
             outage: false,
             share: Share::per_mille(PROBES),
         }
+    }
+
+    /// Meters have other indices now; what has none is forgotten. Of those that `arrived`, by their new indices, nothing
+    /// is known.
+    pub fn renumber(&mut self, to: impl Fn(usize) -> Option<usize>, arrived: &[usize]) {
+        renumbered(&mut self.meters, |meter| to(*meter));
+        self.meters.extend(arrived.iter().map(|meter| (*meter, Standing::NEW)));
+        self.unheard = std::mem::take(&mut self.unheard).into_iter().filter_map(to).collect();
     }
 
     /// Whether the meter's jobs are worth the line's time.

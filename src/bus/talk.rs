@@ -47,6 +47,8 @@ pub struct Asked {
     pub preamble: u8,
 }
 
+/// Why nothing came of what was due when the daemon ended, or a new configuration ended the bus.
+pub(super) const STOPPED: &str = "the bus was stopped";
 /// So many octets and still more at the deadline: somebody talks without end.
 const BABBLE: usize = 64;
 /// Octets are still coming if the last one came so shortly before the deadline, the port's latency beside it.
@@ -66,6 +68,8 @@ pub struct Talk {
     quiet_since: Duration,
     /// The rate was switched and nothing was asked since.
     switched: bool,
+    /// Of the exchange under way: it may be broken off.
+    noted: Noted,
     reports: Vec<Report>,
     noise: Noise,
     turn: Option<Turn>,
@@ -143,7 +147,7 @@ impl NoReply {
 
     /// The daemon ended before an answer came.
     pub fn stopped() -> Self {
-        Self::of(Reason::Expired, "the daemon was stopped")
+        Self::of(Reason::Expired, STOPPED)
     }
 
     fn port(error: &PortError) -> Self {
@@ -162,6 +166,7 @@ impl Talk {
             tap: None,
             quiet_since: Duration::ZERO,
             switched: false,
+            noted: Noted::default(),
             reports: Vec::new(),
             noise: Noise::default(),
             turn: None,
@@ -241,9 +246,17 @@ impl Talk {
         self.ask(Request::ReadAddress, asked, patience).await
     }
 
-    /// Active reports (主动上报) that asked meters gave in place of an answer since this was last called.
+    /// Active reports (主动上报) that asked meters gave in place of an answer since this was last called; also in an
+    /// exchange that was broken off.
     pub fn take_reports(&mut self) -> Vec<Report> {
+        self.note_reports();
         std::mem::take(&mut self.reports)
+    }
+
+    fn note_reports(&mut self) {
+        for ActiveReport { from, octets, first_octet } in std::mem::take(&mut self.noted.active_reports) {
+            self.reports.push(Report { from, octets, taken_at: self.wall(first_octet) });
+        }
     }
 
     /// Whether the line damages so much that what looks sound may be damaged too.
@@ -377,12 +390,11 @@ impl Talk {
         let length = usize::from(asked.preamble) + request.frame_len();
         let sent = now + octet * u32::try_from(length).unwrap_or(u32::MAX);
         let exchange = Exchange::Dlt645(Dlt645::new(request, timing, now));
-        let mut noted = Noted::default();
-        let result = exchange.drive(port, &self.clock, &mut self.tap, &mut noted).await;
+        self.noted = Noted::default();
+        let result = exchange.drive(port, &self.clock, &mut self.tap, &mut self.noted).await;
         self.quiet_since = self.clock.elapsed();
-        for ActiveReport { from, octets, first_octet } in noted.active_reports.drain(..) {
-            self.reports.push(Report { from, octets, taken_at: self.wall(first_octet) });
-        }
+        self.note_reports();
+        let noted = std::mem::take(&mut self.noted);
         match result {
             Ok(outcome) => Ok(Once { outcome, noted, sent }),
             Err(e) => Err(self.lost(&e)),

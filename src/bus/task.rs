@@ -1,16 +1,19 @@
 //! The task that owns a line: commands first, then what is due, one exchange at a time.
 
+mod adopt;
 mod gaps;
 mod hearing;
 mod obey;
 mod report;
+
+pub use adopt::{Remains, Step};
 
 use super::learned::{Learned, Memory};
 use super::port::back_off::BackOff;
 use super::reports::Reports;
 use super::round::{Point, Round};
 use super::standing::Standings;
-use super::talk::{Asked, NoReply, Patience, Talk};
+use super::talk::{Asked, NoReply, Patience, STOPPED, Talk};
 use super::timing::Class;
 use crate::clock::{Clock, Distrust};
 use crate::command::Command;
@@ -19,10 +22,10 @@ use crate::event::{Event, Kind, Of};
 use crate::planner::{Costs, Plans};
 use crate::reading::{Reason, Report};
 use crate::schedule::{Job, Next, Schedule, Slots};
-use crate::telemetry::Counts;
+use crate::telemetry::{Counts, Pulse};
 use dlt645::Di;
 use gaps::Looks;
-use std::collections::HashMap;
+use jiff::Timestamp;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{mpsc, watch};
@@ -59,6 +62,15 @@ pub enum Said {
     RoundOver,
 }
 
+/// The same with the plan that its indices are of: the daemon's may be another one by now.
+#[derive(Clone, Debug)]
+pub struct Told {
+    /// The plan that the bus works by.
+    pub plan: Arc<Plan>,
+    /// What it says.
+    pub said: Said,
+}
+
 /// What a bus task is given.
 #[derive(Debug)]
 pub struct Given {
@@ -71,13 +83,17 @@ pub struct Given {
     /// Whether wall time can be trusted; slots open only then.
     pub trust: watch::Receiver<Result<(), Distrust>>,
     /// Where reports go; when it is full the bus waits for the store.
-    pub said: mpsc::Sender<Said>,
+    pub said: mpsc::Sender<Told>,
     /// Commands for this bus.
     pub commands: mpsc::Receiver<Command>,
-    /// True when the daemon ends.
+    /// Configurations in which this bus goes on, in their order.
+    pub steps: mpsc::Receiver<Step>,
+    /// True when the bus is to end.
     pub stop: watch::Receiver<bool>,
     /// What is counted.
     pub counts: Arc<Counts>,
+    /// Signs of life.
+    pub pulse: Arc<Pulse>,
     /// What was learned in earlier runs.
     pub learned: Vec<Learned>,
 }
@@ -101,7 +117,7 @@ pub struct BusTask {
     looks: Looks,
 }
 
-/// Comes when the daemon ends and an exchange under way has had its time.
+/// Comes when the bus is to end and an exchange under way has had its time.
 async fn stopping(stop: &mut watch::Receiver<bool>) {
     // An error means that the daemon is gone, which is a stop too.
     let _ = stop.wait_for(|stop| *stop).await;
@@ -112,19 +128,14 @@ impl BusTask {
     /// A task that talks on `talk` for the meters of one bus.
     pub fn new(mut given: Given, talk: Talk) -> Self {
         let plan = Arc::clone(&given.plan);
-        let here = |meter: &&usize| plan.meters.get(**meter).is_some_and(|m| m.bus == given.bus);
         let mut schedule = Schedule::new();
         for (index, task) in plan.tasks.iter().enumerate() {
-            let meters = task.meters.iter().filter(here).copied().collect();
-            schedule.add(index, Slots::new(task.every, plan.gateway.zone.clone()), meters);
+            let slots = Slots::new(task.every, plan.gateway.zone.clone());
+            schedule.add(index, slots, adopt::meters_here(&plan, given.bus, index));
         }
-        let mut groups = HashMap::new();
-        let mut meters = Vec::new();
-        for (index, meter) in plan.meters.iter().enumerate().filter(|(_, meter)| meter.bus == given.bus) {
-            let next = u32::try_from(groups.len()).unwrap_or(u32::MAX);
-            schedule.group(index, *groups.entry(meter.line).or_insert(next));
-            meters.push(index);
-        }
+        let groups = adopt::groups(&plan, given.bus);
+        groups.iter().for_each(|(meter, group)| schedule.group(*meter, *group));
+        let meters = groups.into_keys();
         // Lines of one gateway, and gateways behind one server, are not to come back together.
         let seed = [plan.gateway.id.as_str(), plan.buses.get(given.bus).map_or("", |bus| bus.name.as_str())]
             .iter()
@@ -149,22 +160,26 @@ impl BusTask {
         }
     }
 
-    /// Runs until the daemon ends; what was read before is reported.
-    pub async fn run(mut self) {
+    /// Runs until the bus is to end; what was read before is reported. What the bus is when it starts anew is given
+    /// back, with the line closed.
+    pub async fn run(mut self) -> Remains {
         loop {
             if *self.given.stop.borrow() {
                 break;
             }
-            self.given.counts.turned(self.given.bus, self.given.clock.elapsed());
-            if let Ok(command) = self.given.commands.try_recv() {
+            self.given.pulse.turned(self.given.clock.elapsed());
+            if let Ok(step) = self.given.steps.try_recv() {
+                self.adopt(step).await;
+            } else if let Ok(command) = self.given.commands.try_recv() {
                 self.obey(command).await;
             } else if self.current.is_some() {
                 self.exchange().await;
             } else if let Some(wait) = self.begin().await {
-                let Given { commands, stop, .. } = &mut self.given;
+                let Given { commands, steps, stop, .. } = &mut self.given;
                 tokio::select! {
                     biased;
                     _ = stop.changed() => {}
+                    Some(step) = steps.recv() => self.adopt(step).await,
                     command = commands.recv() => match command {
                         Some(command) => self.obey(command).await,
                         // Nobody can command any more: the daemon is about to end.
@@ -174,7 +189,10 @@ impl BusTask {
                 }
             }
         }
-        self.end().await;
+        while let Ok(step) = self.given.steps.try_recv() {
+            self.adopt(step).await;
+        }
+        self.end().await
     }
 
     /// Opens slots and begins the next round; or says how long there is nothing to do.
@@ -188,14 +206,7 @@ impl BusTask {
             return Some(LOOK);
         }
         let now = self.given.clock.now();
-        let passed = self.looks.at(self.given.clock.elapsed(), now);
-        let opened = self.schedule.open(now);
-        for skipped in opened.skipped {
-            self.announce(skipped, passed).await;
-        }
-        for job in opened.expired {
-            self.report_all(job, Reason::Expired, "the next slot came before it was this meter's turn").await;
-        }
+        self.open(now).await;
         if self.jammed.is_some_and(|since| self.given.clock.elapsed() < since + HOLD) {
             return None;
         }
@@ -204,7 +215,7 @@ impl BusTask {
         }
         match self.schedule.next(now) {
             Next::Now(job) => {
-                self.given.counts.is_busy(self.given.bus, true);
+                self.given.pulse.is_busy(true);
                 match self.hopeless(job.meter) {
                     Some((reason, detail)) => {
                         self.schedule.miss(job);
@@ -224,6 +235,18 @@ impl BusTask {
                 self.round_over().await;
                 Some(self.until_probe(LOOK).max(Duration::from_millis(1)))
             }
+        }
+    }
+
+    /// Opens the slots that have come; says which jobs are too late for that.
+    async fn open(&mut self, now: Timestamp) {
+        let passed = self.looks.at(self.given.clock.elapsed(), now);
+        let opened = self.schedule.open(now);
+        for skipped in opened.skipped {
+            self.announce(skipped, passed).await;
+        }
+        for job in opened.expired {
+            self.report_all(job, Reason::Expired, "the next slot came before it was this meter's turn").await;
         }
     }
 
@@ -348,18 +371,17 @@ impl BusTask {
         if of_day < MIDNIGHT { Class::Midnight } else { Class::of(di) }
     }
 
-    async fn end(mut self) {
+    async fn end(mut self) -> Remains {
         if let Some((job, mut round)) = self.current.take() {
-            round.abandon(Reason::Expired, "the daemon was stopped");
+            round.abandon(Reason::Expired, STOPPED);
             self.finish(job, round).await;
         }
         for job in self.schedule.abandon() {
-            self.report_all(job, Reason::Expired, "the daemon was stopped").await;
+            self.report_all(job, Reason::Expired, STOPPED).await;
         }
-        for (meter, last) in self.memory.energies.unkept(self.given.clock.elapsed()) {
-            self.keep(Learned::Energies { meter, last }).await;
-        }
+        self.keep_energies(|_| true).await;
         self.round_over().await;
+        Remains::of(self)
     }
 
     fn port_rests(&self) -> bool {

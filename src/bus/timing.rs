@@ -5,6 +5,7 @@
 //! it is the others that need it: they must know the answer that they heard from a request to them.
 //! Nothing here ever shortens the wait for octets that are on their way: that is by length and rate.
 
+use super::renumber::renumbered;
 use dlt645::{Di, Edition};
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -100,6 +101,11 @@ impl Deadlines {
         self.meters.insert((meter, class), delays);
     }
 
+    /// Meters have other indices now; what has none is forgotten.
+    pub fn renumber(&mut self, to: impl Fn(usize) -> Option<usize>) {
+        renumbered(&mut self.meters, |(meter, class)| Some((to(*meter)?, *class)));
+    }
+
     /// How long to wait for the first octet after the request, at the first try; the second one waits for as
     /// long as of a meter that nothing is known of.
     pub fn first_octet(&self, meter: usize, class: Class) -> Duration {
@@ -147,6 +153,12 @@ impl Turnaround {
     /// One that is learned from `start` on.
     pub fn learned_from(start: Duration) -> Self {
         Self { now: start.clamp(Self::FLOOR, Self::CEILING), pinned: false, good: 0 }
+    }
+
+    /// The same, learned from now on if it was set.
+    #[must_use]
+    pub fn learned(self) -> Self {
+        if self.pinned { Self::learned_from(Self::START) } else { self }
     }
 
     /// One that is as it was set, 0 too.

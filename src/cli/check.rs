@@ -29,11 +29,13 @@ pub(super) fn run(args: &CheckArgs) -> anyhow::Result<ExitCode> {
         Err(faults) => return Ok(super::faulty(&faults, "the daemon would not start")),
     };
     let mut text = format!("{}\n", describe(&loaded.plan));
-    for warning in &loaded.warnings {
+    let mut warnings: Vec<String> = loaded.warnings.iter().map(ToString::to_string).collect();
+    warnings.extend(crate::mqtt::worth_a_look(&loaded.plan.mqtt));
+    for warning in &warnings {
         text.push_str(&format!("warning: {warning}\n"));
     }
     let path = args.config.display();
-    text.push_str(&match loaded.warnings.len() {
+    text.push_str(&match warnings.len() {
         0 => format!("{path} can run\n"),
         count => format!("{path} can run, with {count} to look at\n"),
     });
@@ -49,13 +51,13 @@ fn describe(plan: &Plan) -> String {
         config::MqttVersion::V5 => "5",
     };
     let mut text = format!(
-        "gateway  {}\nzone     {}\nstore    {}\nbroker   mqtt://{}:{}  MQTT {version}\ntopics   {}/{}/…\n\
+        "gateway  {}\nzone     {}\nstore    {}\nbroker   {}  MQTT {version}{}\ntopics   {}/{}/…\n\
          archive  {}  {} 电能表 on {} 总线\n",
         plan.gateway.id,
         plan.gateway.zone.iana_name().unwrap_or("?"),
         plan.gateway.data_dir.display(),
-        mqtt.host,
-        mqtt.port,
+        mqtt.url(),
+        signing_in(mqtt),
         mqtt.prefix,
         plan.gateway.id,
         plan.archive,
@@ -77,6 +79,31 @@ fn describe(plan: &Plan) -> String {
     for load in &loads {
         text.push('\n');
         text.push_str(&describe_bus(plan, load));
+    }
+    text
+}
+
+/// How the broker is told from another, and who signs in; never the password.
+fn signing_in(mqtt: &config::Mqtt) -> String {
+    let mut text = String::new();
+    if let Some(login) = &mqtt.login {
+        let password = match &login.password {
+            Some(config::PasswordAt::File(file)) => format!("password in {}", file.display()),
+            Some(config::PasswordAt::Env(name)) => format!("password in ${name}"),
+            None => "no password".to_owned(),
+        };
+        text.push_str(&format!("\nuser     {}  {password}", login.user));
+    }
+    if let Some(tls) = &mqtt.tls {
+        let ca =
+            tls.ca_file.as_ref().map_or("CAs of the system".to_owned(), |ca| format!("CA {}", ca.display()));
+        text.push_str(&format!("\ntls      1.2 or 1.3  {ca}"));
+        if let Some(name) = &tls.server_name {
+            text.push_str(&format!("  for {name}"));
+        }
+        if let Some(client) = &tls.client {
+            text.push_str(&format!("\n         shows {}", client.cert_file.display()));
+        }
     }
     text
 }

@@ -69,12 +69,12 @@ pub(super) async fn run(args: DemoArgs) -> anyhow::Result<ExitCode> {
     let viewer = tokio::spawn(view::show(watched, live, looking, stop));
     // The first readings are worth seeing; without an onlooker the demo runs all the same.
     let _ = tokio::time::timeout(ONLOOKER, looks.wait_for(|looks| *looks)).await;
+    let mut interrupts = super::Interrupts::new()?;
     let mut running = Daemon::new(plan, clock.clone()).start()?;
-    let ended = tokio::select! {
-        ended = super::interrupted() => ended.context("signals cannot be waited for"),
-        () = wait(args.time) => Ok(()),
-    };
-    ended?;
+    tokio::select! {
+        () = interrupts.next() => {}
+        () = wait(args.time) => {}
+    }
     let left = finish(&mut running).await?;
     stop_view.send_replace(true);
     viewer.await.context("the view")?;

@@ -14,8 +14,10 @@ mod watch;
 mod demo;
 
 use crate::config::Faults;
+use anyhow::Context;
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 /// Reads electricity meters on RS-485 lines (DL/T 645) and publishes their readings over MQTT.
 #[derive(Debug, Parser)]
@@ -96,6 +98,8 @@ pub fn main() -> ExitCode {
             Command::Watch(args) => watch::run(args).await,
         }
     });
+    // What a blocking thread still waits for, a disk that hangs or standard input, holds nobody up.
+    runtime.shutdown_background();
     ended.unwrap_or_else(|e| fail(1, &format!("{e:#}")))
 }
 
@@ -130,13 +134,23 @@ fn out(text: &str) -> anyhow::Result<()> {
     }
 }
 
-/// Ends when the user or the supervisor says so: SIGINT or SIGTERM.
-async fn interrupted() -> std::io::Result<()> {
-    use tokio::signal::unix::{SignalKind, signal};
-    let (mut int, mut term) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
-    tokio::select! {
-        _ = int.recv() => {}
-        _ = term.recv() => {}
+/// The signals that end a command, SIGINT and SIGTERM; from now on none of them is lost.
+struct Interrupts {
+    int: Signal,
+    term: Signal,
+}
+
+impl Interrupts {
+    fn new() -> anyhow::Result<Self> {
+        let of = |kind| signal(kind).context("signals cannot be waited for");
+        Ok(Self { int: of(SignalKind::interrupt())?, term: of(SignalKind::terminate())? })
     }
-    Ok(())
+
+    /// Comes with the next of them.
+    async fn next(&mut self) {
+        tokio::select! {
+            _ = self.int.recv() => {}
+            _ = self.term.recv() => {}
+        }
+    }
 }

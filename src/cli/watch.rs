@@ -2,20 +2,23 @@
 
 pub(crate) mod lines;
 
-use crate::config::{Mqtt, MqttVersion};
+use crate::config::{self, BrokerAddress, Mqtt, MqttVersion, Tls};
 use crate::mqtt::watch::{Pattern, Seen, Watch, follow};
 use lines::Paint;
 use std::io::{self, IsTerminal, Write};
 use std::ops::ControlFlow;
+use std::path::PathBuf;
 use std::process::ExitCode;
-use std::str::FromStr;
 
 #[derive(Clone, Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct WatchArgs {
-    /// The broker
-    #[arg(long, value_name = "mqtt://HOST:PORT", default_value = "mqtt://127.0.0.1:1883")]
-    url: BrokerUrl,
+    /// The broker; mqtts:// for TLS with the CAs of this system
+    #[arg(long, value_name = "mqtt://HOST:PORT", default_value = "mqtt://127.0.0.1:1883", value_parser = broker_url)]
+    url: BrokerAddress,
+    /// Broker, prefix, user and TLS as [mqtt] of this configuration 配置文件 has them
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["url", "prefix", "mqtt"])]
+    config: Option<PathBuf>,
     /// First levels of the topics, as prefix under [mqtt]
     #[arg(long, value_name = "PREFIX", default_value = "meterd/v1")]
     prefix: String,
@@ -39,54 +42,20 @@ connection to standard error.
 
 Examples:
   meterd watch --url mqtt://192.0.2.10:1883
+  meterd watch --config /etc/meterd/meterd.toml
   meterd watch --gateway gw01 --meter 'flat-*' --json | jq .readings";
 
-/// `mqtt://host:port`.
-#[derive(Clone, PartialEq, Eq, Debug)]
-struct BrokerUrl {
-    host: String,
-    port: u16,
-}
-
-/// MQTT's registered port.
-const PORT: u16 = 1883;
-
-#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
-enum BadUrl {
-    #[error("write the broker as mqtt://host:port, e.g. mqtt://192.168.1.10:1883")]
-    Form,
-    #[error("TLS is not built in; write mqtt://host:port")]
-    Tls,
-    #[error("a name and password are not supported here; write mqtt://host:port")]
-    Credentials,
-}
-
-impl FromStr for BrokerUrl {
-    type Err = BadUrl;
-
-    fn from_str(text: &str) -> Result<Self, BadUrl> {
-        if text.starts_with("mqtts://") {
-            return Err(BadUrl::Tls);
-        }
-        let rest = text.strip_prefix("mqtt://").unwrap_or(text);
-        let rest = rest.strip_suffix('/').unwrap_or(rest);
-        if rest.contains('@') {
-            return Err(BadUrl::Credentials);
-        }
-        let (host, port) = match rest.strip_prefix('[') {
-            Some(v6) => v6.split_once(']').ok_or(BadUrl::Form)?,
-            None => rest.split_at(rest.find(':').unwrap_or(rest.len())),
-        };
-        let port = match port.strip_prefix(':') {
-            Some(port) => port.parse().or(Err(BadUrl::Form))?,
-            None if port.is_empty() => PORT,
-            None => return Err(BadUrl::Form),
-        };
-        if host.is_empty() || host.contains(['/', ' ']) || port == 0 {
-            return Err(BadUrl::Form);
-        }
-        Ok(Self { host: host.to_owned(), port })
+/// `mqtt://host:port`, or `mqtts://host:port` with the CAs of the system.
+fn broker_url(text: &str) -> Result<BrokerAddress, String> {
+    if text.contains('@') {
+        return Err(
+            "a password has no place on a command line; write it to a file and use --config".to_owned()
+        );
     }
+    let whole = if text.contains("://") { text.to_owned() } else { format!("mqtt://{text}") };
+    config::broker(&whole).map_err(|_| {
+        "write the broker as mqtt://host:port or mqtts://host:port, e.g. mqtt://192.168.1.10:1883".to_owned()
+    })
 }
 
 fn mqtt_version(text: &str) -> Result<MqttVersion, &'static str> {
@@ -102,8 +71,19 @@ fn mqtt_version(text: &str) -> Result<MqttVersion, &'static str> {
 /// # Errors
 /// The output cannot be written, or Ctrl-C cannot be waited for.
 pub(crate) async fn run(args: WatchArgs) -> anyhow::Result<ExitCode> {
-    let BrokerUrl { host, port } = args.url;
-    let prefix = args.prefix.trim_end_matches('/').to_owned();
+    let mqtt = match &args.config {
+        Some(path) => match config::load(path) {
+            Ok(loaded) => loaded.plan.mqtt,
+            Err(faults) => return Ok(super::faulty(&faults, "there is no broker to look at")),
+        },
+        None => Mqtt {
+            version: args.mqtt,
+            prefix: args.prefix.trim_end_matches('/').to_owned(),
+            tls: args.url.tls.then(Tls::default),
+            ..Mqtt::at(&args.url.host, args.url.port)
+        },
+    };
+    let prefix = &mqtt.prefix;
     anyhow::ensure!(
         !prefix.is_empty() && !prefix.contains(['+', '#']),
         "--prefix is the first levels of the topics without + and #, e.g. meterd/v1"
@@ -116,7 +96,6 @@ pub(crate) async fn run(args: WatchArgs) -> anyhow::Result<ExitCode> {
         !args.meter.is_empty() && !args.meter.contains(['/', '+', '#']),
         "--meter is a name with * for any text and ? for one character, e.g. 'flat-*'"
     );
-    let mqtt = Mqtt { host, port, version: args.mqtt, prefix };
     let watch = Watch { mqtt, gateway: args.gateway, meters: Pattern::new(&args.meter) };
     let paint = Paint::of_terminal(io::stdout().is_terminal());
     let mut failed = None;
@@ -176,42 +155,26 @@ fn show(seen: &Seen, json: bool, paint: Paint) -> io::Result<()> {
 mod tests {
     use super::*;
 
-    fn url(text: &str) -> Result<(String, u16), BadUrl> {
-        text.parse::<BrokerUrl>().map(|url| (url.host, url.port))
-    }
-
     #[test]
     fn broker_is_a_host_and_a_port() {
-        for (text, host, port) in [
-            ("mqtt://192.168.1.10:1884", "192.168.1.10", 1884),
-            ("mqtt://broker.example/", "broker.example", 1883),
-            ("localhost:1", "localhost", 1),
-            ("mqtt://[::1]:1883", "::1", 1883),
-            ("[fe80::1]", "fe80::1", 1883),
+        for (text, host, port, tls) in [
+            ("mqtt://192.168.1.10:1884", "192.168.1.10", 1884, false),
+            ("mqtts://broker.example/", "broker.example", 8883, true),
+            ("localhost:1", "localhost", 1, false),
+            ("[fe80::1]", "fe80::1", 1883, false),
         ] {
-            assert_eq!(url(text), Ok((host.to_owned(), port)), "{text}");
+            let address = BrokerAddress { host: host.to_owned(), port, tls };
+            assert_eq!(broker_url(text), Ok(address), "{text}");
         }
     }
 
     #[test]
     fn what_is_no_broker_is_refused_with_what_to_write() {
-        for text in [
-            "",
-            "mqtt://",
-            "mqtt://:1883",
-            "http://x",
-            "h:0",
-            "h:70000",
-            "h:",
-            "[::1",
-            "[::1]1",
-            "a/b",
-            "::1",
-        ] {
-            assert_eq!(url(text), Err(BadUrl::Form), "{text}");
+        for text in ["", "mqtt://", "http://x", "h:0", "h:70000", "h:", "[::1", "a/b", "::1"] {
+            assert!(broker_url(text).unwrap_err().starts_with("write the broker as"), "{text}");
         }
-        assert_eq!(url("mqtts://broker:8883"), Err(BadUrl::Tls));
-        assert_eq!(url("mqtt://me:secret@broker"), Err(BadUrl::Credentials));
+        let refused = broker_url("mqtt://me:secret@broker").unwrap_err();
+        assert!(refused.contains("--config") && !refused.contains("secret"), "{refused}");
     }
 
     #[test]
@@ -230,8 +193,8 @@ mod tests {
             ("meterd/v1", "+", "*")
         );
         assert_eq!((args.mqtt, args.json), (MqttVersion::V4, false));
-        let refused = Line::try_parse_from(["watch", "--url", "mqtts://b"]).err().unwrap().to_string();
-        assert!(refused.contains("TLS is not built in"), "{refused}");
+        let refused = Line::try_parse_from(["watch", "--url", "mqtt://b", "--config", "c"]);
+        assert!(refused.is_err(), "one of them says where the broker is");
     }
 
     #[test]

@@ -17,13 +17,24 @@ pub(super) const GATEWAY: Shape = Shape {
     many: false,
     keys: &["id", "timezone", "data_dir", "clock", "meter_files"],
 };
-pub(super) const MQTT: Shape =
-    Shape { name: "mqtt", label: "[mqtt]", many: false, keys: &["url", "version", "prefix"] };
 pub(super) const STORE: Shape = Shape {
     name: "store",
     label: "[store]",
     many: false,
     keys: &["exposure", "max_bytes", "max_age", "keep"],
+};
+pub(super) const MQTT: Shape = Shape {
+    name: "mqtt",
+    label: "[mqtt]",
+    many: false,
+    keys: &["url", "version", "prefix", "user", "password_file", "password_env", "window", "expiry", "tls"],
+};
+/// Stands in [`MQTT`], under its key `tls`.
+pub(super) const MQTT_TLS: Shape = Shape {
+    name: "mqtt.tls",
+    label: "[mqtt.tls]",
+    many: false,
+    keys: &["ca_file", "client_cert_file", "client_key_file", "server_name"],
 };
 pub(super) const BUS: Shape = Shape {
     name: "bus",
@@ -84,9 +95,18 @@ pub(super) const COMMANDS: Shape =
 
 pub(super) const ALL: [&Shape; 7] = [&GATEWAY, &MQTT, &STORE, &BUS, &METER, &TASK, &COMMANDS];
 
-/// Keys of signing in and of TLS that installers know from other programs.
-const SIGN_IN: [&str; 9] =
-    ["user", "username", "password", "password_file", "tls", "ca", "ca_file", "cert_file", "key_file"];
+/// Keys of signing in and of TLS that installers know from other programs, and what they are here.
+const SIGN_IN: [(&str, &str); 9] = [
+    ("username", "write user"),
+    ("password", "a password does not stand in this file; write password_file or password_env"),
+    ("ca", "write ca_file under [mqtt.tls]"),
+    ("cafile", "write ca_file under [mqtt.tls]"),
+    ("ca_file", "it belongs under [mqtt.tls]"),
+    ("cert_file", "write client_cert_file under [mqtt.tls]"),
+    ("client_cert_file", "it belongs under [mqtt.tls]"),
+    ("key_file", "write client_key_file under [mqtt.tls]"),
+    ("client_key_file", "it belongs under [mqtt.tls]"),
+];
 
 pub(super) fn shape(name: &str) -> Option<&'static Shape> {
     ALL.into_iter().find(|shape| shape.name == name)
@@ -127,10 +147,10 @@ pub(super) fn not_among(key: &str, asked: &str, known: &[&str]) -> String {
 
 /// What to say of a key that the table does not have.
 pub(super) fn unknown_key(shape: &Shape, key: &str) -> String {
-    if shape.name == MQTT.name && SIGN_IN.contains(&key) {
-        return format!(
-            "key \"{key}\" is not known: this version speaks mqtt:// without user, password and TLS"
-        );
+    if shape.name == MQTT.name
+        && let Some((_, advice)) = SIGN_IN.iter().find(|(known, _)| *known == key)
+    {
+        return format!("key \"{key}\" is not known here: {advice}");
     }
     let owners = owners(key, shape);
     if !owners.is_empty() {
@@ -207,7 +227,7 @@ mod tests {
         );
         assert_eq!(
             unknown_key(&MQTT, "retain_all"),
-            "key \"retain_all\" is not known; known here: \"url\", \"version\" and \"prefix\""
+            "key \"retain_all\" is not known; known here: \"url\", \"version\", \"prefix\", \"user\", \"password_file\", \"password_env\", \"window\", \"expiry\" and \"tls\""
         );
         assert_eq!(unknown_table("metre", true), "table [metre] is not known; did you mean [[meter]]?");
     }

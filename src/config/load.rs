@@ -79,7 +79,7 @@ fn prove(
     let permits = document.sections(&keys::COMMANDS, findings_ref);
 
     let gateway = gateway::read(gateways.first(), &document.top(&keys::GATEWAY), folder, findings_ref);
-    let mqtt = mqtt::read(brokers.first(), findings_ref);
+    let mqtt = mqtt::read(brokers.first(), folder, findings_ref);
     let commands = commands::read(permits.first(), findings_ref);
     let data_dir = gateway.gateway.as_ref().map(|gateway| gateway.data_dir.as_path());
     let sent = sent.in_force(&commands, data_dir, &document.top(&keys::GATEWAY), findings_ref);

@@ -4,6 +4,7 @@
 //! and column, and gives a [`Plan`] only if there is none. It opens no port, asks no broker and
 //! writes nothing.
 
+mod access;
 mod air;
 mod archive;
 mod bus;
@@ -26,17 +27,22 @@ mod raw;
 mod registers;
 mod sent;
 mod store;
+mod shift;
 mod syntax;
 mod task;
 
+pub(crate) use access::CREDENTIALS;
+pub use access::{ClientFiles, Login, PasswordAt, Tls};
 pub use air::{BusLoad, TaskLoad, air_time, percent, tenths};
 pub use every::{BadTime, short};
 pub use fault::{Fault, Faults, Place};
 pub use load::{Loaded, load, load_with, plan_from_text};
-pub use packet::{BadPacket, Packet, hex, written};
 pub use pattern::fits;
+pub(crate) use mqtt::{Address as BrokerAddress, broker};
+pub use packet::{BadPacket, Packet, hex, written};
 pub use plan::*;
 pub use point::{BadDigits, Class, Digits, InUse, Phase, Point};
 pub use profile::{BadProfile, profile};
 pub use registers::registers;
-pub use sent::{ARCHIVE, Sent, TASKS};
+pub use sent::{ARCHIVE, Kept, Sent, TASKS};
+pub use shift::{BusFate, Same, Shift};

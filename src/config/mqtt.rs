@@ -3,16 +3,30 @@
 use super::findings::{At, Findings};
 use super::plan::{Mqtt, MqttVersion, Name};
 use super::raw::Section;
+use super::{access, every, keys};
+use std::path::Path;
+use std::time::Duration;
 
 /// The broker if `url` is not written.
 pub(super) const URL: &str = "mqtt://127.0.0.1:1883";
 /// First levels of every topic if `prefix` is not written.
-pub(super) const PREFIX: &str = "meterd/v1";
+pub(crate) const PREFIX: &str = "meterd/v1";
 
+/// Registered ports of MQTT, plain and by TLS.
 const PORT: u16 = 1883;
+const TLS_PORT: u16 = 8883;
 
-/// Reads the table; all of it may be left out.
-pub(super) fn read(section: Option<&Section>, findings: &mut Findings) -> Option<Mqtt> {
+/// A broker as a URL names it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct Address {
+    pub(crate) host: String,
+    pub(crate) port: u16,
+    /// `mqtts://`.
+    pub(crate) tls: bool,
+}
+
+/// Reads the table; all of it may be left out. Relative paths are relative to `folder`.
+pub(super) fn read(section: Option<&Section>, folder: &Path, findings: &mut Findings) -> Option<Mqtt> {
     let url = section.and_then(|s| s.text("url", findings));
     let version = section.and_then(|s| s.integer("version", findings));
     let prefix = section.and_then(|s| s.text("prefix", findings));
@@ -37,37 +51,105 @@ pub(super) fn read(section: Option<&Section>, findings: &mut Findings) -> Option
         Some(text) => sound(text, check_prefix(&text.value), findings).map(|()| text.value.clone()),
         None => Some(PREFIX.to_owned()),
     };
-    let ((host, port), version, prefix) = (broker?, version?, prefix?);
-    Some(Mqtt { host, port, version, prefix })
+    let login = section.map_or(Ok(None), |s| access::login(s, folder, findings));
+    let inner = section.and_then(|s| s.inner("tls", &keys::MQTT_TLS, findings));
+    let tls = inner.as_ref().map_or(Ok(None), |s| access::tls(s, folder, findings).map(Some));
+    let window = section.map_or(Some(Mqtt::WINDOW), |s| window(s, findings));
+    let expiry = section.map_or(Some(None), |s| expiry(s, version, findings));
+    let (address, version, prefix) = (broker?, version?, prefix?);
+    let (login, tls, window, expiry) = (login.ok()?, tls.ok()?, window?, expiry?);
+    let tls = match (address.tls, tls) {
+        (true, tls) => Some(tls.unwrap_or_default()),
+        (false, None) => None,
+        (false, Some(_)) => {
+            let here = inner.as_ref()?.header();
+            findings.fault(
+                &here,
+                format!(
+                    "is written, but url is mqtt://; write url = \"mqtts://{}:{TLS_PORT}\"",
+                    address.host
+                ),
+            );
+            return None;
+        }
+    };
+    if let Some(section) = section.filter(|_| login.is_some() && tls.is_none()) {
+        let local = matches!(address.host.as_str(), "localhost" | "127.0.0.1" | "::1");
+        if !local {
+            findings
+                .warn(&section.header(), "sends user and password unencrypted; write url = \"mqtts://…\"");
+        }
+    }
+    let Address { host, port, .. } = address;
+    Some(Mqtt { host, port, version, prefix, login, tls, window, expiry })
+}
+
+fn window(section: &Section, findings: &mut Findings) -> Option<u16> {
+    if !section.has("window") {
+        return Some(Mqtt::WINDOW);
+    }
+    let window = section.integer("window", findings)?;
+    let sound = u16::try_from(window.value).ok().filter(|w| (1..=Mqtt::WINDOW).contains(w));
+    if sound.is_none() {
+        findings.fault(&window.here, format!("window {} must be 1 to {}", window.value, Mqtt::WINDOW));
+    }
+    sound
+}
+
+/// `Some(None)` if it is not written.
+fn expiry(
+    section: &Section,
+    version: Option<MqttVersion>,
+    findings: &mut Findings,
+) -> Option<Option<Duration>> {
+    if !section.has("expiry") {
+        return Some(None);
+    }
+    let text = section.text("expiry", findings)?;
+    if version == Some(MqttVersion::V4) {
+        findings.fault(&text.here, "expiry needs MQTT 5; write version = 5, or leave expiry out");
+        return None;
+    }
+    match every::span(&text.value).ok().filter(|span| (1..=u64::from(u32::MAX)).contains(&span.as_secs())) {
+        Some(expiry) => Some(Some(expiry)),
+        None => {
+            let said = format!(
+                "expiry \"{}\" is no time; write whole seconds, minutes, hours or days such as \"1h\" or \"7d\"",
+                text.value
+            );
+            findings.fault(&text.here, said);
+            None
+        }
+    }
 }
 
 fn sound<T>(text: &At<String>, result: Result<T, String>, findings: &mut Findings) -> Option<T> {
     result.map_err(|sentence| findings.fault(&text.here, sentence)).ok()
 }
 
-/// Host and port out of `mqtt://host[:port]`, or what to write.
-fn broker(url: &str) -> Result<(String, u16), String> {
-    let (scheme, rest) = url
-        .split_once("://")
-        .ok_or_else(|| format!("url \"{url}\" has no scheme; write mqtt://HOST:{PORT}"))?;
-    match scheme {
-        "mqtt" => {}
-        "mqtts" | "ssl" | "tls" => {
+/// Host and port out of `mqtt://host[:port]` or `mqtts://host[:port]`, or what to write.
+pub(crate) fn broker(url: &str) -> Result<Address, String> {
+    let (scheme, rest) = url.split_once("://").filter(|_| !url.contains('@')).ok_or_else(|| {
+        if url.contains('@') {
+            "url holds a user; write it without, and user and password_file below".to_owned()
+        } else {
+            format!("url \"{url}\" has no scheme; write mqtt://HOST:{PORT} or mqtts://HOST:{TLS_PORT}")
+        }
+    })?;
+    let (tls, port) = match scheme {
+        "mqtt" => (false, PORT),
+        "mqtts" => (true, TLS_PORT),
+        "ssl" | "tls" => return Err(format!("url \"{url}\": write mqtts://HOST:{TLS_PORT}")),
+        _ => {
             return Err(format!(
-                "url \"{url}\": this version speaks mqtt:// only; reach the broker by mqtt:// on a network you trust"
+                "url \"{url}\": \"{scheme}\" is not spoken here; write mqtt://HOST:{PORT} or mqtts://HOST:{TLS_PORT}"
             ));
         }
-        _ => return Err(format!("url \"{url}\": \"{scheme}\" is not spoken here; write mqtt://HOST:{PORT}")),
-    }
-    if rest.contains('@') {
-        return Err(
-            "url holds a user: this version speaks mqtt:// without user and password; write mqtt://HOST:1883"
-                .to_owned(),
-        );
-    }
+    };
     let rest = rest.strip_suffix('/').unwrap_or(rest);
-    host_and_port(rest, Some(PORT))
-        .ok_or_else(|| format!("url \"{url}\" is no broker; write mqtt://HOST:{PORT}"))
+    let (host, port) = host_and_port(rest, Some(port))
+        .ok_or_else(|| format!("url \"{url}\" is no broker; write {scheme}://HOST:{port}"))?;
+    Ok(Address { host, port, tls })
 }
 
 /// `host`, `host:port`, `[v6]:port`; without a port only if there is a `default`.
@@ -118,19 +200,25 @@ mod tests {
 
     #[test]
     fn a_broker_is_a_host_with_or_without_a_port() {
-        assert_eq!(broker(URL), Ok(("127.0.0.1".to_owned(), 1883)));
-        assert_eq!(broker("mqtt://broker.example/"), Ok(("broker.example".to_owned(), 1883)));
-        assert_eq!(broker("mqtt://[2001:db8::1]:1884"), Ok(("2001:db8::1".to_owned(), 1884)));
-        assert_eq!(broker("mqtt://[::1]"), Ok(("::1".to_owned(), 1883)));
+        for (url, host, port, tls) in [
+            (URL, "127.0.0.1", 1883, false),
+            ("mqtt://broker.example/", "broker.example", 1883, false),
+            ("mqtt://[2001:db8::1]:1884", "2001:db8::1", 1884, false),
+            ("mqtt://[::1]", "::1", 1883, false),
+            ("mqtts://broker.example", "broker.example", 8883, true),
+            ("mqtts://[::1]:1884", "::1", 1884, true),
+        ] {
+            assert_eq!(broker(url), Ok(Address { host: host.to_owned(), port, tls }), "{url}");
+        }
     }
 
     #[test]
     fn what_is_no_broker_is_answered_with_what_to_write() {
         for (url, part) in [
             ("127.0.0.1:1883", "has no scheme"),
-            ("mqtts://h:8883", "this version speaks mqtt:// only"),
+            ("ssl://h:8883", "write mqtts://HOST:8883"),
             ("http://h", "\"http\" is not spoken here"),
-            ("mqtt://me:secret@h", "without user and password"),
+            ("mqtt://me:secret@h", "user and password_file below"),
             ("mqtt://", "is no broker"),
             ("mqtt://h:0", "is no broker"),
             ("mqtt://h:70000", "is no broker"),

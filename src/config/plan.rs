@@ -1,5 +1,6 @@
 //! What is proved: the configuration as the rest of the program sees it. Nothing in it can be wrong.
 
+use super::access::{Login, Tls};
 use super::packet::Packet;
 use super::point::Point;
 use crate::clock::Trust;
@@ -102,6 +103,46 @@ pub struct Mqtt {
     pub version: MqttVersion,
     /// First levels of every topic.
     pub prefix: String,
+    /// Who signs in; nobody without it.
+    pub login: Option<Login>,
+    /// The broker is reached by TLS 1.2 or 1.3.
+    pub tls: Option<Tls>,
+    /// The most messages in flight, 1 to [`Mqtt::WINDOW`]; the broker may ask for fewer (MQTT 5).
+    pub window: u16,
+    /// How long the broker may keep a message that is not retained for who is not connected (MQTT 5); for
+    /// ever without it.
+    pub expiry: Option<Duration>,
+}
+
+impl Mqtt {
+    /// The window, if none is written: what is repeated at most after a lost connection.
+    pub const WINDOW: u16 = 100;
+
+    /// A broker with MQTT 5, without TLS and user, and topics below `meterd/v1`.
+    pub fn at(host: &str, port: u16) -> Self {
+        Self {
+            host: host.to_owned(),
+            port,
+            version: MqttVersion::V5,
+            prefix: super::mqtt::PREFIX.to_owned(),
+            login: None,
+            tls: None,
+            window: Self::WINDOW,
+            expiry: None,
+        }
+    }
+
+    /// As a URL, without user and password.
+    pub fn url(&self) -> String {
+        let scheme = if self.tls.is_some() { "mqtts" } else { "mqtt" };
+        format!("{scheme}://{}", self.authority())
+    }
+
+    /// Host and port as one text.
+    pub fn authority(&self) -> String {
+        let Self { host, port, .. } = self;
+        if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") }
+    }
 }
 
 /// Version of MQTT, by its protocol level.

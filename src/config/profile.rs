@@ -8,6 +8,7 @@ use catalogue::{Profile, TableFaults, UnknownProfile};
 use std::collections::HashMap;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 
 /// Why a text is no profile.
 #[derive(Debug, thiserror::Error)]
@@ -29,7 +30,8 @@ pub enum BadProfile {
 }
 
 /// A built-in profile by its name, or a file of the user's: a text with a / or with .toml at its end is a path,
-/// relative to `folder`. A file is read anew at each call, and stays in memory until the program ends.
+/// relative to `folder`. A file is read anew at each call. What is read stays in memory until the program ends, and a
+/// file that has not changed since is the same profile again: meters do not change because a configuration is read anew.
 ///
 /// # Errors
 /// [`BadProfile`] with what to write.
@@ -40,10 +42,19 @@ pub fn profile(text: &str, folder: &Path) -> Result<&'static Profile, BadProfile
     let path = folder.join(text);
     let content =
         std::fs::read_to_string(&path).map_err(|why| BadProfile::Unread { path: path.clone(), why })?;
+    let mut read = READ.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some((.., known)) = read.iter().find(|(at, text, _)| *at == path && *text == content) {
+        return Ok(known);
+    }
     let name = path.file_stem().map_or_else(|| text.to_owned(), |stem| stem.to_string_lossy().into_owned());
     let profile = Profile::read(&name, &path.display().to_string(), &content)?;
-    Ok(Box::leak(Box::new(profile)))
+    let profile: &'static Profile = Box::leak(Box::new(profile));
+    read.push((path, content, profile));
+    Ok(profile)
 }
+
+/// Profiles of files: where, what was written there, and what it is.
+static READ: Mutex<Vec<(PathBuf, String, &'static Profile)>> = Mutex::new(Vec::new());
 
 fn is_path(text: &str) -> bool {
     text.contains('/') || text.ends_with(".toml")

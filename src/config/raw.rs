@@ -66,7 +66,7 @@ impl Document {
     pub(super) fn sections(&self, shape: &'static Shape, findings: &mut Findings) -> Vec<Section> {
         let Some(entry) = self.root.entries.iter().find(|e| e.key == shape.name) else { return Vec::new() };
         let tables: Vec<Table> = match &entry.value {
-            Value::Table(table) if table.only_tables() => Vec::new(),
+            Value::Table(table) if table.only_tables(shape) => Vec::new(),
             Value::Table(table) => vec![table.clone()],
             Value::List(items) => items.iter().filter_map(|(item, _)| item.table().cloned()).collect(),
             Value::Text(_) | Value::Integer(_) | Value::Foreign => Vec::new(),
@@ -114,7 +114,7 @@ impl Document {
             };
             let label = shape.label;
             match &entry.value {
-                Value::Table(table) if table.only_tables() => {
+                Value::Table(table) if table.only_tables(shape) => {
                     for inner in &table.entries {
                         let advice = if shape.many {
                             format!("{label} with name = \"{}\"", inner.key)
@@ -161,6 +161,20 @@ impl Section {
     /// True if the key is written, whatever it holds.
     pub(super) fn has(&self, key: &str) -> bool {
         self.entry(key).is_some()
+    }
+
+    /// The table under a key, if it is written and is one; its unknown keys are reported.
+    pub(super) fn inner(&self, key: &str, shape: &'static Shape, findings: &mut Findings) -> Option<Self> {
+        let entry = self.entry(key)?;
+        let Some(table) = entry.value.table() else {
+            let here = self.place(entry.span.clone(), key);
+            findings.fault(&here, format!("{key} is a table; write {} and its keys below", shape.label));
+            return None;
+        };
+        let extent = extent(findings.text(self.file), table.header.start);
+        let section = Self { shape, table: table.clone(), file: self.file, index: 0, extent };
+        section.check_keys(findings);
+        Some(section)
     }
 
     /// A text, if it is written and is one.
@@ -284,8 +298,9 @@ impl Section {
 
 impl Table {
     /// `[bus.riser-1]`: names as keys, which we do not use.
-    fn only_tables(&self) -> bool {
-        !self.entries.is_empty() && self.entries.iter().all(|e| e.value.table().is_some())
+    fn only_tables(&self, shape: &Shape) -> bool {
+        let strange = |e: &Entry| e.value.table().is_some() && !shape.keys.contains(&e.key.as_str());
+        !self.entries.is_empty() && self.entries.iter().all(strange)
     }
 }
 

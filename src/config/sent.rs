@@ -6,8 +6,9 @@
 use super::findings::{Findings, Here};
 use super::plan::Commands;
 use crate::command::Word;
-use std::io::ErrorKind;
-use std::path::Path;
+use std::fs::File;
+use std::io::{ErrorKind, Write};
+use std::path::{Path, PathBuf};
 
 /// Name of the sent archive in the data directory.
 pub const ARCHIVE: &str = "archive.csv";
@@ -55,6 +56,48 @@ impl Sent {
             archive: one(self.archive, Word::Archive, ARCHIVE, "meters"),
             tasks: one(self.tasks, Word::Tasks, TASKS, "tasks"),
         }
+    }
+}
+
+/// Texts that are on the disk, under names that nobody reads yet.
+#[derive(Debug)]
+pub struct Kept(Vec<(PathBuf, PathBuf)>);
+
+impl Sent {
+    /// Writes the texts beside the store, durably, and not in place yet.
+    ///
+    /// # Errors
+    /// Why the disk does not take them.
+    pub fn keep(&self, data_dir: &Path) -> Result<Kept, String> {
+        let mut kept = Vec::new();
+        for (text, name) in [(&self.archive, ARCHIVE), (&self.tasks, TASKS)] {
+            let Some(text) = text else { continue };
+            let (place, new) = (data_dir.join(name), data_dir.join(format!("{name}.new")));
+            let written = File::create(&new).and_then(|mut file| {
+                file.write_all(text.as_bytes())?;
+                file.sync_all()
+            });
+            written.map_err(|why| format!("{} cannot be written: {why}", new.display()))?;
+            kept.push((new, place));
+        }
+        Ok(Kept(kept))
+    }
+}
+
+impl Kept {
+    /// From now on they are what the next start reads.
+    ///
+    /// # Errors
+    /// The disk refuses; the next start reads the old ones.
+    pub fn put_in_place(self) -> Result<(), String> {
+        for (new, place) in self.0 {
+            let folder = place.parent().map(File::open).transpose();
+            let moved = std::fs::rename(&new, &place).and_then(|()| folder?.map_or(Ok(()), |f| f.sync_all()));
+            moved.map_err(|why| {
+                format!("it is in force until the next start, and {} cannot be written: {why}", place.display())
+            })?;
+        }
+        Ok(())
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::alarms::Alarms;
 use crate::bus::learned::Learned;
-use crate::bus::task::Said;
+use crate::bus::task::{Said, Told};
 use crate::clock::Clock;
 use crate::config::Plan;
 use crate::mqtt::payload;
@@ -10,12 +10,11 @@ use crate::reading::Report;
 use crate::rounds::Rounds;
 use crate::store::{self, About, Fact};
 use jiff::Timestamp;
-use std::sync::Arc;
 use tokio::sync::{mpsc, watch};
 
-/// Takes what the buses say and hands it to the store.
+/// Takes what the buses say and hands it to the store. Each bus says by which plan: after a reload the buses take over the
+/// new one one after the other.
 pub(super) struct Collector {
-    pub(super) plan: Arc<Plan>,
     pub(super) store: store::Handle,
     pub(super) clock: Clock,
     pub(super) newest: watch::Sender<Option<Timestamp>>,
@@ -25,8 +24,8 @@ pub(super) struct Collector {
 }
 
 impl Collector {
-    pub(super) async fn run(mut self, mut heard: mpsc::Receiver<Said>) {
-        while let Some(said) = heard.recv().await {
+    pub(super) async fn run(mut self, mut heard: mpsc::Receiver<Told>) {
+        while let Some(Told { plan, said }) = heard.recv().await {
             let handed = match said {
                 Said::Report(report) => {
                     self.newest.send_if_modified(|newest| {
@@ -36,12 +35,12 @@ impl Collector {
                         }
                         later
                     });
-                    self.take(&report).await
+                    self.take(&report, &plan).await
                 }
-                Said::Learned { bus, learned } => self.learn(bus, learned).await,
+                Said::Learned { bus, learned } => self.learn(&plan, bus, learned).await,
                 Said::Event(event) => {
-                    self.lines.send_if_modified(|lines| lines.heard(&event, &self.plan));
-                    self.store.put(payload::event(&event, &self.plan)).await
+                    self.lines.send_if_modified(|lines| lines.heard(&event, &plan));
+                    self.store.put(payload::event(&event, &plan)).await
                 }
                 Said::RoundOver => self.store.round_over().await,
             };
@@ -52,26 +51,25 @@ impl Collector {
     }
 
     /// Stores a report, and behind it the rounds that are over by it.
-    async fn take(&mut self, report: &Report) -> Result<(), store::Closed> {
-        let plan = Arc::clone(&self.plan);
-        self.store.put(payload::body(report, &plan)).await?;
+    async fn take(&mut self, report: &Report, plan: &Plan) -> Result<(), store::Closed> {
+        self.store.put(payload::body(report, plan)).await?;
         let (Some(task), Some(meter)) = (plan.tasks.get(report.task), plan.meters.get(report.meter)) else {
             return Ok(());
         };
         let (name, planned) = (task.name.as_str(), task.meters.len());
         for round in self.rounds.take(name, planned, meter.name.as_str(), report, self.clock.now()) {
-            self.store.put(payload::round(&round, &plan)).await?;
+            self.store.put(payload::round(&round, plan)).await?;
         }
         Ok(())
     }
 
-    async fn learn(&self, bus: usize, learned: Learned) -> Result<(), store::Closed> {
+    async fn learn(&self, plan: &Plan, bus: usize, learned: Learned) -> Result<(), store::Closed> {
         let (about, address) = match learned.meter() {
-            Some(meter) => match self.plan.meters.get(meter) {
+            Some(meter) => match plan.meters.get(meter) {
                 Some(known) => (About::Meter(known.name.to_string()), known.protocol.address()),
                 None => return Ok(()),
             },
-            None => match self.plan.buses.get(bus) {
+            None => match plan.buses.get(bus) {
                 Some(known) => (About::Bus(known.name.to_string()), String::new()),
                 None => return Ok(()),
             },

@@ -4,6 +4,7 @@ use crate::clock::{Clock, Distrust, Kernel, Steps, trusted};
 use crate::config::Plan;
 use crate::event::{Event, Kind, Of};
 use jiff::Timestamp;
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
@@ -19,16 +20,18 @@ pub(super) type Trusted = watch::Receiver<Result<(), Distrust>>;
 
 /// Judges the clock once a second; says in `events` when it was stepped.
 pub(super) fn judge(
-    plan: &Plan,
+    mut in_force: watch::Receiver<Arc<Plan>>,
     clock: &Clock,
     newest: watch::Receiver<Option<Timestamp>>,
     events: mpsc::Sender<Event>,
     mut stop: watch::Receiver<bool>,
 ) -> (JoinHandle<()>, Trusted) {
-    let (clock, trust) = (clock.clone(), plan.gateway.clock);
-    let verdict = move |kernel: Kernel, clock: &Clock| trusted(clock.now(), *newest.borrow(), kernel, trust);
+    let clock = clock.clone();
+    let trust = in_force.borrow_and_update().gateway.clock;
+    let verdict =
+        move |kernel: Kernel, clock: &Clock, trust| trusted(clock.now(), *newest.borrow(), kernel, trust);
     let mut kernel = clock.kernel();
-    let first = verdict(kernel, &clock);
+    let first = verdict(kernel, &clock, trust);
     say_verdict(first);
     let (trust_in, trust_out) = watch::channel(first);
     let task = tokio::spawn(async move {
@@ -39,13 +42,16 @@ pub(super) fn judge(
             tokio::select! {
                 biased;
                 stopped = stop.changed() => if stopped.is_err() || *stop.borrow() { return },
+                // The configuration says how much is asked for.
+                Ok(()) = in_force.changed() => {}
                 () = tokio::time::sleep(JUDGE) => {}
             }
             if kernel == Kernel::Waiting || clock.elapsed() - asked >= ASK_KERNEL {
                 kernel = clock.kernel();
                 asked = clock.elapsed();
             }
-            let now = verdict(kernel, &clock);
+            let trust = in_force.borrow_and_update().gateway.clock;
+            let now = verdict(kernel, &clock, trust);
             let changed = trust_in.send_if_modified(|before| {
                 let other = before.is_ok() != now.is_ok();
                 *before = now;

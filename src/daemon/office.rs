@@ -13,15 +13,24 @@ use tokio::task::JoinHandle;
 /// Archives and lists of tasks that wait to be proved; more make their commands wait.
 const WISHES: usize = 1;
 
-/// The desk of a daemon that takes commands, or nothing.
+/// The desk of a daemon. It is there also where nothing is allowed: a reload may allow it.
 #[derive(Debug)]
 pub(super) struct Office {
     works: watch::Sender<Arc<Works>>,
     wishes: mpsc::Receiver<Wish>,
-    desk: Option<JoinHandle<()>>,
+    desk: JoinHandle<()>,
 }
 
-/// Opens the desk if the configuration allows any command; the ways are the session's.
+/// What the session is to listen for: nothing where nothing is allowed.
+pub(super) fn subscriptions(plan: &Plan) -> Vec<String> {
+    if plan.commands.is_off() {
+        Vec::new()
+    } else {
+        vec![topics::command(&plan.mqtt.prefix, plan.gateway.id.as_str(), "+")]
+    }
+}
+
+/// Opens the desk; the ways are the session's.
 pub(super) fn open(
     plan: &Arc<Plan>,
     lanes: Vec<Lane>,
@@ -33,14 +42,10 @@ pub(super) fn open(
     let (works, at_work) = watch::channel(Arc::new(Works { plan: Arc::clone(plan), lanes }));
     let (wish, wishes) = mpsc::channel(WISHES);
     let mut ways = Ways::none();
-    if plan.commands.is_off() {
-        return (ways, Office { works, wishes, desk: None });
-    }
     let (direct, directs) = mpsc::channel(mqtt::DIRECTS);
     let (comes, incoming) = mpsc::channel(mqtt::INCOMING);
     ways.direct = directs;
     ways.incoming = comes;
-    ways.subscribe = vec![topics::command(&plan.mqtt.prefix, plan.gateway.id.as_str(), "+")];
     let since = payload::second(clock.now(), &plan.gateway.zone);
     let (of, own) = (Arc::clone(plan), store.clone());
     let status = Arc::new(move || {
@@ -58,7 +63,7 @@ pub(super) fn open(
         status,
         wishes: wish,
     };
-    (ways, Office { works, wishes, desk: Some(tokio::spawn(desk.run(stop))) })
+    (ways, Office { works, wishes, desk: tokio::spawn(desk.run(stop)) })
 }
 
 impl Office {
@@ -77,8 +82,6 @@ impl Office {
 
     /// Joins the desk, which ends with the session.
     pub(super) async fn ended(self) {
-        if let Some(desk) = self.desk {
-            super::joined("desk", desk.await);
-        }
+        super::joined("desk", self.desk.await);
     }
 }

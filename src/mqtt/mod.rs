@@ -13,6 +13,7 @@ pub mod topics;
 pub mod watch;
 
 pub use session::{Counters, Counts, DIRECTS, Direct, INCOMING, Incoming, Properties, Qos, Settings, Ways};
+pub use connection::access::worth_a_look;
 pub use status::{Alarm, AlarmWord, Status, StatusMessage};
 
 /// Version of the payloads, the key `v` of every message. A change that breaks a reader raises it.

@@ -132,19 +132,18 @@ impl Pattern {
 pub async fn follow(watch: &Watch, mut see: impl FnMut(Seen) -> ControlFlow<()>) {
     let mut backoff = Backoff::seeded();
     let options = Options {
-        host: watch.mqtt.host.clone(),
-        port: watch.mqtt.port,
-        version: watch.mqtt.version,
+        mqtt: watch.mqtt.clone(),
         // Another client of the same name would be thrown out by the broker.
         client_id: format!("meterd-watch-{:08x}", getrandom::u32().unwrap_or(std::process::id())),
         last_will: None,
-        window: 1,
     };
     loop {
-        let (client, events, pump) = connection::open(&options);
-        let end = tokio::select! {
-            end = look(watch, &client, events, &mut backoff, &mut see) => end,
-            never = pump => match never {},
+        let end = match connection::open(&options) {
+            Ok((client, events, pump)) => tokio::select! {
+                end = look(watch, &client, events, &mut backoff, &mut see) => end,
+                never = pump => match never {},
+            },
+            Err(fault) => ControlFlow::Continue(fault.to_string()),
         };
         let ControlFlow::Continue(why) = end else { return };
         let retry_in = backoff.next();
@@ -240,8 +239,7 @@ mod tests {
     use crate::mqtt::Properties;
 
     fn watch(meters: &str) -> Watch {
-        let (host, prefix) = ("127.0.0.1".into(), "p".into());
-        let mqtt = config::Mqtt { host, port: 1883, version: config::MqttVersion::V4, prefix };
+        let mqtt = config::Mqtt { prefix: "p".into(), ..config::Mqtt::at("127.0.0.1", 1883) };
         Watch { mqtt, gateway: "+".into(), meters: Pattern::new(meters) }
     }
 

@@ -4,8 +4,10 @@
 //! wall time in the gateway's zone. A live slot that passed unread is not read later under its name:
 //! it is handed back as expired, so that somebody says so.
 
+mod adopt;
 mod slots;
 
+pub use adopt::Adopted;
 pub use slots::Slots;
 
 use jiff::{SignedDuration, Timestamp};

@@ -1,6 +1,6 @@
 //! The way to the store's task.
 
-use super::{About, Closed, Entry, Fact, Known, Pending, State, Wanted, Writer};
+use super::{About, Closed, Entry, Fact, Known, Lanes, Offered, Pending, State, Wanted, Writer};
 use std::fmt;
 use std::sync::Arc;
 use tokio::sync::{mpsc, oneshot, watch};
@@ -27,8 +27,17 @@ pub(super) enum Put {
 pub(super) enum Request {
     Ask(Ask),
     Job(Job),
+    Facts(Facts),
+    Ending,
     Forget(Vec<u64>),
     Close,
+}
+
+/// Who asks what is known.
+#[derive(Debug)]
+pub(super) struct Facts {
+    pub(super) of: Vec<About>,
+    pub(super) reply: oneshot::Sender<Vec<Vec<Fact>>>,
 }
 
 /// Something to be done with the writer, outside the groups of messages.
@@ -43,11 +52,21 @@ impl fmt::Debug for Job {
 /// Who waits for messages.
 #[derive(Debug)]
 pub(super) struct Ask {
-    /// `None`: what nobody has signed for.
-    pub(super) wanted: Option<Wanted>,
+    pub(super) what: What,
     pub(super) after: u64,
     pub(super) limit: usize,
-    pub(super) reply: oneshot::Sender<Vec<Pending>>,
+    pub(super) reply: oneshot::Sender<Offered>,
+}
+
+/// Which messages.
+#[derive(Clone, Debug)]
+pub(super) enum What {
+    /// What nobody has signed for.
+    Outbox,
+    /// The same up to a number, of these lanes.
+    Lanes(u64, Lanes),
+    /// Signed for or not.
+    Again(Wanted),
 }
 
 impl Handle {
@@ -98,21 +117,35 @@ impl Handle {
     /// # Errors
     /// [`Closed`].
     pub async fn offer(&self, after: u64, limit: usize) -> Result<Vec<Pending>, Closed> {
-        self.ask(None, after, limit).await
+        self.ask(What::Outbox, after, limit).await.map(|offered| offered.pending)
+    }
+
+    /// The same of these lanes, with numbers up to `last`; see [`Writer::offer_lanes`].
+    ///
+    /// # Errors
+    /// [`Closed`].
+    pub async fn offer_lanes(
+        &self,
+        after: u64,
+        last: u64,
+        lanes: Lanes,
+        limit: usize,
+    ) -> Result<Offered, Closed> {
+        self.ask(What::Lanes(last, lanes), after, limit).await
     }
 
     /// Up to `limit` of the messages `wanted` that the store still has, signed for or not, with a number above
-    /// `after`, in order of their numbers; fewer mean that there are no more.
+    /// `after`, in order of their numbers; none means that there are no more.
     ///
     /// # Errors
     /// [`Closed`].
     pub async fn resend(&self, wanted: Wanted, after: u64, limit: usize) -> Result<Vec<Pending>, Closed> {
-        self.ask(Some(wanted), after, limit).await
+        self.ask(What::Again(wanted), after, limit).await.map(|offered| offered.pending)
     }
 
-    async fn ask(&self, wanted: Option<Wanted>, after: u64, limit: usize) -> Result<Vec<Pending>, Closed> {
+    async fn ask(&self, what: What, after: u64, limit: usize) -> Result<Offered, Closed> {
         let (reply, answer) = oneshot::channel();
-        let ask = Ask { wanted, after, limit, reply };
+        let ask = Ask { what, after, limit, reply };
         self.requests.send(Request::Ask(ask)).await.map_err(|_| Closed)?;
         answer.await.map_err(|_| Closed)
     }
@@ -139,6 +172,25 @@ impl Handle {
     /// [`Closed`]; they may be offered again after a restart.
     pub async fn forget(&self, seqs: Vec<u64>) -> Result<(), Closed> {
         self.requests.send(Request::Forget(seqs)).await.map_err(|_| Closed)
+    }
+
+    /// All facts of each of these, those that were put last included.
+    ///
+    /// # Errors
+    /// [`Closed`].
+    pub async fn facts(&self, of: Vec<About>) -> Result<Vec<Vec<Fact>>, Closed> {
+        let (reply, facts) = oneshot::channel();
+        self.requests.send(Request::Facts(Facts { of, reply })).await.map_err(|_| Closed)?;
+        facts.await.map_err(|_| Closed)
+    }
+
+    /// The daemon is about to end: what is put from now on goes into one commit, at [`Handle::flush`] or
+    /// [`Handle::close`], however much it is. A slow disk has time for few.
+    ///
+    /// # Errors
+    /// [`Closed`] already.
+    pub async fn ending(&self) -> Result<(), Closed> {
+        self.requests.send(Request::Ending).await.map_err(|_| Closed)
     }
 
     /// Asks the task to commit everything put so far and to end; from then on all else is [`Closed`].

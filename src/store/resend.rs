@@ -79,6 +79,11 @@ impl Writer {
 }
 
 impl Open {
+    /// A message of the outbox, by its number.
+    pub(super) fn unsigned(&self, seq: i64) -> rusqlite::Result<Pending> {
+        self.connection.prepare_cached(OFFER)?.query_row([seq - 1, 1], placed)
+    }
+
     /// When the oldest message that nobody signed for is from, in milliseconds.
     pub(super) fn oldest(&self) -> rusqlite::Result<Option<i64>> {
         let sql = "SELECT min(at) FROM message WHERE seq IN (

@@ -148,6 +148,9 @@ pub(super) fn open(path: &Path) -> Result<Connection, OpenError> {
     // Before anything is written: what is damaged is set aside as it was found.
     if found > 0 {
         salvage::prove(&connection).map_err(failed)?;
+        // SQLite gives no log to a connection that has proved a file without one.
+        connection.close().map_err(|(_, e)| failed(e))?;
+        connection = connect(path, OpenFlags::empty()).map_err(failed)?;
     }
     settle(&connection).map_err(failed)?;
     let id = if found == 0 { Some(random_id()?) } else { None };

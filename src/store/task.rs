@@ -16,8 +16,8 @@
 //!
 //! The task has no thread: it lends the writer to the runtime's pool of blocking threads for each operation.
 
-use super::handle::{Ask, Handle, Job, Put, Request};
-use super::{About, Announce, Entry, Known, Rules, State, StoreError, Writer};
+use super::handle::{Ask, Facts, Handle, Job, Put, Request, What};
+use super::{About, Announce, Entry, Known, Offered, Rules, State, StoreError, Writer};
 use crate::clock::Clock;
 use std::mem;
 use std::pin::Pin;
@@ -112,6 +112,8 @@ struct Held {
     round_over: bool,
     flushes: Vec<oneshot::Sender<()>>,
     asks: Vec<Ask>,
+    recalls: Vec<Facts>,
+    is_ending: bool,
     /// When to write at the latest; after a failure, when to try again.
     timer: Option<Pin<Box<Sleep>>>,
     failures: u32,
@@ -140,6 +142,8 @@ impl Held {
             round_over: false,
             flushes: Vec::new(),
             asks: Vec::new(),
+            recalls: Vec::new(),
+            is_ending: false,
             timer: None,
             failures: 0,
         }
@@ -183,7 +187,7 @@ impl Held {
 
     /// Whether one more fits into the next commit. While the disk refuses there is always room: polling goes on.
     const fn has_room(&self) -> bool {
-        self.failures > 0 || self.batch.len() < BATCH && self.facts.len() < BATCH
+        self.failures > 0 || self.is_ending || (self.batch.len() < BATCH && self.facts.len() < BATCH)
     }
 
     const fn is_empty(&self) -> bool {
@@ -196,11 +200,11 @@ impl Held {
 
     /// Whether something asks for a write now; after a failure only the timer does.
     const fn is_due(&self) -> bool {
-        let asked = self.batch.len() >= BATCH
-            || self.facts.len() >= BATCH
-            || self.signed.len() >= SIGNED_BATCH
-            || self.round_over
-            || !self.flushes.is_empty();
+        let many =
+            self.batch.len() >= BATCH || self.facts.len() >= BATCH || self.signed.len() >= SIGNED_BATCH;
+        let asked = !self.flushes.is_empty()
+            || (!self.recalls.is_empty() && !self.facts.is_empty())
+            || (!self.is_ending && (many || self.round_over));
         asked && self.failures == 0
     }
 
@@ -238,6 +242,13 @@ async fn run(
                 Some(Request::Ask(ask)) => held.asks.push(ask),
                 Some(Request::Job(Job(job))) => writer = lend(writer, job).await.0,
                 Some(Request::Forget(seqs)) => held.signed.extend(seqs),
+                Some(Request::Facts(facts)) => {
+                    held.recalls.push(facts);
+                    while held.has_room() && let Ok(put) = entries.try_recv() {
+                        held.take(put);
+                    }
+                }
+                Some(Request::Ending) => held.is_ending = true,
                 Some(Request::Close) | None => break,
             },
             // `None` needs every handle to be gone, which the other queue tells.
@@ -257,6 +268,9 @@ async fn run(
         }
         if !held.asks.is_empty() {
             writer = answer(writer, &mut held).await;
+        }
+        if !held.recalls.is_empty() {
+            writer = recall(writer, &mut held).await;
         }
         if held.timer.is_none() && !held.is_empty() {
             held.timer = Some(Box::pin(sleep(held.exposure)));
@@ -282,7 +296,7 @@ async fn end(
             Request::Forget(seqs) => held.signed.extend(seqs),
             Request::Job(Job(job)) => writer = lend(writer, job).await.0,
             // Whoever waits for an offer learns that the store has been closed.
-            Request::Ask(_) | Request::Close => {}
+            Request::Ask(_) | Request::Facts(_) | Request::Ending | Request::Close => {}
         }
     }
     let mut attempt = 1;
@@ -383,31 +397,53 @@ async fn failed(writer: Writer, held: &mut Held, cause: &StoreError) -> Writer {
 
 /// Answers those who wait for messages; if the disk refuses, they wait on.
 async fn answer(mut writer: Writer, held: &mut Held) -> Writer {
-    while let Some(Ask { wanted, after, limit, reply }) = held.asks.pop() {
+    while let Some(Ask { what, after, limit, reply }) = held.asks.pop() {
         // What is signed for stands in the outbox until the next commit; ask for as many more.
         let more = limit.saturating_add(held.signed.len());
         let (result, asked);
         (writer, (asked, result)) = lend(writer, move |writer| {
-            let result = match &wanted {
-                Some(wanted) => writer.resend(wanted, after, limit),
-                None => writer.offer(after, more),
+            let plainly = |pending| Offered { pending, seen: after };
+            let result = match &what {
+                What::Outbox => writer.offer(after, more).map(plainly),
+                What::Lanes(last, lanes) => writer.offer_lanes(after, *last, *lanes, more),
+                What::Again(wanted) => writer.resend(wanted, after, limit).map(plainly),
             };
-            (wanted, result)
+            (what, result)
         })
         .await;
         match result {
-            Ok(mut messages) => {
-                if asked.is_none() {
-                    messages.retain(|message| !held.signed.contains(&message.seq));
-                    messages.truncate(limit);
+            Ok(Offered { mut pending, mut seen }) => {
+                if !matches!(asked, What::Again(_)) {
+                    pending.retain(|message| !held.signed.contains(&message.seq));
                 }
-                let _ = reply.send(messages);
+                if pending.len() > limit {
+                    pending.truncate(limit);
+                    seen = pending.last().map_or(seen, |last| last.seq);
+                }
+                let _ = reply.send(Offered { pending, seen });
             }
             Err(cause) => {
-                held.asks.push(Ask { wanted: asked, after, limit, reply });
+                held.asks.push(Ask { what: asked, after, limit, reply });
                 writer = failed(writer, held, &cause).await;
                 break;
             }
+        }
+    }
+    writer
+}
+
+/// Answers those who wait for facts; one whose facts the disk does not give has to learn them anew.
+async fn recall(mut writer: Writer, held: &mut Held) -> Writer {
+    while let Some(Facts { of, reply }) = held.recalls.pop() {
+        let result;
+        (writer, result) = lend(writer, move |writer| {
+            of.iter().map(|about| writer.facts(about.scope())).collect::<Result<Vec<_>, _>>()
+        })
+        .await;
+        match result {
+            // Whoever asked has stopped waiting.
+            Ok(facts) => drop(reply.send(facts)),
+            Err(cause) => tracing::warn!("what was learned cannot be read: {cause}"),
         }
     }
     writer

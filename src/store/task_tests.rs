@@ -1,5 +1,5 @@
 use super::*;
-use crate::store::{Closed, Dropped, Identity, Why, Worth};
+use crate::store::{Closed, Dropped, Fact, Identity, Why, Worth};
 use jiff::Timestamp;
 use std::path::Path;
 use std::sync::Arc;
@@ -266,4 +266,37 @@ async fn a_disk_that_refuses_to_the_end_does_not_hold_the_shutdown_up() {
     assert!(matches!(lost.cause, StoreError::Busy { .. }), "{lost}");
     drop(intruder);
     Writer::open(dir.path()).unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_put_at_the_end_goes_into_one_commit_however_much_it_is() {
+    let dir = tempfile::tempdir().unwrap();
+    let (store, task) = begin(dir.path());
+    store.ending().await.unwrap();
+    put(&store, 0..1_000).await;
+    store.round_over().await.unwrap();
+    assert!(!committed_soon(&store, 1).await && *store.committed().borrow() == 0);
+    let mut commits = store.committed();
+    commits.mark_unchanged();
+    store.flush().await.unwrap();
+    assert_eq!(*commits.borrow_and_update(), 1_000);
+    put(&store, 1_000..1_300).await;
+    store.close().await.unwrap();
+    task.await.unwrap().unwrap();
+    assert_eq!(*commits.borrow(), 1_300);
+}
+
+#[tokio::test(start_paused = true)]
+async fn facts_are_given_with_those_that_were_put_last() {
+    let dir = tempfile::tempdir().unwrap();
+    let (store, _task) = begin(dir.path());
+    let of = |name: &str| About::Meter(name.to_owned());
+    let fact = |value: &str| Fact { key: "k".to_owned(), value: value.to_owned(), at: Timestamp::UNIX_EPOCH };
+    store.learn(of("a"), fact("1")).await.unwrap();
+    store.flush().await.unwrap();
+    store.learn(of("a"), fact("2")).await.unwrap();
+    store.learn(of("b"), fact("3")).await.unwrap();
+    tokio::task::yield_now().await;
+    let facts = store.facts(vec![of("b"), of("c"), of("a")]).await.unwrap();
+    assert_eq!(facts, [vec![fact("3")], vec![], vec![fact("2")]]);
 }

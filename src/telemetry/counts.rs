@@ -4,15 +4,20 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 /// Counts of one run of the daemon; all only grow.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Counts {
     readings: AtomicU64,
     failures: AtomicU64,
     reports: AtomicU64,
-    /// Milliseconds since the clock's origin at which each bus last went round its loop.
-    turns: Vec<AtomicU64>,
-    /// Whether each bus has something to do.
-    busy: Vec<AtomicBool>,
+}
+
+/// The signs of life of one bus.
+#[derive(Debug)]
+pub struct Pulse {
+    /// Milliseconds since the clock's origin at which it last went round its loop.
+    turned: AtomicU64,
+    /// Whether it has something to do.
+    busy: AtomicBool,
 }
 
 /// The counts at one instant.
@@ -27,51 +32,11 @@ pub struct Snapshot {
 }
 
 impl Counts {
-    /// Counts of nothing, for so many buses.
-    pub fn new(buses: usize) -> Self {
-        Self {
-            readings: AtomicU64::new(0),
-            failures: AtomicU64::new(0),
-            reports: AtomicU64::new(0),
-            turns: std::iter::repeat_with(AtomicU64::default).take(buses).collect(),
-            busy: std::iter::repeat_with(AtomicBool::default).take(buses).collect(),
-        }
-    }
-
     /// A report was made of so many readings and failures.
     pub fn read(&self, readings: usize, failures: usize) {
         self.readings.fetch_add(readings as u64, Ordering::Relaxed);
         self.failures.fetch_add(failures as u64, Ordering::Relaxed);
         self.reports.fetch_add(1, Ordering::Relaxed);
-    }
-
-    /// A bus went round its loop.
-    pub fn turned(&self, bus: usize, elapsed: Duration) {
-        if let Some(turn) = self.turns.get(bus) {
-            turn.store(elapsed.as_millis() as u64, Ordering::Relaxed);
-        }
-    }
-
-    /// A bus has something to do, or has done all that is due.
-    pub fn is_busy(&self, bus: usize, busy: bool) {
-        if let Some(flag) = self.busy.get(bus) {
-            flag.store(busy, Ordering::Relaxed);
-        }
-    }
-
-    /// True if no bus has anything to do.
-    pub fn all_idle(&self) -> bool {
-        self.busy.iter().all(|busy| !busy.load(Ordering::Relaxed))
-    }
-
-    /// Buses that have not gone round their loop within `limit` of `elapsed`.
-    pub fn stuck(&self, elapsed: Duration, limit: Duration) -> impl Iterator<Item = usize> {
-        let oldest = elapsed.saturating_sub(limit).as_millis() as u64;
-        self.turns
-            .iter()
-            .enumerate()
-            .filter(move |(_, t)| t.load(Ordering::Relaxed) < oldest)
-            .map(|(bus, _)| bus)
     }
 
     /// The counts now.
@@ -81,5 +46,32 @@ impl Counts {
             failures: self.failures.load(Ordering::Relaxed),
             reports: self.reports.load(Ordering::Relaxed),
         }
+    }
+}
+
+impl Pulse {
+    /// Of a bus that begins now, which is since the clock's origin.
+    pub fn new(now: Duration) -> Self {
+        Self { turned: AtomicU64::new(now.as_millis() as u64), busy: AtomicBool::new(false) }
+    }
+
+    /// It went round its loop.
+    pub fn turned(&self, now: Duration) {
+        self.turned.store(now.as_millis() as u64, Ordering::Relaxed);
+    }
+
+    /// It has something to do, or has done all that is due.
+    pub fn is_busy(&self, busy: bool) {
+        self.busy.store(busy, Ordering::Relaxed);
+    }
+
+    /// True if it has nothing to do.
+    pub fn is_idle(&self) -> bool {
+        !self.busy.load(Ordering::Relaxed)
+    }
+
+    /// True if it has not gone round its loop within `limit` of `now`.
+    pub fn is_stuck(&self, now: Duration, limit: Duration) -> bool {
+        self.turned.load(Ordering::Relaxed) < now.saturating_sub(limit).as_millis() as u64
     }
 }

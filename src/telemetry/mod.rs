@@ -3,5 +3,5 @@
 mod counts;
 mod log;
 
-pub use counts::{Counts, Snapshot};
+pub use counts::{Counts, Pulse, Snapshot};
 pub use log::{BadLevel, set_log, start_log};

@@ -36,6 +36,8 @@ pub(crate) struct Broker {
     reserved: TcpSocket,
     /// Lines of its configuration beside the listener.
     settings: String,
+    /// The newest TLS that it speaks, in OpenSSL's words; its own newest without it.
+    newest_tls: Option<&'static str>,
     program: PathBuf,
     dir: TempDir,
 }
@@ -49,6 +51,11 @@ impl Broker {
 
     /// The same with more lines of configuration.
     pub(crate) async fn start_with(settings: &str) -> Option<Self> {
+        Self::start_tls(settings, None).await
+    }
+
+    /// The same with no newer TLS than this; mosquitto's own setting says the oldest only.
+    pub(crate) async fn start_tls(settings: &str, newest_tls: Option<&'static str>) -> Option<Self> {
         let Some(program) = find("mosquitto") else {
             assert!(
                 std::env::var("CI").as_deref() != Ok("true"),
@@ -61,7 +68,7 @@ impl Broker {
         reserved.set_reuseaddr(true).unwrap();
         reserved.bind((Ipv4Addr::LOCALHOST, 0).into()).unwrap();
         let (settings, dir) = (settings.to_owned(), TempDir::new().unwrap());
-        let mut broker = Self { child: None, reserved, settings, program, dir };
+        let mut broker = Self { child: None, reserved, settings, newest_tls, program, dir };
         broker.start_again().await;
         Some(broker)
     }
@@ -79,6 +86,21 @@ impl Broker {
         }
     }
 
+    /// Stops it where it stands (SIGSTOP): its connections stay and nobody answers.
+    pub(crate) fn freeze(&self) {
+        self.signal(rustix::process::Signal::STOP);
+    }
+
+    /// Lets it go on.
+    pub(crate) fn thaw(&self) {
+        self.signal(rustix::process::Signal::CONT);
+    }
+
+    fn signal(&self, signal: rustix::process::Signal) {
+        let child = self.child.as_ref().unwrap();
+        rustix::process::kill_process(rustix::process::Pid::from_child(child), signal).unwrap();
+    }
+
     /// Starts it on the port that it had, and waits until it takes connections.
     pub(crate) async fn start_again(&mut self) {
         assert!(self.child.is_none(), "it runs");
@@ -89,7 +111,15 @@ impl Broker {
              max_queued_messages 100000\n{settings}\n"
         );
         std::fs::write(&file, written).unwrap();
+        let openssl = self.dir.path().join("openssl.cnf");
+        let newest = self.newest_tls.map_or(String::new(), |newest| {
+            format!(
+                "openssl_conf = a\n[a]\nssl_conf = b\n[b]\nsystem_default = c\n[c]\nMaxProtocol = {newest}\n"
+            )
+        });
+        std::fs::write(&openssl, newest).unwrap();
         let child = Command::new(&self.program)
+            .env("OPENSSL_CONF", &openssl)
             .arg("-c")
             .arg(&file)
             .stdin(Stdio::null())

@@ -1,20 +1,24 @@
 //! DTUs (数传终端) that dial in: one task listens on a port, learns by its registration (注册包) which bus
 //! a connection is for, and puts it on that bus's seat, where the bus takes it when it needs its line.
 
+mod listening;
+
+pub use listening::{Listening, listen};
+
 use super::PortError;
 use super::back_off::BackOff;
 use super::heartbeat::Heartbeats;
 use super::registration::{Known, Said};
 use super::tcp::{self, Tcp};
-use crate::config::{Bus, PortAddress, PortSettings, hex, written};
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use crate::config::{PortAddress, PortSettings, hex, written};
+use std::collections::{BTreeSet, VecDeque};
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
-use tokio::task::{AbortHandle, JoinHandle, JoinSet};
+use tokio::task::{AbortHandle, JoinSet};
 
 /// What a port does for those that have not registered.
 #[derive(Clone, Copy, Debug)]
@@ -134,79 +138,6 @@ impl Seat {
     }
 }
 
-/// The listening ports of a daemon.
-#[derive(Debug, Default)]
-pub struct Listening {
-    seats: BTreeMap<usize, Seat>,
-    bound: BTreeMap<usize, SocketAddr>,
-    tasks: Vec<JoinHandle<()>>,
-}
-
-impl Listening {
-    /// The seat of a bus whose DTU dials in.
-    pub fn seat(&self, bus: usize) -> Option<&Seat> {
-        self.seats.get(&bus)
-    }
-
-    /// Where the DTU of a bus dials in, if that could be bound at the start.
-    pub fn bound(&self, bus: usize) -> Option<SocketAddr> {
-        self.bound.get(&bus).copied()
-    }
-
-    /// Waits until the tasks have ended, which the watch that they were given tells them, and their ports
-    /// are free.
-    pub async fn ended(&mut self) {
-        for task in self.tasks.drain(..) {
-            if let Err(died) = task.await {
-                tracing::error!("a listener died: {died}");
-            }
-        }
-    }
-}
-
-/// Listens for the DTUs of these buses, one task a port, until `stop` is true.
-pub fn listen(buses: &[Bus], stop: &watch::Receiver<bool>) -> Listening {
-    listen_within(buses, stop, LIMITS)
-}
-
-fn listen_within(buses: &[Bus], stop: &watch::Receiver<bool>, limits: Limits) -> Listening {
-    let mut ports: BTreeMap<SocketAddr, Vec<usize>> = BTreeMap::new();
-    for (index, bus) in buses.iter().enumerate() {
-        if let PortAddress::Listen(at) = bus.port {
-            ports.entry(at).or_default().push(index);
-        }
-    }
-    let mut listening = Listening::default();
-    for (at, indices) in ports {
-        let (mut seats, mut known) = (Vec::new(), Known::default());
-        for (place, bus) in indices.iter().filter_map(|i| buses.get(*i)).enumerate() {
-            let packet =
-                |packet: &Option<crate::config::Packet>| packet.as_ref().map(|p| p.octets().to_vec());
-            // A bus that is alone on its port takes whoever comes: its registration is empty.
-            known.registrations.push((packet(&bus.settings.registration).unwrap_or_default(), place));
-            known.heartbeats.extend(packet(&bus.settings.heartbeat));
-            seats.push((bus.name.to_string(), Seat::new(&bus.port, &bus.settings)));
-        }
-        for (index, (_, seat)) in indices.iter().zip(&seats) {
-            listening.seats.insert(*index, seat.clone());
-        }
-        let port = Port { at, seats, known: Arc::new(known), limits, shown: BTreeSet::new() };
-        let listener = match bind(at) {
-            Ok(listener) => {
-                let bound = listener.local_addr().ok();
-                listening.bound.extend(indices.iter().filter_map(|index| Some((*index, bound?))));
-                Some(listener)
-            }
-            Err(error) => {
-                port.cannot_listen(&error);
-                None
-            }
-        };
-        listening.tasks.push(tokio::spawn(port.run(listener, stop.clone())));
-    }
-    listening
-}
-
 fn bind(at: SocketAddr) -> io::Result<TcpListener> {
     let listener = std::net::TcpListener::bind(at)?;
     listener.set_nonblocking(true)?;
@@ -240,7 +171,12 @@ struct Port {
 }
 
 impl Port {
-    async fn run(mut self, mut listener: Option<TcpListener>, mut stop: watch::Receiver<bool>) {
+    /// Listens until `stop` is true. The listening socket is given back, for a port that goes on with other buses.
+    async fn run(
+        mut self,
+        mut listener: Option<TcpListener>,
+        mut stop: watch::Receiver<bool>,
+    ) -> Option<TcpListener> {
         let mut back_off = BackOff::new(u64::from(self.at.port()));
         let mut pending: JoinSet<(SocketAddr, Introduced)> = JoinSet::new();
         let mut oldest: VecDeque<AbortHandle> = VecDeque::new();
@@ -296,8 +232,8 @@ impl Port {
                 },
             }
         }
-        drop(listener);
         pending.shutdown().await;
+        listener
     }
 
     fn cannot_listen(&self, error: &io::Error) {
@@ -412,8 +348,9 @@ async fn turn_away(from: SocketAddr, stream: TcpStream, limits: Limits) -> (Sock
 
 #[cfg(test)]
 mod tests {
+    use super::listening::listen_within;
     use super::*;
-    use crate::config::{Name, Packet};
+    use crate::config::{Bus, Name, Packet};
     use crate::planner::Line;
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
@@ -430,16 +367,11 @@ mod tests {
 
     struct Bench {
         listening: Listening,
-        stop: watch::Sender<bool>,
     }
 
     impl Bench {
         fn start(limits: Limits) -> Self {
-            let (stop, stopped) = watch::channel(false);
-            Self {
-                listening: listen_within(&[bus(Some("DTU-1")), bus(Some("DTU-2"))], &stopped, limits),
-                stop,
-            }
+            Self { listening: listen_within(&[bus(Some("DTU-1")), bus(Some("DTU-2"))], limits) }
         }
 
         async fn dial(&self, said: &[u8]) -> TcpStream {
@@ -511,8 +443,7 @@ mod tests {
         let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let mut bus = bus(None);
         bus.port = PortAddress::Listen(taken.local_addr().unwrap());
-        let (_stop, stopped) = watch::channel(false);
-        let listening = listen_within(std::slice::from_ref(&bus), &stopped, QUICK);
+        let listening = listen_within(std::slice::from_ref(&bus), QUICK);
         let error = listening.seat(0).unwrap().open().await.unwrap_err().to_string();
         assert!(error.contains("does not listen") && error.contains("another program"), "{error}");
         let at = taken.local_addr().unwrap();
@@ -528,9 +459,42 @@ mod tests {
         let mut bench = Bench::start(LIMITS);
         let mut stream = bench.dial(b"DT").await;
         let at = bench.listening.bound(0).unwrap();
-        bench.stop.send_replace(true);
+        bench.listening.stop();
         bench.listening.ended().await;
         assert!(!matches!(stream.read(&mut [0; 8]).await, Ok(1..)));
+        std::net::TcpListener::bind(at).unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_port_that_gets_another_bus_keeps_its_socket_and_the_connections_of_the_others() {
+        let mut bench = Bench::start(QUICK);
+        let at = bench.listening.bound(0).unwrap();
+        let mut first = bench.dial(b"DTU-1").await;
+        let mut tcp = bench.opened(0).await;
+        let (_waits, mut begun) = (bench.dial(b"DTU-2").await, bench.dial(b"DT").await);
+        let mut place = bench.listening.seat(1).unwrap().place.subscribe();
+        place.wait_for(|place| place.waiting.is_some()).await.unwrap();
+        // A third bus comes before them, so that they are the second and the third.
+        let buses = [bus(Some("DTU-3")), bus(Some("DTU-1")), bus(Some("DTU-2"))];
+        bench.listening.adopt(&buses, |old| Some(old + 1));
+        assert!(!matches!(begun.read(&mut [0; 8]).await, Ok(1..)), "it has to dial in again");
+        assert_eq!(bench.listening.bound(2), Some(at));
+        let mut third = TcpStream::connect(at).await.unwrap();
+        third.write_all(b"DTU-3").await.unwrap();
+        for (bus, stream) in [(0, &mut third), (1, &mut first)] {
+            let mut open = if bus == 0 {
+                bench.opened(0).await
+            } else {
+                std::mem::replace(&mut tcp, bench.opened(2).await)
+            };
+            open.send(b"?").await.unwrap();
+            let mut asked = [0; 8];
+            let n = stream.read(&mut asked).await.unwrap();
+            assert_eq!(&asked[..n], b"?", "bus {bus} talks on its own connection");
+        }
+        // And without them the port is free.
+        bench.listening.adopt(&[], |_| None);
+        bench.listening.ended().await;
         std::net::TcpListener::bind(at).unwrap();
     }
 }

@@ -1,7 +1,7 @@
 //! What the task takes from what it hears: who answers, how soon, what a meter does not have, and what has
 //! become of the line.
 
-use super::{BusTask, LOOK, QUIET, Said};
+use super::{BusTask, LOOK, QUIET, Said, stopping};
 use crate::bus::change::Change;
 use crate::bus::learned::Learned;
 use crate::bus::noise::Turn;
@@ -103,7 +103,12 @@ impl BusTask {
 
     /// Listens to a jammed line until it is quiet, for a second at most.
     pub(super) async fn listen(&mut self) {
-        match self.talk.listen(QUIET, LOOK).await {
+        let heard = tokio::select! {
+            biased;
+            heard = self.talk.listen(QUIET, LOOK) => heard,
+            () = stopping(&mut self.given.stop) => Ok(false),
+        };
+        match heard {
             Ok(true) => {
                 self.jammed = None;
                 let since = self.given.clock.elapsed();
@@ -177,6 +182,13 @@ impl BusTask {
         }
     }
 
+    /// Keeps what is newer of these meters' energies than what was kept: the bus does not read them any more.
+    pub(super) async fn keep_energies(&mut self, ends: impl Fn(usize) -> bool) {
+        for (meter, last) in self.memory.energies.unkept(self.given.clock.elapsed(), ends) {
+            self.keep(Learned::Energies { meter, last }).await;
+        }
+    }
+
     pub(super) async fn keep(&mut self, learned: Learned) {
         self.tell(Said::Learned { bus: self.given.bus, learned }).await;
     }
@@ -195,7 +207,7 @@ impl BusTask {
         self.happened(Event { of, at, kind }).await;
     }
 
-    fn name(&self) -> Option<&str> {
+    pub(super) fn name(&self) -> Option<&str> {
         self.given.plan.buses.get(self.given.bus).map(|bus| bus.name.as_str())
     }
 

@@ -1,6 +1,6 @@
 //! What the task says to the rest of the daemon.
 
-use super::{BusTask, Said};
+use super::{BusTask, Said, Told};
 use crate::bus::round::Round;
 use crate::event::{Event, Gap, Kind, Of, Passed};
 use crate::reading::{Failure, Reason, Report, Source};
@@ -69,13 +69,14 @@ impl BusTask {
 
     /// Hands something to the collector; waits while the store is behind.
     pub(super) async fn tell(&mut self, said: Said) {
-        if let Err(lost) = self.given.said.send(said).await {
-            tracing::error!(said = ?lost.0, "the store has ended before its buses: this was lost");
+        let told = Told { plan: Arc::clone(&self.given.plan), said };
+        if let Err(lost) = self.given.said.send(told).await {
+            tracing::error!(said = ?lost.0.said, "the store has ended before its buses: this was lost");
         }
     }
 
     pub(super) async fn round_over(&mut self) {
-        self.given.counts.is_busy(self.given.bus, false);
+        self.given.pulse.is_busy(false);
         if std::mem::take(&mut self.unsaid) {
             self.tell(Said::RoundOver).await;
         }

@@ -4,11 +4,15 @@
 //! come out, and a [`Pump`] that must be polled beside them. The pump is never cancelled half-way
 //! through a packet: the library would then hold a message for sent that never left.
 
+pub(super) mod access;
+mod refusal;
 mod v4;
 mod v5;
 
-use crate::config::MqttVersion;
-use crate::mqtt::session::{Direct, Incoming, Qos};
+use crate::config::{Mqtt, MqttVersion};
+use crate::mqtt::PAYLOAD_VERSION;
+use crate::mqtt::session::{Direct, Incoming, Properties, Qos};
+use access::Access;
 use std::convert::Infallible;
 use std::pin::Pin;
 use std::time::Duration;
@@ -28,14 +32,10 @@ const KEEP_ALIVE: Duration = Duration::from_secs(30);
 /// Whom to connect to, and as whom.
 #[derive(Clone, Debug)]
 pub(super) struct Options {
-    pub(super) host: String,
-    pub(super) port: u16,
-    pub(super) version: MqttVersion,
+    pub(super) mqtt: Mqtt,
     pub(super) client_id: String,
     /// Retained, QoS 1.
     pub(super) last_will: Option<Publish>,
-    /// The most messages in flight, at least 1.
-    pub(super) window: u16,
 }
 
 /// A topic and what is published there.
@@ -59,8 +59,8 @@ pub(super) enum Event {
     Sent(u16),
     /// The broker signed for this packet id (PUBACK).
     Signed(u16),
-    /// The broker refuses this packet id (PUBACK with a reason from 80H, MQTT 5).
-    Refused(u16, String),
+    /// The broker refuses this packet id (PUBACK with a reason from 80H, MQTT 5), in its words.
+    Refused(u16, Reason, String),
     /// A message for us.
     Received(Incoming),
     /// The broker refuses a subscription.
@@ -69,6 +69,34 @@ pub(super) enum Event {
     Disconnected,
     /// The end; no event follows.
     Fault(Fault),
+}
+
+/// Why a message was refused (MQTT 5 clause 3.4.2.1).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Reason {
+    /// 97H: the broker has had enough for now.
+    Quota,
+    /// 87H.
+    NotAuthorised,
+    /// 90H.
+    Topic,
+    /// 99H.
+    Payload,
+    /// Any other.
+    Other,
+}
+
+impl Reason {
+    /// What to do about it.
+    pub(super) const fn advice(self) -> &'static str {
+        match self {
+            Self::Quota => "it is left alone for a while; raise its quota for this client if it comes again",
+            Self::NotAuthorised => "allow this user to write to the topic at the broker",
+            Self::Topic => "let the broker take topics of this form, or write another prefix under [mqtt]",
+            Self::Payload => "let the broker take JSON there",
+            Self::Other => "look at the broker's log",
+        }
+    }
 }
 
 /// Why a connection ended, or never began.
@@ -83,6 +111,12 @@ pub(super) enum Fault {
     /// The broker refuses us (CONNACK); in the protocol's words.
     #[error("the broker refuses the connection: {0}")]
     NotAccepted(String),
+    /// We have nothing to sign in with.
+    #[error("{0}")]
+    Access(#[from] access::AccessError),
+    /// The two sides do not believe each other.
+    #[error("{0}")]
+    Tls(String),
     /// The library would hold a message back behind a packet id in use; the window makes it impossible.
     #[error("packet id {0} was still in use")]
     Collision(u16),
@@ -97,7 +131,8 @@ pub(super) struct NotTaken;
 #[derive(Debug)]
 pub(super) enum Client {
     V4(rumqttc::AsyncClient),
-    V5(rumqttc::v5::AsyncClient),
+    /// With the properties of each message of the store.
+    V5(rumqttc::v5::AsyncClient, Properties),
 }
 
 /// What comes out of a connection; the last one is a fault.
@@ -106,18 +141,24 @@ pub(super) type Events = mpsc::Receiver<Event>;
 pub(super) type Pump = Pin<Box<dyn Future<Output = Infallible> + Send>>;
 
 /// Makes a connection; nothing moves until the pump is polled.
-pub(super) fn open(options: &Options) -> (Client, Events, Pump) {
+///
+/// # Errors
+/// Password, certificates or keys cannot be read. They are read anew for each connection: who replaces
+/// them need not restart anything.
+pub(super) fn open(options: &Options) -> Result<(Client, Events, Pump), Fault> {
     let (sender, events) = mpsc::channel(EVENTS);
-    match options.version {
+    let access = Access::read(&options.mqtt)?;
+    Ok(match options.mqtt.version {
         MqttVersion::V4 => {
-            let (client, eventloop) = v4::open(options);
+            let (client, eventloop) = v4::open(options, access);
             (Client::V4(client), events, Box::pin(v4::pump(eventloop, sender)))
         }
         MqttVersion::V5 => {
-            let (client, eventloop) = v5::open(options);
-            (Client::V5(client), events, Box::pin(v5::pump(eventloop, sender)))
+            let (client, eventloop) = v5::open(options, access);
+            let standing = of_the_store(options.mqtt.expiry);
+            (Client::V5(client, standing), events, Box::pin(v5::pump(eventloop, sender)))
         }
-    }
+    })
 }
 
 impl Client {
@@ -126,9 +167,11 @@ impl Client {
         let Publish { topic, payload } = publish;
         match self {
             Self::V4(c) => c.try_publish(topic, rumqttc::QoS::AtLeastOnce, retain, payload).or(Err(NotTaken)),
-            Self::V5(c) => c
-                .try_publish(topic, rumqttc::v5::mqttbytes::QoS::AtLeastOnce, retain, payload)
-                .or(Err(NotTaken)),
+            Self::V5(c, standing) => {
+                let properties = v5::of_text(standing, retain);
+                c.try_publish_with_properties(topic, v5::qos(Qos::AtLeastOnce), retain, payload, properties)
+                    .or(Err(NotTaken))
+            }
         }
     }
 
@@ -137,7 +180,7 @@ impl Client {
         let Direct { topic, payload, retain, qos, properties } = direct;
         match self {
             Self::V4(c) => c.try_publish(topic, v4::qos(qos), retain, payload).or(Err(NotTaken)),
-            Self::V5(c) => c
+            Self::V5(c, _) => c
                 .try_publish_with_properties(topic, v5::qos(qos), retain, payload, v5::outgoing(properties))
                 .or(Err(NotTaken)),
         }
@@ -147,7 +190,7 @@ impl Client {
     pub(super) fn subscribe(&self, filter: String, most: Qos) -> Result<(), NotTaken> {
         match self {
             Self::V4(c) => c.try_subscribe(filter, v4::qos(most)).or(Err(NotTaken)),
-            Self::V5(c) => c.try_subscribe(filter, v5::qos(most)).or(Err(NotTaken)),
+            Self::V5(c, _) => c.try_subscribe(filter, v5::qos(most)).or(Err(NotTaken)),
         }
     }
 
@@ -155,14 +198,38 @@ impl Client {
     pub(super) fn disconnect(&self) -> Result<(), NotTaken> {
         match self {
             Self::V4(c) => c.try_disconnect().or(Err(NotTaken)),
-            Self::V5(c) => c.try_disconnect().or(Err(NotTaken)),
+            Self::V5(c, _) => c.try_disconnect().or(Err(NotTaken)),
         }
     }
 }
 
-/// The library joins host and port with a colon, so an IPv6 address needs its brackets.
-fn bracketed(host: &str) -> String {
-    if host.contains(':') && !host.starts_with('[') { format!("[{host}]") } else { host.to_owned() }
+/// What a message of the store says of itself with MQTT 5: 28 octets, and 5 for the expiry.
+fn of_the_store(expiry: Option<Duration>) -> Properties {
+    Properties {
+        content_type: Some("application/json".to_owned()),
+        user: vec![("v".to_owned(), PAYLOAD_VERSION.to_string())],
+        expiry,
+        ..Properties::default()
+    }
+}
+
+/// The library joins host and port with a colon, so an IPv6 address needs its brackets; for TLS it must not
+/// have them, since what it is given is also the name that it looks for in the certificate.
+fn bracketed(host: &str, tls: bool) -> String {
+    if host.contains(':') && !tls { format!("[{host}]") } else { host.to_owned() }
+}
+
+/// What TLS has against it, however deep the library has packed it; `None` if it is not of TLS.
+fn of_tls(error: &(dyn std::error::Error + 'static)) -> Option<Fault> {
+    let mut next = Some(error);
+    while let Some(error) = next {
+        if let Some(tls) = error.downcast_ref::<rustls::Error>() {
+            return Some(Fault::Tls(refusal::of_tls(tls)));
+        }
+        let packed = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
+        next = packed.map(|packed| packed as &(dyn std::error::Error + 'static)).or_else(|| error.source());
+    }
+    None
 }
 
 /// `NotAuthorized` as `not authorized`.
@@ -188,10 +255,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_ipv6_host_has_brackets_once() {
-        assert_eq!(bracketed("::1"), "[::1]");
-        assert_eq!(bracketed("[::1]"), "[::1]");
-        assert_eq!(bracketed("broker.example"), "broker.example");
+    fn an_ipv6_host_has_brackets_but_for_tls() {
+        assert_eq!(bracketed("::1", false), "[::1]");
+        assert_eq!(bracketed("::1", true), "::1");
+        assert_eq!(bracketed("broker.example", false), "broker.example");
     }
 
     #[test]

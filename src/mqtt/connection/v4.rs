@@ -1,20 +1,30 @@
 //! MQTT 3.1.1.
 
+use super::access::Access;
 use super::{CONNECT_TIMEOUT_S, Event, Fault, KEEP_ALIVE, MAX_PACKET, Options, Publish, REQUESTS};
-use super::{bracketed, in_words, of_system};
+use super::{bracketed, in_words, of_system, of_tls, refusal};
+use crate::config::Mqtt;
 use crate::mqtt::session::{self, Properties, Qos};
 use rumqttc::{
     AsyncClient, ConnectionError, EventLoop, Incoming, LastWill, MqttOptions, NetworkOptions, Outgoing, QoS,
-    StateError, SubscribeReasonCode,
+    StateError, SubscribeReasonCode, TlsConfiguration, TlsError, Transport,
 };
 use std::convert::Infallible;
 use tokio::sync::mpsc;
 
-pub(super) fn open(options: &Options) -> (AsyncClient, EventLoop) {
-    let mut mqtt = MqttOptions::new(&options.client_id, bracketed(&options.host), options.port);
+pub(super) fn open(options: &Options, access: Access) -> (AsyncClient, EventLoop) {
+    let Mqtt { host, port, window, .. } = &options.mqtt;
+    let host = bracketed(host, access.tls.is_some());
+    let mut mqtt = MqttOptions::new(&options.client_id, host, *port);
+    if let Some((user, password)) = access.login {
+        mqtt.set_credentials(user, password.reveal());
+    }
+    if let Some(tls) = access.tls {
+        mqtt.set_transport(Transport::tls_with_config(TlsConfiguration::Rustls(tls)));
+    }
     mqtt.set_clean_session(true)
         .set_keep_alive(KEEP_ALIVE)
-        .set_inflight(options.window.max(1))
+        .set_inflight(*window)
         .set_max_packet_size(MAX_PACKET as usize, MAX_PACKET as usize);
     if let Some(Publish { topic, payload }) = options.last_will.clone() {
         mqtt.set_last_will(LastWill::new(topic, payload, QoS::AtLeastOnce, true));
@@ -87,14 +97,19 @@ pub(super) const fn qos(qos: Qos) -> QoS {
 
 #[expect(clippy::wildcard_enum_match_arm, reason = "a foreign enum; its own words say the rest")]
 fn fault(error: ConnectionError) -> Fault {
+    if let Some(fault) = of_tls(&error) {
+        return fault;
+    }
     match error {
         ConnectionError::NetworkTimeout
         | ConnectionError::FlushTimeout
         | ConnectionError::MqttState(StateError::AwaitPingResp) => Fault::Silent,
-        ConnectionError::ConnectionRefused(code) => Fault::NotAccepted(in_words(code)),
-        ConnectionError::Io(error) | ConnectionError::MqttState(StateError::Io(error)) => {
-            Fault::Lost(of_system(&error))
+        ConnectionError::ConnectionRefused(code) => {
+            Fault::NotAccepted(refusal::of_connection(&in_words(code)))
         }
+        ConnectionError::Io(error)
+        | ConnectionError::MqttState(StateError::Io(error))
+        | ConnectionError::Tls(TlsError::Io(error)) => Fault::Lost(of_system(&error)),
         ConnectionError::MqttState(state) => Fault::Lost(state.to_string()),
         other => Fault::Lost(other.to_string()),
     }

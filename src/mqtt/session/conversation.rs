@@ -1,32 +1,31 @@
 //! One connection's worth of the session: from CONNACK to the first fault, or to an orderly farewell.
 
 use super::directs::Directs;
+use super::feed::Feed;
 use super::outage::Outage;
+use super::refusals::{Refusals, Step};
 use super::ways::{self, Ways};
 use super::window::{Cargo, Unknown, Window};
-use super::{Counters, Settings, WINDOW, stopped};
+use super::{Counters, Settings, stopped};
 use crate::clock::Clock;
-use crate::mqtt::connection::{Client, Event, Events, Fault, Publish};
+use crate::config::Mqtt;
+use crate::mqtt::connection::{Client, Event, Events, Fault, Publish, Reason};
 use crate::mqtt::payload::{self, Digits};
-use crate::mqtt::status::{Offline, Status, StatusMessage};
+use crate::mqtt::status::{Status, StatusMessage};
 use crate::mqtt::topics::Kind;
 use crate::store::{self, Closed, Pending};
-use std::collections::VecDeque;
 use std::convert::Infallible;
-use std::pin::Pin;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 use tokio::sync::watch;
 use tracing::{error, info, warn};
 
 /// Messages asked of the store at a time.
-const BATCH: usize = WINDOW as usize;
-/// How long a farewell may take. After it the connection is cut, and the last will speaks for us.
-const FAREWELL: Duration = Duration::from_secs(3);
+const BATCH: usize = Mqtt::WINDOW as usize;
 /// A connection that lasted this long was of use. Two gateways with one name throw each other out sooner.
 const LASTED: Duration = Duration::from_secs(30);
 /// Room for a packet's header and properties beside topic and payload.
-const HEADER: usize = 16;
+const HEADER: usize = 64;
 
 /// How a connection ended.
 #[derive(Debug)]
@@ -59,25 +58,28 @@ pub(super) enum Broken {
     /// The oldest packet has no receipt.
     #[error("the broker has not acknowledged a message for {} s", .0.as_secs_f32())]
     AckDeadline(Duration),
-    /// The broker refused a message; the rest was signed for.
-    #[error("the broker refused a message: {0}")]
-    Refused(String),
     /// The library and the window disagree.
     #[error("{0}")]
     Unknown(#[from] Unknown),
 }
 
-/// A question to the store on its way.
-type Asked = Pin<Box<dyn Future<Output = Result<Vec<Pending>, Closed>> + Send>>;
-
-/// The answer to it; waits for ever if nothing was asked.
-async fn arrived(asked: &mut Option<Asked>) -> Result<Vec<Pending>, Closed> {
-    match asked {
-        Some(asked) => asked.await,
-        None => std::future::pending().await,
-    }
+/// What every connection of a session shares.
+#[derive(Clone, Copy)]
+pub(super) struct Given<'a> {
+    pub(super) settings: &'a Settings,
+    pub(super) store: &'a store::Handle,
+    pub(super) clock: &'a Clock,
+    pub(super) counters: &'a Counters,
 }
 
+/// What one connection after the other goes on with.
+pub(super) struct Kept<'a> {
+    pub(super) ways: &'a mut Ways,
+    pub(super) outage: &'a mut Outage,
+    pub(super) refusals: &'a mut Refusals,
+}
+
+/// One connection, seen from the session.
 pub(super) struct Conversation<'a> {
     pub(super) settings: &'a Settings,
     store: &'a store::Handle,
@@ -89,14 +91,8 @@ pub(super) struct Conversation<'a> {
     pub(super) client: Client,
     pub(super) window: Window,
     pub(super) directs: Directs,
-    /// Taken from the store and not yet handed to the connection; at most a batch.
-    pub(super) ready: VecDeque<Pending>,
-    /// The highest number handed to this connection.
-    offered: u64,
-    /// The store may have more than `offered` and what is `ready`.
-    more: bool,
-    /// A batch that the store was asked for.
-    asked: Option<Asked>,
+    pub(super) feed: Feed,
+    refusals: &'a mut Refusals,
     /// What is newly committed.
     committed: watch::Receiver<u64>,
     /// How many of those that were signed for have left the outbox durably.
@@ -106,25 +102,21 @@ pub(super) struct Conversation<'a> {
     /// The same as it is published.
     since: String,
     /// The status is to be published.
-    status_due: bool,
+    pub(super) status_due: bool,
     max_packet: usize,
     /// The broker signed for something.
     signed_any: bool,
-    /// The broker refused something: nothing more is sent, and the connection ends with the last receipt.
-    refused: Option<String>,
 }
 
 impl<'a> Conversation<'a> {
     pub(super) fn new(
-        settings: &'a Settings,
-        store: &'a store::Handle,
-        clock: &'a Clock,
+        given: Given<'a>,
+        kept: Kept<'a>,
         status: watch::Receiver<Status>,
-        ways: &'a mut Ways,
-        counters: &'a Counters,
-        outage: &'a mut Outage,
         client: Client,
     ) -> Self {
+        let Given { settings, store, clock, counters } = given;
+        let Kept { ways, outage, refusals } = kept;
         let directs = Directs::new(ways);
         Self {
             settings,
@@ -137,10 +129,8 @@ impl<'a> Conversation<'a> {
             client,
             window: Window::new(1),
             directs,
-            ready: VecDeque::new(),
-            offered: 0,
-            more: true,
-            asked: None,
+            feed: Feed::new(settings.topic_skip(), BATCH),
+            refusals,
             committed: store.committed(),
             forgotten: store.forgotten(),
             begun: None,
@@ -148,7 +138,6 @@ impl<'a> Conversation<'a> {
             status_due: true,
             max_packet: 0,
             signed_any: false,
-            refused: None,
         }
     }
 
@@ -175,29 +164,32 @@ impl<'a> Conversation<'a> {
     /// told of brings the message once more.
     async fn serve(&mut self, events: &mut Events) -> Result<Infallible, End> {
         loop {
-            if let Some(reason) = &self.refused {
-                if self.window.is_empty() {
-                    return Err(self.broken(Broken::Refused(reason.clone())));
+            match self.refusals.step(self.window.is_empty(), self.clock.elapsed()) {
+                Step::Hold => {}
+                Step::Rewind => {
+                    self.feed.rewind();
+                    continue;
                 }
-            } else {
-                self.publish_status();
-                self.publish_directs();
-                self.publish_ready();
-                self.ask_for_more();
+                Step::Send => {
+                    self.publish_status();
+                    self.publish_directs();
+                    self.publish_ready();
+                    self.ask_for_more();
+                }
             }
+            let resume = self.refusals.wake_at().filter(|at| *at > self.clock.elapsed());
             let overdue = self.window.overdue_at(self.settings.ack_deadline);
             tokio::select! {
                 event = events.recv() => self.handle(event, events).await?,
-                batch = arrived(&mut self.asked) => {
-                    self.asked = None;
-                    self.ready = batch?.into();
-                    self.more = self.ready.len() == BATCH;
+                answer = self.feed.arrived() => {
+                    let newest = *self.committed.borrow();
+                    self.feed.take(answer?, newest);
                 }
-                changed = self.committed.changed(), if !self.more => {
+                changed = self.committed.changed(), if self.feed.is_up_to_date() => {
                     changed.map_err(|_| End::StoreClosed)?;
-                    self.more = true;
                 }
-                Ok(()) = self.forgotten.changed(), if !self.ready.is_empty() => {}
+                Ok(()) = self.forgotten.changed(), if self.room() == 0 => {}
+                () = tokio::time::sleep_until(self.clock.instant(resume.unwrap_or_default())), if resume.is_some() => {}
                 Ok(()) = self.status.changed() => self.status_due = true,
                 Ok(()) = self.ways.retained.changed() => self.retained_changed(),
                 direct = ways::next(&mut self.ways.direct), if self.directs.takes_answers() => self.directs.answer(direct),
@@ -210,18 +202,19 @@ impl<'a> Conversation<'a> {
 
     fn broken(&self, why: Broken) -> End {
         let lasted = self.begun.is_some_and(|begun| self.clock.elapsed().saturating_sub(begun) >= LASTED);
-        End::Broken { why, useful: lasted && self.refused.is_none() }
+        End::Broken { why, useful: lasted }
     }
 
     /// The first event must be the broker's yes.
     fn begin(&mut self, event: Option<Event>) -> Result<(), End> {
         match event {
             Some(Event::Connected { receive_max, max_packet }) => {
-                self.window = Window::new(usize::from(receive_max.min(WINDOW)));
+                self.window = Window::new(usize::from(receive_max.min(self.settings.mqtt.window)));
                 self.max_packet = max_packet;
                 self.begun = Some(self.clock.elapsed());
                 self.since = payload::instant(self.clock.now(), &self.settings.zone, Digits::Seconds);
                 self.counters.connections.fetch_add(1, Ordering::Relaxed);
+                self.refusals.connected();
                 self.subscribe();
                 Ok(())
             }
@@ -248,7 +241,7 @@ impl<'a> Conversation<'a> {
         }
     }
 
-    fn send_status(&mut self, message: &StatusMessage) {
+    pub(super) fn send_status(&mut self, message: &StatusMessage) {
         let publish = Publish { topic: self.settings.status_topic(), payload: message.to_json() };
         match self.client.publish(publish, Kind::Status.retain()) {
             Ok(()) => {
@@ -264,26 +257,21 @@ impl<'a> Conversation<'a> {
     fn room(&self) -> usize {
         let signed = self.counters.signed_for.load(Ordering::Relaxed);
         let kept = signed.saturating_sub(*self.forgotten.borrow());
-        let most = usize::from(WINDOW).saturating_sub(usize::try_from(kept).unwrap_or(usize::MAX));
+        let most = usize::from(self.settings.mqtt.window).saturating_sub(usize::try_from(kept).unwrap_or(usize::MAX));
         self.window.room().min(most.saturating_sub(self.window.len()))
     }
 
     /// Hands messages to the connection while there is room.
     fn publish_ready(&mut self) {
         while self.room() > 0 {
-            let Some(pending) = self.ready.pop_front() else { break };
-            self.offered = pending.seq;
+            let Some(pending) = self.feed.next() else { break };
             self.publish(pending);
         }
     }
 
-    /// Asks the store for the next batch, once; its disk may be slow, and receipts are read meanwhile.
     fn ask_for_more(&mut self) {
-        if self.more && self.ready.is_empty() && self.asked.is_none() {
-            self.committed.mark_unchanged();
-            let (store, after) = (self.store.clone(), self.offered);
-            self.asked = Some(Box::pin(async move { store.offer(after, BATCH).await }));
-        }
+        let newest = *self.committed.borrow_and_update();
+        self.feed.ask(self.store, newest);
     }
 
     fn publish(&mut self, pending: Pending) {
@@ -306,7 +294,7 @@ impl<'a> Conversation<'a> {
     }
 
     /// Takes this event and all that wait behind it, so that receipts are forgotten together.
-    async fn handle(&mut self, event: Option<Event>, events: &mut Events) -> Result<(), End> {
+    pub(super) async fn handle(&mut self, event: Option<Event>, events: &mut Events) -> Result<(), End> {
         let mut forget = Vec::new();
         let mut next = event;
         let outcome = loop {
@@ -335,15 +323,16 @@ impl<'a> Conversation<'a> {
             Some(Event::Signed(pkid)) => {
                 let cargo = self.window.signed(pkid, now).map_err(|u| self.broken(u.into()))?;
                 self.signed(now);
+                self.refusals.signed();
                 match cargo {
                     Cargo::Message(seq) => forget.push(seq),
                     Cargo::Status | Cargo::Direct => {}
                 }
                 Ok(())
             }
-            Some(Event::Refused(pkid, reason)) => {
+            Some(Event::Refused(pkid, reason, words)) => {
                 let cargo = self.window.signed(pkid, now).map_err(|u| self.broken(u.into()))?;
-                self.refuse(cargo, reason);
+                self.refuse(cargo, reason, &words, now);
                 Ok(())
             }
             Some(Event::Fault(fault)) => Err(self.broken(fault.into())),
@@ -376,48 +365,33 @@ impl<'a> Conversation<'a> {
         }
     }
 
-    fn refuse(&mut self, cargo: Cargo, reason: String) {
-        let broker = self.settings.broker();
-        match cargo {
+    fn refuse(&mut self, cargo: Cargo, reason: Reason, words: &str, now: Duration) {
+        let (broker, advice) = (self.settings.broker(), reason.advice());
+        let seq = match cargo {
             Cargo::Message(seq) => {
                 self.counters.refused.fetch_add(1, Ordering::Relaxed);
-                if self.refused.is_none() {
-                    warn!(%broker, seq, "the broker refuses a message: {reason}; it stays in the store and is sent again after reconnecting");
+                Some(seq)
+            }
+            Cargo::Status | Cargo::Direct => None,
+        };
+        let news = self.refusals.refused(reason, seq, now);
+        match cargo {
+            Cargo::Message(seq) if news => {
+                warn!(%broker, seq, "the broker refuses a message: {words}; {advice}. It stays in the store and goes again later");
+            }
+            Cargo::Message(_) => {}
+            Cargo::Status => {
+                self.status_due = reason == Reason::Quota;
+                warn!(%broker, "the broker refuses the status message: {words}; {advice}");
+            }
+            Cargo::Direct => {
+                if reason == Reason::Quota {
+                    self.directs.again();
+                }
+                if news {
+                    warn!(%broker, "the broker refuses an answer or a retained message: {words}; {advice}");
                 }
             }
-            Cargo::Status => warn!(%broker, "the broker refuses the status message: {reason}"),
-            Cargo::Direct => warn!(%broker, "the broker refuses an answer or a retained message: {reason}"),
         }
-        self.refused.get_or_insert(reason);
-    }
-
-    /// Says offline, waits for receipts, and disconnects; if that takes too long, it is cut short.
-    async fn farewell(&mut self, events: &mut Events) -> Result<(), End> {
-        let left = tokio::time::timeout(FAREWELL, self.say_farewell(events)).await;
-        match left {
-            Ok(outcome) => outcome,
-            Err(_) => {
-                let (broker, unsigned) = (self.settings.broker(), self.window.len());
-                warn!(%broker, unsigned, "the broker did not acknowledge in time; unsigned messages stay in the store");
-                Ok(())
-            }
-        }
-    }
-
-    async fn say_farewell(&mut self, events: &mut Events) -> Result<(), End> {
-        let now = payload::instant(self.clock.now(), &self.settings.zone, Digits::Seconds);
-        let offline = StatusMessage::offline(self.settings.gateway.as_str(), Offline::Shutdown, Some(now));
-        self.status_due = true;
-        while self.status_due || !self.window.is_empty() {
-            if self.status_due && self.window.room() > 0 {
-                self.send_status(&offline);
-            }
-            let event = events.recv().await;
-            self.handle(event, events).await?;
-        }
-        if self.client.disconnect().is_ok() {
-            while !matches!(events.recv().await, Some(Event::Disconnected | Event::Fault(_)) | None) {}
-        }
-        Ok(())
     }
 }

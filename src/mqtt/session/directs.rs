@@ -36,6 +36,11 @@ impl Directs {
         self.answer = Some(direct);
     }
 
+    /// The broker had no room for one: all that it is to keep is sent again.
+    pub(super) fn again(&mut self) {
+        self.retained.again();
+    }
+
     /// Somebody waits for an answer: it goes first.
     fn next(&mut self) -> Option<Direct> {
         self.answer.take().or_else(|| self.retained.next())
@@ -74,7 +79,7 @@ impl Conversation<'_> {
     }
 
     pub(super) fn publish_directs(&mut self) {
-        let places = self.directs.places(self.window.room(), !self.ready.is_empty());
+        let places = self.directs.places(self.window.room(), self.feed.waits());
         for _ in 0..places {
             let Some(direct) = self.directs.next() else { return };
             self.send_direct(direct);

@@ -8,7 +8,10 @@
 
 mod conversation;
 mod directs;
+mod farewell;
+mod feed;
 mod outage;
+mod refusals;
 mod ways;
 mod window;
 
@@ -21,22 +24,21 @@ use super::topics;
 use crate::clock::Clock;
 use crate::config::{self, Plan};
 use crate::store;
-use conversation::{Broken, Conversation, End};
+use conversation::{Broken, Conversation, End, Given, Kept};
 use jiff::tz::TimeZone;
 use outage::Outage;
+use refusals::Refusals;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use tokio::sync::watch;
 use tracing::{error, info, warn};
 
-/// The most packets on their way to the broker; a broker of MQTT 5 may ask for fewer.
-const WINDOW: u16 = 100;
 /// How long a packet may be the oldest without its receipt. A broker that never signs raises no error.
 const ACK_DEADLINE: Duration = Duration::from_secs(30);
 
 /// What a session needs to know.
-#[derive(Clone, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Settings {
     /// Broker, version of MQTT, prefix of topics.
     pub mqtt: config::Mqtt,
@@ -60,8 +62,12 @@ impl Settings {
     }
 
     fn broker(&self) -> String {
-        let config::Mqtt { host, port, .. } = &self.mqtt;
-        if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") }
+        self.mqtt.authority()
+    }
+
+    /// Octets of topics before `meter/{meter}/`.
+    fn topic_skip(&self) -> usize {
+        self.mqtt.prefix.len() + self.gateway.as_str().len() + 2
     }
 
     fn status_topic(&self) -> String {
@@ -71,12 +77,9 @@ impl Settings {
     fn options(&self) -> Options {
         let will = StatusMessage::offline(self.gateway.as_str(), Offline::ConnectionLost, None);
         Options {
-            host: self.mqtt.host.clone(),
-            port: self.mqtt.port,
-            version: self.mqtt.version,
+            mqtt: self.mqtt.clone(),
             client_id: format!("meterd-{}", self.gateway),
             last_will: Some(Publish { topic: self.status_topic(), payload: will.to_json() }),
-            window: WINDOW,
         }
     }
 }
@@ -123,7 +126,7 @@ pub async fn run(
     store: store::Handle,
     clock: Clock,
     status: watch::Receiver<Status>,
-    mut ways: Ways,
+    ways: &mut Ways,
     counters: Arc<Counters>,
     mut stop: watch::Receiver<bool>,
 ) -> Counts {
@@ -131,22 +134,23 @@ pub async fn run(
     let options = settings.options();
     let mut backoff = Backoff::seeded();
     let mut outage = Outage::default();
+    let mut refusals = Refusals::new(Backoff::seeded());
+    for warning in connection::access::open_to_others(&settings.mqtt) {
+        warn!("{warning}");
+    }
     info!(%broker, "connecting to the broker");
+    let given = Given { settings: &settings, store: &store, clock: &clock, counters: &counters };
     while !*stop.borrow() {
-        let (client, events, pump) = connection::open(&options);
-        let mut conversation = Conversation::new(
-            &settings,
-            &store,
-            &clock,
-            status.clone(),
-            &mut ways,
-            &counters,
-            &mut outage,
-            client,
-        );
-        let end = tokio::select! {
-            end = conversation.run(events, &mut stop) => end,
-            never = pump => match never {},
+        let end = match connection::open(&options) {
+            Ok((client, events, pump)) => {
+                let kept = Kept { ways: &mut *ways, outage: &mut outage, refusals: &mut refusals };
+                let mut conversation = Conversation::new(given, kept, status.clone(), client);
+                tokio::select! {
+                    end = conversation.run(events, &mut stop) => end,
+                    never = pump => match never {},
+                }
+            }
+            Err(fault) => End::Broken { why: fault.into(), useful: false },
         };
         match end {
             End::Stopped => break,

@@ -133,6 +133,11 @@ impl Retained {
         Self { due: (0..all.len()).collect(), all }
     }
 
+    /// All of them once more.
+    pub(super) fn again(&mut self) {
+        self.due = (0..self.all.len()).collect();
+    }
+
     /// They are others now: what is new, different, or was not sent yet is due.
     pub(super) fn change(&mut self, new: Arc<[Direct]>) {
         let mut sent: HashMap<&str, &Direct> =
