@@ -80,6 +80,8 @@ pub struct Running {
     judge: JoinHandle<()>,
     herald: JoinHandle<()>,
     teller: JoinHandle<()>,
+    /// Those of lines.
+    alarms: watch::Sender<Alarms>,
     stop_judge: watch::Sender<bool>,
     status: watch::Receiver<mqtt::Status>,
     sent: Arc<mqtt::Counters>,
@@ -165,7 +167,7 @@ impl Daemon {
             store: store.clone(),
             clock: clock.clone(),
             newest: newest_in,
-            lines: lines_in,
+            lines: lines_in.clone(),
             rounds: Rounds::default(),
         };
         let collector = tokio::spawn(collector.run(heard));
@@ -214,6 +216,7 @@ impl Daemon {
             judge,
             herald,
             teller,
+            alarms: lines_in,
             stop_judge,
             status,
             sent,

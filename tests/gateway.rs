@@ -233,7 +233,8 @@ async fn alarms_are_in_the_status_at_once_and_numbers_once_a_minute() {
     let told: Timestamp =
         bench.events("/event/line_silent").await[0]["taken_at"].as_str().unwrap().parse().unwrap();
     let at: Timestamp = START.parse::<Timestamp>().unwrap() + SignedDuration::try_from(*silent).unwrap();
-    assert!(at.duration_since(told) < SignedDuration::from_secs(1), "{told} {at}");
+    // The event has the instant from which on nothing was heard; another meter was tried first.
+    assert!(at.duration_since(told) < SignedDuration::from_secs(3), "{told} {at}");
     assert!(changes.len() <= 12, "ten minutes, one alarm: {changes:?}");
     assert!(changes.last().unwrap().2 > 10, "the backlog grows: {changes:?}");
     bench.running.stop().await;

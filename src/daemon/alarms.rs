@@ -38,6 +38,13 @@ impl Alarms {
         self.set(word, bus, is, event.at)
     }
 
+    /// The bus ends or begins anew, and says itself what is so from then on; true if there was anything.
+    pub(super) fn forget(&mut self, bus: &str) -> bool {
+        let before = self.0.len();
+        self.0.retain(|(_, of), _| of.as_deref() != Some(bus));
+        before != self.0.len()
+    }
+
     /// Those of the gateway and of buses that there are, by their words.
     pub(super) fn of(&self, plan: &Plan) -> impl Iterator<Item = Alarm> {
         let is_there = |bus: &Option<String>| {
@@ -48,5 +55,33 @@ impl Alarms {
             since: *since,
             bus: bus.clone(),
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::plan_from_text;
+    use crate::event::Of;
+
+    #[test]
+    fn an_alarm_stands_since_it_was_raised_until_its_end_or_that_of_its_bus() {
+        let text = "[gateway]\nid = \"gw\"\ntimezone = \"UTC\"\n\
+                    [[bus]]\nname = \"a\"\nport = \"/dev/ttyS1\"\n";
+        let plan = plan_from_text("meterd.toml", text, std::path::Path::new("/")).unwrap().plan;
+        let at = |second| Timestamp::from_second(second).unwrap();
+        let event =
+            |second, what| Event { of: Of::Gateway, at: at(second), kind: Kind::Bus { bus: 0, what } };
+        let shown = |alarms: &Alarms| alarms.of(&plan).map(|a| (a.word, a.since)).collect::<Vec<_>>();
+        let mut alarms = Alarms::default();
+        assert!(alarms.heard(&event(1, Line::Silent), &plan));
+        assert!(!alarms.heard(&event(2, Line::Silent), &plan), "it stands already");
+        assert!(!alarms.heard(&event(3, Line::Echo), &plan), "which does no harm");
+        assert!(alarms.heard(&event(4, Line::PortGone { detail: String::new() }), &plan));
+        assert_eq!(shown(&alarms), [(AlarmWord::LineSilent, at(1)), (AlarmWord::PortGone, at(4))]);
+        assert!(alarms.heard(&event(5, Line::Back), &plan));
+        assert_eq!(shown(&alarms), [(AlarmWord::PortGone, at(4))]);
+        assert!(alarms.forget("a") && !alarms.forget("a"));
+        assert_eq!(alarms, Alarms::default());
     }
 }

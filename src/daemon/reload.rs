@@ -109,11 +109,13 @@ impl Running {
                 }
                 BusFate::Changed(to) => {
                     line.stop();
+                    self.alarms.send_if_modified(|alarms| alarms.forget(&line.name));
                     remains[to] = line.take_remains();
                     ending.push(line);
                 }
                 BusFate::Ends => {
                     line.stop();
+                    self.alarms.send_if_modified(|alarms| alarms.forget(&line.name));
                     ending.push(line);
                 }
             }
@@ -231,8 +233,8 @@ impl Changed {
 
         let names = |plan: &Plan| plan.meters.iter().map(|m| m.name.clone()).collect::<HashSet<_>>();
         let (were, are) = (names(old), names(new));
-        let unchanged =
-            old.meters
+        let unchanged = old
+            .meters
             .iter()
             .enumerate()
             .filter_map(|(index, meter)| Some((meter, new.meters.get(shift.meter(index, Same::All)?)?)))
