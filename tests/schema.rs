@@ -16,7 +16,7 @@ use meterd::config::{
 use meterd::event::{Event, Gap, Kind, Line as OfLine, Of, Passed};
 use meterd::mqtt::payload::{
     self, BirthMessage, DataMessage, EventMessage, MeterStatusMessage, RoundMessage, schema_birth,
-    schema_data, schema_event, schema_meter_status, schema_round, schema_status,
+    schema_data, schema_event, schema_flat, schema_meter_status, schema_round, schema_status,
 };
 use meterd::planner::Line;
 use meterd::reading::{Content, Failure, Quality, Reading, Reason, Report, Source, Transformers};
@@ -43,6 +43,7 @@ fn held_equal(file: &str, schema: &schemars::Schema) {
 #[test]
 fn committed_schemas_are_those_of_the_code() {
     held_equal("data.schema.json", &schema_data());
+    held_equal("flat.schema.json", &schema_flat());
     held_equal("event.schema.json", &schema_event());
     held_equal("meter-status.schema.json", &schema_meter_status());
     held_equal("command.schema.json", &order::schema());

@@ -27,7 +27,19 @@ pub(super) const MQTT: Shape = Shape {
     name: "mqtt",
     label: "[mqtt]",
     many: false,
-    keys: &["url", "version", "prefix", "user", "password_file", "password_env", "window", "expiry", "tls"],
+    keys: &[
+        "url",
+        "version",
+        "prefix",
+        "user",
+        "password_file",
+        "password_env",
+        "window",
+        "expiry",
+        "payload",
+        "home_assistant",
+        "tls",
+    ],
 };
 /// Stands in [`MQTT`], under its key `tls`.
 pub(super) const MQTT_TLS: Shape = Shape {

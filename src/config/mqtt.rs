@@ -1,7 +1,7 @@
 //! `[mqtt]`: the way to the broker.
 
 use super::findings::{At, Findings};
-use super::plan::{Mqtt, MqttVersion, Name};
+use super::plan::{Mqtt, MqttVersion, Name, PayloadForm};
 use super::raw::Section;
 use super::{access, every, keys};
 use std::path::Path;
@@ -48,7 +48,7 @@ pub(super) fn read(section: Option<&Section>, folder: &Path, findings: &mut Find
         }
     };
     let prefix = match &prefix {
-        Some(text) => sound(text, check_prefix(&text.value), findings).map(|()| text.value.clone()),
+        Some(text) => sound(text, check_prefix("prefix", &text.value), findings).map(|()| text.value.clone()),
         None => Some(PREFIX.to_owned()),
     };
     let login = section.map_or(Ok(None), |s| access::login(s, folder, findings));
@@ -56,7 +56,10 @@ pub(super) fn read(section: Option<&Section>, folder: &Path, findings: &mut Find
     let tls = inner.as_ref().map_or(Ok(None), |s| access::tls(s, folder, findings).map(Some));
     let window = section.map_or(Some(Mqtt::WINDOW), |s| window(s, findings));
     let expiry = section.map_or(Some(None), |s| expiry(s, version, findings));
+    let payload = section.map_or(Some(PayloadForm::Full), |s| payload(s, findings));
+    let home_assistant = section.map_or(Some(None), |s| home_assistant(s, findings));
     let (address, version, prefix) = (broker?, version?, prefix?);
+    let (payload, home_assistant) = (payload?, home_assistant?);
     let (login, tls, window, expiry) = (login.ok()?, tls.ok()?, window?, expiry?);
     let tls = match (address.tls, tls) {
         (true, tls) => Some(tls.unwrap_or_default()),
@@ -81,7 +84,7 @@ pub(super) fn read(section: Option<&Section>, folder: &Path, findings: &mut Find
         }
     }
     let Address { host, port, .. } = address;
-    Some(Mqtt { host, port, version, prefix, login, tls, window, expiry })
+    Some(Mqtt { host, port, version, prefix, login, tls, window, expiry, payload, home_assistant })
 }
 
 fn window(section: &Section, findings: &mut Findings) -> Option<u16> {
@@ -121,6 +124,31 @@ fn expiry(
             None
         }
     }
+}
+
+fn payload(section: &Section, findings: &mut Findings) -> Option<PayloadForm> {
+    if !section.has("payload") {
+        return Some(PayloadForm::Full);
+    }
+    let text = section.text("payload", findings)?;
+    match text.value.as_str() {
+        "full" => Some(PayloadForm::Full),
+        "flat" => Some(PayloadForm::Flat),
+        other => {
+            findings.fault(&text.here, keys::not_among("payload", other, &["full", "flat"]));
+            None
+        }
+    }
+}
+
+/// `Some(None)` if it is not written.
+fn home_assistant(section: &Section, findings: &mut Findings) -> Option<Option<String>> {
+    if !section.has("home_assistant") {
+        return Some(None);
+    }
+    let text = section.text("home_assistant", findings)?;
+    sound(&text, check_prefix("home_assistant", &text.value), findings)?;
+    Some(Some(text.value))
 }
 
 fn sound<T>(text: &At<String>, result: Result<T, String>, findings: &mut Findings) -> Option<T> {
@@ -179,7 +207,7 @@ pub(super) fn host_and_port(text: &str, default: Option<u16>) -> Option<(String,
     Some((host.to_owned(), port))
 }
 
-fn check_prefix(prefix: &str) -> Result<(), String> {
+fn check_prefix(key: &str, prefix: &str) -> Result<(), String> {
     let levels_sound = prefix.split('/').all(|level| Name::new(level).is_ok() && level.trim() == level);
     if levels_sound {
         return Ok(());
@@ -191,7 +219,7 @@ fn check_prefix(prefix: &str) -> Result<(), String> {
     } else {
         "a level has 1 to 64 characters, no $ first, no space at its ends and no control characters"
     };
-    Err(format!("prefix \"{prefix}\" cannot begin a topic: {reason}"))
+    Err(format!("{key} \"{prefix}\" cannot begin a topic: {reason}"))
 }
 
 #[cfg(test)]
@@ -234,10 +262,10 @@ mod tests {
     #[test]
     fn a_prefix_is_levels_that_no_subscriber_could_mistake() {
         for sound in ["meterd/v1", "a", "park/3/电表"] {
-            assert_eq!(check_prefix(sound), Ok(()), "{sound}");
+            assert_eq!(check_prefix("prefix", sound), Ok(()), "{sound}");
         }
         for bad in ["", "/a", "a/", "a//b", "a/+/b", "#", "$SYS/a", "a/ b"] {
-            assert!(check_prefix(bad).is_err(), "{bad}");
+            assert!(check_prefix("prefix", bad).is_err(), "{bad}");
         }
     }
 }

@@ -112,6 +112,10 @@ pub struct Mqtt {
     /// How long the broker may keep a message that is not retained for who is not connected (MQTT 5); for
     /// ever without it.
     pub expiry: Option<Duration>,
+    /// The form of data messages.
+    pub payload: PayloadForm,
+    /// First levels of Home Assistant's discovery topics; nothing is announced without it.
+    pub home_assistant: Option<String>,
 }
 
 impl Mqtt {
@@ -129,6 +133,8 @@ impl Mqtt {
             tls: None,
             window: Self::WINDOW,
             expiry: None,
+            payload: PayloadForm::Full,
+            home_assistant: None,
         }
     }
 
@@ -143,6 +149,15 @@ impl Mqtt {
         let Self { host, port, .. } = self;
         if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") }
     }
+}
+
+/// The form of data messages.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum PayloadForm {
+    /// Each register with its unit, quality, times and codes.
+    Full,
+    /// One flat object: a key for each register.
+    Flat,
 }
 
 /// Version of MQTT, by its protocol level.

@@ -5,6 +5,7 @@
 
 mod birth;
 mod event;
+mod flat;
 mod happened;
 mod meter_status;
 mod register;
@@ -12,6 +13,7 @@ mod round;
 
 pub use birth::{BirthMessage, BirthMeter, BirthRegister, BirthTask, birth};
 pub use event::{ActiveReportJson, EventBody, EventJson, EventMessage, JumpJson, LineJson, event};
+pub use flat::{FlatBody, FlatHead, FlatMessage, FlatValue, FlatValues};
 pub use happened::{
     ArchiveChangedJson, ClockSteppedJson, DroppedJson, GapJson, PowerBackJson, RowsDroppedJson, rows_dropped,
 };
@@ -21,7 +23,7 @@ pub use round::{FailedJson, RoundBody, RoundMessage, round};
 
 use super::json::{self, Number, Scalar};
 use super::{PAYLOAD_VERSION, StatusMessage, topics};
-use crate::config::{Plan, Read};
+use crate::config::{PayloadForm, Plan, Read};
 use crate::reading::{Content, Failure, Quality, Reading, Reason, Report, Source};
 use crate::store;
 use jiff::Timestamp;
@@ -244,7 +246,10 @@ pub fn body(report: &Report, plan: &Plan) -> store::Entry {
     };
     store::Entry {
         topic: topics::data(&plan.mqtt.prefix, &body.gateway, &body.meter, &body.task),
-        body: fragment(&body),
+        body: match plan.mqtt.payload {
+            PayloadForm::Full => fragment(&body),
+            PayloadForm::Flat => flat::flat(report, plan),
+        },
         retain: topics::Kind::Data.retain(),
         worth: match task.read {
             Read::Live => store::Worth::Live,
@@ -307,6 +312,11 @@ impl DataMessage {
 /// JSON Schema (2020-12) of a data message.
 pub fn schema_data() -> Schema {
     json::schema::<DataMessage>()
+}
+
+/// JSON Schema (2020-12) of a data message in the flat form.
+pub fn schema_flat() -> Schema {
+    json::schema::<FlatMessage>()
 }
 
 /// JSON Schema (2020-12) of an event message.

@@ -3,7 +3,7 @@
 //! It needs no receipts and remembers nothing: what is published while it has no connection is not seen.
 
 use super::connection::{self, Event, Events, Options};
-use super::payload::{BirthMessage, DataMessage, EventMessage, MeterStatusMessage, RoundMessage};
+use super::payload::{BirthMessage, DataMessage, EventMessage, FlatMessage, MeterStatusMessage, RoundMessage};
 use super::session::{Backoff, Incoming, Qos};
 use super::status::StatusMessage;
 use super::topics::{self, Topic};
@@ -201,7 +201,7 @@ impl Watch {
             {
                 return None;
             }
-            Topic::Data { .. } => match DataMessage::parse(&payload) {
+            Topic::Data { .. } => match data(&payload) {
                 Ok(message) => Seen::Data { message, payload },
                 Err(error) => unreadable(error.to_string()),
             },
@@ -231,6 +231,12 @@ impl Watch {
         };
         Some(seen)
     }
+}
+
+/// A data message in whichever form.
+fn data(payload: &[u8]) -> serde_json::Result<DataMessage> {
+    DataMessage::parse(payload)
+        .or_else(|full| FlatMessage::parse(payload).map(FlatMessage::unfold).map_err(|_| full))
 }
 
 #[cfg(test)]
