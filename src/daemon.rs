@@ -4,6 +4,7 @@
 //! receipts flow back. No part waits for one that stands behind the store.
 
 mod alarms;
+mod announcer;
 mod buses;
 mod collector;
 mod herald;
@@ -80,6 +81,7 @@ pub struct Running {
     judge: JoinHandle<()>,
     herald: JoinHandle<()>,
     teller: JoinHandle<()>,
+    announcer: JoinHandle<()>,
     /// Those of lines.
     alarms: watch::Sender<Alarms>,
     stop_judge: watch::Sender<bool>,
@@ -125,6 +127,7 @@ impl Daemon {
         let newest = writer.newest().map_err(|e| unreadable(&plan, e))?;
         let past = Past::look(&mut writer, &plan, newest, clock.now()).map_err(|e| unreadable(&plan, e))?;
         let learned = learned(&mut writer, &plan).map_err(|e| unreadable(&plan, e))?;
+        let facts = writer.facts(Scope::Gateway).map_err(|e| unreadable(&plan, e))?;
         let (in_force, in_force_out) = watch::channel(Arc::clone(&plan));
         let announce = {
             let (plan, clock) = (in_force_out.clone(), clock.clone());
@@ -148,7 +151,11 @@ impl Daemon {
             alarms: Vec::new(),
         };
         let (status_in, status) = watch::channel(first);
-        let (retained_in, retained) = watch::channel(payload::birth(&plan).into());
+        let (ear, announcer, announced) =
+            announcer::announcer(in_force_out.clone(), store.clone(), clock.clone(), &facts);
+        let announcer = tokio::spawn(announcer.run());
+        let born = payload::birth(&plan);
+        let (retained_in, retained) = watch::channel(born.clone().into());
         let herald = Herald {
             in_force: in_force_out,
             clock: clock.clone(),
@@ -159,6 +166,8 @@ impl Daemon {
             events,
             status: status_in,
             retained: retained_in,
+            born,
+            announced,
         };
         let herald = tokio::spawn(herald.run(stopped.clone()));
 
@@ -169,6 +178,7 @@ impl Daemon {
             newest: newest_in,
             lines: lines_in.clone(),
             rounds: Rounds::default(),
+            ear,
         };
         let collector = tokio::spawn(collector.run(heard));
 
@@ -216,6 +226,7 @@ impl Daemon {
             judge,
             herald,
             teller,
+            announcer,
             alarms: lines_in,
             stop_judge,
             status,

@@ -44,6 +44,7 @@ fn held_equal(file: &str, schema: &schemars::Schema) {
 fn committed_schemas_are_those_of_the_code() {
     held_equal("data.schema.json", &schema_data());
     held_equal("flat.schema.json", &schema_flat());
+    held_equal("home-assistant.schema.json", &meterd::mqtt::home_assistant::schema());
     held_equal("event.schema.json", &schema_event());
     held_equal("meter-status.schema.json", &schema_meter_status());
     held_equal("command.schema.json", &order::schema());

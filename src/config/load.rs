@@ -110,6 +110,9 @@ fn prove(
     }
     let meters = meter::read(cells, &buses, &mut Shelf::new(folder), findings_ref);
     let tasks = task::read(&jobs, &meters, resolve, findings_ref);
+    if let Some(section) = brokers.first() {
+        mqtt::prove_size(section, meters.len(), findings_ref);
+    }
     warn(&document, &buses, &meters, tasks.is_empty(), findings_ref);
     if findings_ref.sound() {
         air::prove(&buses, &meters, &tasks, findings_ref);

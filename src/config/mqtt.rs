@@ -151,6 +151,20 @@ fn home_assistant(section: &Section, findings: &mut Findings) -> Option<Option<S
     Some(Some(text.value))
 }
 
+/// Home Assistant is for a house, and what it is told of each meter is kept in memory.
+const HOME: usize = 500;
+
+/// Refuses to announce a fleet.
+pub(super) fn prove_size(section: &Section, meters: usize, findings: &mut Findings) {
+    if meters > HOME
+        && section.has("home_assistant")
+        && let Some(text) = section.text("home_assistant", findings)
+    {
+        let said = format!("home_assistant is for {HOME} meters at most, and there are {meters}; leave it out");
+        findings.fault(&text.here, said);
+    }
+}
+
 fn sound<T>(text: &At<String>, result: Result<T, String>, findings: &mut Findings) -> Option<T> {
     result.map_err(|sentence| findings.fault(&text.here, sentence)).ok()
 }

@@ -1,6 +1,7 @@
 //! The one way from the buses to the store.
 
 use super::alarms::Alarms;
+use super::announcer::Ear;
 use crate::bus::learned::Learned;
 use crate::bus::task::{Said, Told};
 use crate::clock::Clock;
@@ -10,6 +11,7 @@ use crate::reading::Report;
 use crate::rounds::Rounds;
 use crate::store::{self, About, Fact};
 use jiff::Timestamp;
+use std::sync::Arc;
 use tokio::sync::{mpsc, watch};
 
 /// Takes what the buses say and hands it to the store. Each bus says by which plan: after a reload the buses take over the
@@ -21,6 +23,8 @@ pub(super) struct Collector {
     /// Alarms of lines.
     pub(super) lines: watch::Sender<Alarms>,
     pub(super) rounds: Rounds,
+    /// Of what Home Assistant is told of.
+    pub(super) ear: Ear,
 }
 
 impl Collector {
@@ -51,8 +55,9 @@ impl Collector {
     }
 
     /// Stores a report, and behind it the rounds that are over by it.
-    async fn take(&mut self, report: &Report, plan: &Plan) -> Result<(), store::Closed> {
+    async fn take(&mut self, report: &Report, plan: &Arc<Plan>) -> Result<(), store::Closed> {
         self.store.put(payload::body(report, plan)).await?;
+        self.ear.listen(report, plan);
         let (Some(task), Some(meter)) = (plan.tasks.get(report.task), plan.meters.get(report.meter)) else {
             return Ok(());
         };

@@ -30,6 +30,10 @@ pub(super) struct Herald {
     pub(super) events: mpsc::Sender<Event>,
     pub(super) status: watch::Sender<Status>,
     pub(super) retained: watch::Sender<Arc<[Direct]>>,
+    /// Of `retained`, what is of the birth.
+    pub(super) born: Vec<Direct>,
+    /// Of `retained`, what Home Assistant finds meters by.
+    pub(super) announced: watch::Receiver<Arc<[Direct]>>,
 }
 
 impl Herald {
@@ -52,6 +56,7 @@ impl Herald {
                 biased;
                 stopped = stop.changed() => if stopped.is_err() || *stop.borrow() { return },
                 Ok(()) = self.in_force.changed() => self.born(),
+                Ok(()) = self.announced.changed() => self.say_retained(),
                 Ok(()) = self.trust.changed() => {}
                 Ok(()) = self.lines.changed() => {}
                 Ok(()) = self.store.changed() => {}
@@ -101,14 +106,19 @@ impl Herald {
         let topics: BTreeSet<&str> = directs.iter().map(|direct| direct.topic.as_str()).collect();
         // The broker is to forget parts that there are no more.
         let gone: Vec<Direct> = self
-            .retained
-            .borrow()
+            .born
             .iter()
             .filter(|old| !topics.contains(old.topic.as_str()))
             .map(|old| Direct { payload: Vec::new(), ..old.clone() })
             .collect();
         directs.extend(gone);
-        self.retained.send_replace(directs.into());
+        self.born = directs;
+        self.say_retained();
+    }
+
+    fn say_retained(&mut self) {
+        let announced = self.announced.borrow_and_update().clone();
+        self.retained.send_replace(self.born.iter().chain(&*announced).cloned().collect());
     }
 }
 
@@ -163,7 +173,9 @@ mod tests {
         let clock = Clock::virtual_at("2026-11-21T10:00:30Z".parse().unwrap());
         let (first, second) = (plan(2000), plan(2));
         let (in_force_in, in_force) = watch::channel(Arc::clone(&first));
-        let (retained, mut born) = watch::channel(payload::birth(&first).into());
+        let old = payload::birth(&first);
+        let (retained, mut born) = watch::channel(old.clone().into());
+        let (_announced, announced) = watch::channel(Arc::from([]));
         let (events, mut happened) = mpsc::channel(EVENTS);
         let (stop_in, stop) = watch::channel(false);
         let (_trust, trust) = watch::channel(Ok(()));
@@ -172,7 +184,7 @@ mod tests {
         let (status, mut shown) = watch::channel(Status::default());
         let past = Past { away_since: None, archive: first.archive.clone() };
         let herald =
-            Herald { in_force, clock: clock.clone(), trust, store, lines, past, events, status, retained };
+            Herald { in_force, clock: clock.clone(), trust, store, lines, past, events, status, retained, born: old, announced };
         let task = tokio::spawn(herald.run(stop));
         in_force_in.send_replace(Arc::clone(&second));
         born.changed().await.unwrap();

@@ -80,6 +80,10 @@ impl Running {
             tracing::error!("an event is lost: the store takes nothing, and the daemon is to end");
             self.teller.abort();
         }
+        // It ends with the collector.
+        if timeout(until(LAST), &mut self.announcer).await.is_err() {
+            self.announcer.abort();
+        }
         self.office.ended().await;
         // If it has ended already, its own word follows.
         let _ = timeout(until(LAST), self.store.close()).await;

@@ -5,6 +5,7 @@
 //! value, and never lets a type of the MQTT library out.
 
 mod connection;
+pub mod home_assistant;
 pub mod json;
 pub mod payload;
 pub mod session;

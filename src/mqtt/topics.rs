@@ -12,12 +12,16 @@
 //! {prefix}/{gateway}/meter/{meter}/event/{kind}    1   no     yes  what happened to the meter
 //! {prefix}/{gateway}/command/{verb}                           to the gateway: what the head-end asks
 //! {prefix}/{gateway}/reply/{verb}                  1   no     no   the answer where the question names no other topic
+//! {home_assistant}/device/{gateway}/{meter}/config  1   yes    no   a meter for Home Assistant to find, where that is asked for
 //! ```
 //!
 //! What has a seq comes through the store, again until the broker has signed for it. [`Kind`] is the same table for the
 //! program.
 
 use super::Qos;
+use sha2::{Digest, Sha256};
+use std::borrow::Cow;
+use std::fmt::Write;
 
 /// The kinds of messages of a gateway.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -38,13 +42,15 @@ pub enum Kind {
     MeterEvent,
     /// An answer to a command.
     Reply,
+    /// A device for Home Assistant.
+    Discovery,
 }
 
 impl Kind {
     /// Whether the broker keeps the last one for who subscribes later: what is so until the next one.
     pub const fn retain(self) -> bool {
         match self {
-            Self::Status | Self::Birth | Self::Round | Self::MeterStatus => true,
+            Self::Status | Self::Birth | Self::Round | Self::MeterStatus | Self::Discovery => true,
             Self::Event | Self::Data | Self::MeterEvent | Self::Reply => false,
         }
     }
@@ -59,7 +65,8 @@ impl Kind {
             | Self::Event
             | Self::Data
             | Self::MeterEvent
-            | Self::Reply => Qos::AtLeastOnce,
+            | Self::Reply
+            | Self::Discovery => Qos::AtLeastOnce,
         }
     }
 }
@@ -112,6 +119,26 @@ pub fn reply(prefix: &str, gateway: &str, verb: &str) -> String {
 /// The topic of the state of one meter point.
 pub fn meter_status(prefix: &str, gateway: &str, meter: &str) -> String {
     format!("{prefix}/{gateway}/meter/{meter}/status")
+}
+
+/// The topic by which Home Assistant finds a meter. It takes letters, digits, `_` and `-` only: a name with others gets
+/// eight digits of its SHA-256 in their place.
+pub fn home_assistant(prefix: &str, gateway: &str, meter: &str) -> String {
+    format!("{prefix}/device/{}/{}/config", plain(gateway), plain(meter))
+}
+
+fn plain(name: &str) -> Cow<'_, str> {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
+    if name.chars().all(is_plain) {
+        return name.into();
+    }
+    let mut text: String = name.chars().filter(|c| is_plain(*c)).collect();
+    text.push('_');
+    for octet in Sha256::digest(name).iter().take(4) {
+        // Writing to a String cannot fail.
+        let _ = write!(text, "{octet:02x}");
+    }
+    text.into()
 }
 
 /// What to subscribe to for one gateway or, with `+`, all of them; likewise meters.
@@ -261,6 +288,17 @@ mod tests {
             "meterd/v1/+/meter/+/event/+",
         ];
         assert_eq!(filters("meterd/v1", "+", "+"), all);
+    }
+
+    #[test]
+    fn a_discovery_topic_has_no_letter_that_home_assistant_does_not_take_and_is_one_meters_own() {
+        let of = |meter: &str| home_assistant("homeassistant", "gw-01", meter);
+        assert_eq!(of("flat_101"), "homeassistant/device/gw-01/flat_101/config");
+        let names = ["总表", "电表", "flat 101", "flat.101", "flat101"];
+        let topics: std::collections::BTreeSet<String> = names.map(of).into();
+        assert_eq!(topics.len(), names.len());
+        let is_plain = |c: char| c.is_ascii_alphanumeric() || "_-/".contains(c);
+        assert!(topics.iter().all(|topic| topic.chars().all(is_plain)), "{topics:?}");
     }
 
     #[test]
