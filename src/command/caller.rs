@@ -47,14 +47,21 @@ impl Caller {
 
     /// Answers that nothing was done.
     pub(super) async fn refuse(mut self, id: Option<String>, outcome: Outcome, detail: String) {
-        tracing::info!(verb = self.verb, id, outcome = outcome.word(), detail, "a command is not carried out");
+        tracing::info!(
+            verb = self.verb,
+            id,
+            outcome = outcome.word(),
+            detail,
+            "a command is not carried out"
+        );
         self.id = id;
         self.answer(outcome, Some(detail), Brought::default()).await;
     }
 
     /// Answers.
     pub(super) async fn answer(&self, outcome: Outcome, detail: Option<String>, brought: Brought) {
-        let mut message = ReplyMessage::new(&self.gateway, &self.verb, self.id.as_deref(), outcome).bringing(brought);
+        let mut message =
+            ReplyMessage::new(&self.gateway, &self.verb, self.id.as_deref(), outcome).bringing(brought);
         message.detail = detail;
         let direct = Direct {
             topic: self.topic.clone(),

@@ -158,8 +158,7 @@ mod tests {
     use super::*;
     use crate::clock::Trust;
     use crate::config::{
-        Bus, Gateway, Mqtt, Name, PortAddress, PortSettings, Protocol, Read, Registers, Task,
-        Wiring,
+        Bus, Gateway, Mqtt, Name, PortAddress, PortSettings, Protocol, Read, Registers, Task, Wiring,
     };
     use crate::planner::Line;
     use crate::reading::Transformers;

@@ -48,9 +48,8 @@ pub(super) fn open(
     ways.incoming = comes;
     let since = payload::second(clock.now(), &plan.gateway.zone);
     let (gateway, own) = (plan.gateway.id.to_string(), store.clone());
-    let status = Arc::new(move || {
-        StatusMessage::online(&gateway, &own.id(), since.clone(), *status.borrow())
-    });
+    let status =
+        Arc::new(move || StatusMessage::online(&gateway, &own.id(), since.clone(), *status.borrow()));
     let desk = Desk {
         works: at_work,
         store: store.clone(),
