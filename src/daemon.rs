@@ -141,8 +141,7 @@ impl Daemon {
         let (newest_in, newest_out) = watch::channel(newest);
         let (events, happened) = mpsc::channel(herald::EVENTS);
         let teller = tokio::spawn(herald::tell(in_force_out.clone(), store.clone(), happened));
-        let (judge, trust) =
-            judge(in_force_out.clone(), &clock, newest_out, events.clone(), stopped.clone());
+        let (judge, trust) = judge(in_force_out.clone(), &clock, newest_out, events.clone(), stopped.clone());
         let (lines_in, alarms) = watch::channel(Alarms::default());
         let state = store.state();
         let first = mqtt::Status {

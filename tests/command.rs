@@ -115,14 +115,18 @@ async fn a_read_is_answered_meter_by_meter_as_they_come() {
     let mut bench = Bench::start();
     let asked = r#"{"id":"a1","author":"ops","meters":["flat-*"],"registers":["voltage_l1","1-0:1.8.0"]}"#;
     let answers = bench.ask("read", asked).await;
-    let seen: Vec<_> = answers.iter().map(|a| (a["outcome"].as_str().unwrap(), a["meter"].as_str())).collect();
+    let seen: Vec<_> =
+        answers.iter().map(|a| (a["outcome"].as_str().unwrap(), a["meter"].as_str())).collect();
     assert_eq!(seen, [("part", Some("flat-101")), ("part", Some("flat-102")), ("done", None)]);
     for part in &answers[..2] {
         assert_eq!((&part["id"], &part["verb"]), (&Json::from("a1"), &Json::from("read")));
         assert_eq!(part["readings"].as_array().unwrap().len(), 2, "{part}");
         assert_eq!(part["readings"][0]["register"], "voltage_l1");
     }
-    assert_eq!(answers[1]["readings"][1]["ratio"], 15, "the ratio of its transformer stands beside the value");
+    assert_eq!(
+        answers[1]["readings"][1]["ratio"], 15,
+        "the ratio of its transformer stands beside the value"
+    );
     assert_eq!(answers[2]["meters"], 2);
     bench.running.stop().await;
 }
@@ -160,13 +164,19 @@ async fn what_is_malformed_too_large_unknown_expired_or_not_allowed_is_said_to_b
         ("read", read(r#""meters":["shop-1"]"#), "not_allowed", "does not allow read of shop-1"),
         ("read", read(r#""meters":["*"]"#), "not_allowed", "does not allow read of shop-1"),
         ("read", read(r#""meters":["flat-9"]"#), "not_allowed", "no meter is called \"flat-9\""),
-        ("read", read(r#""meters":["flat-101"],"expires":"2026-11-21T09:00:00Z""#), "expired", "nothing was done"),
+        (
+            "read",
+            read(r#""meters":["flat-101"],"expires":"2026-11-21T09:00:00Z""#),
+            "expired",
+            "nothing was done",
+        ),
     ] {
         let (word, said) = bench.outcome(verb, &payload).await;
         assert_eq!(word, outcome, "{payload}: {said}");
         assert!(said.contains(detail), "{payload}: {said}");
     }
-    let (word, said) = bench.outcome("read", r#"{"id":"2","meters":["flat-101"],"registers":["voltage_l9"]}"#).await;
+    let (word, said) =
+        bench.outcome("read", r#"{"id":"2","meters":["flat-101"],"registers":["voltage_l9"]}"#).await;
     assert_eq!(word, "malformed", "{said}");
     bench.running.stop().await;
 }
@@ -199,7 +209,9 @@ async fn a_command_that_comes_twice_is_carried_out_once() {
         .unwrap()
         .map(Result::unwrap)
         .collect();
-    let row = |author: &str| (author.to_owned(), "meters flat-101; registers voltage_l1".to_owned(), "done".to_owned());
+    let row = |author: &str| {
+        (author.to_owned(), "meters flat-101; registers voltage_l1".to_owned(), "done".to_owned())
+    };
     assert_eq!(rows, [row("ops"), row("night shift")]);
 }
 
@@ -220,7 +232,10 @@ async fn a_resend_brings_the_same_messages_under_their_old_numbers() {
     assert_eq!((&last["outcome"], &last["messages"]), (&Json::from("done"), &Json::from(4)));
     for message in messages {
         let old = stored.iter().find(|pending| Some(pending.seq) == message["seq"].as_u64()).unwrap();
-        assert!(message["slot"].is_null() || old.body.contains(&format!("\"slot\":{}", message["slot"])), "{message}");
+        assert!(
+            message["slot"].is_null() || old.body.contains(&format!("\"slot\":{}", message["slot"])),
+            "{message}"
+        );
     }
     let slot = messages.iter().find_map(|message| message["slot"].as_str()).unwrap();
     let by_time = format!(r#"{{"id":"2","from":"{slot}","to":"{slot}"}}"#);
@@ -254,10 +269,8 @@ fn raw(id: &str, bus: &str, request: &Request) -> String {
 #[tokio::test(start_paused = true)]
 async fn a_raw_frame_goes_through_and_brings_the_meters_frame_back() {
     let mut bench = Bench::start();
-    let read = |address: &str| Request::Read {
-        address: address.parse().unwrap(),
-        di: "02010100".parse().unwrap(),
-    };
+    let read =
+        |address: &str| Request::Read { address: address.parse().unwrap(), di: "02010100".parse().unwrap() };
     let answers = bench.ask("raw", &raw("1", "riser-1", &read("101"))).await;
     assert_eq!(answers[0]["outcome"], "done", "{answers:?}");
     let frame = answers[0]["frames"][0].as_str().unwrap();
@@ -279,7 +292,10 @@ async fn a_raw_frame_goes_through_and_brings_the_meters_frame_back() {
 async fn status_and_plan_say_how_it_is_and_what_it_works_by() {
     let mut bench = Bench::start();
     let status = bench.ask("status", r#"{"id":"1"}"#).await.remove(0);
-    assert_eq!((&status["outcome"], &status["status"]["state"]), (&Json::from("done"), &Json::from("online")));
+    assert_eq!(
+        (&status["outcome"], &status["status"]["state"]),
+        (&Json::from("done"), &Json::from("online"))
+    );
     let plan = bench.ask("plan", r#"{"id":"2"}"#).await.remove(0);
     assert_eq!(plan["plan"]["tasks"][0]["registers"][0], "active_energy_import");
     let (word, said) = bench.outcome("loglevel", r#"{"id":"3","level":"=="}"#).await;

@@ -202,10 +202,10 @@ fn daemon_whose_sync_fails_by_the_kernels_word_stores_on() {
     }
     block_on(async {
         let mut plant = Plant::build(design(&disk)).await;
-        // A store is there, so that all syncs are those of commits.
+        // A store is there: the first few syncs are those of its log, which the last end left, all others of commits.
         plant.drain().await;
         let mut strace = Command::new("strace");
-        strace.args(["-f", "-e", "trace=fsync", "-e", "inject=fsync:error=EIO:when=3", "-o", "/dev/null"]);
+        strace.args(["-f", "-e", "trace=fsync", "-e", "inject=fsync:error=EIO:when=8", "-o", "/dev/null"]);
         strace.arg(env!("CARGO_BIN_EXE_meterd"));
         let mut daemon = plant.start_by(strace, "");
         let failed = |plant: &Plant| plant.log().contains("the store failed");

@@ -280,7 +280,11 @@ async fn answer_behind_noise(mut wire: SerialStream) {
         wire.read_exact(&mut request).await.unwrap();
         let (di, address) = asked(&request);
         // A noisy line is believed where two answers agree: each question is asked twice, and no third time.
-        let times = if address == last { times.entry(address.clone()).or_default() } else { times.entry(address.clone()).insert_entry(0).into_mut() };
+        let times = if address == last {
+            times.entry(address.clone()).or_default()
+        } else {
+            times.entry(address.clone()).insert_entry(0).into_mut()
+        };
         *times += 1;
         assert!(*times <= 2, "asked {times} times: a reply behind noise was not heard");
         let mut octets = noise.to_vec();

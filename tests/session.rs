@@ -153,7 +153,13 @@ async fn messages_say_what_they_are_and_expire_where_the_user_wants_it_but_not_w
     let gateway = Gateway::start_to(mqtt, PATIENT, Ways::none());
     gateway.put(0, 1).await;
     let topic = format!("{PREFIX}/gw01/meter/flat-101/status");
-    let kept = Entry { topic, body: "\"state\":\"ok\"}".into(), retain: true, worth: meterd::store::Worth::Event, identity: None };
+    let kept = Entry {
+        topic,
+        body: "\"state\":\"ok\"}".into(),
+        retain: true,
+        worth: meterd::store::Worth::Event,
+        identity: None,
+    };
     gateway.store.put(kept).await.unwrap();
     gateway.store.flush().await.unwrap();
     gateway.all_signed().await;

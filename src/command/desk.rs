@@ -148,7 +148,8 @@ impl Desk {
         match begun.await {
             Ok(Begun::New) => {}
             Ok(Begun::Known { outcome }) => {
-                let before = outcome.map_or("is under way or was cut off".to_owned(), |word| format!("ended as {word}"));
+                let before = outcome
+                    .map_or("is under way or was cut off".to_owned(), |word| format!("ended as {word}"));
                 let detail = format!("a command with this id came before and {before}; nothing was done now");
                 return caller.refuse(Some(order.id), Outcome::Repeated, detail).await;
             }
@@ -188,12 +189,19 @@ fn may(plan: &Plan, verb: Word, what: &What) -> Result<(), String> {
             };
             let meter = plan.meters.iter().filter(of_bus).find(here);
             match meter {
-                Some(meter) if !plan.commands.allows_for(verb, meter.name.as_str()) => Err(not(meter.name.as_str())),
+                Some(meter) if !plan.commands.allows_for(verb, meter.name.as_str()) => {
+                    Err(not(meter.name.as_str()))
+                }
                 None if !plan.commands.allows_for(verb, "") => Err(not("a meter that is in no file")),
                 Some(_) | None => Ok(()),
             }
         }
-        What::Resend(_) | What::Plan | What::Status | What::Loglevel(_) | What::Archive(_) | What::Tasks(_) => Ok(()),
+        What::Resend(_)
+        | What::Plan
+        | What::Status
+        | What::Loglevel(_)
+        | What::Archive(_)
+        | What::Tasks(_) => Ok(()),
     }
 }
 
@@ -202,14 +210,18 @@ fn chosen<'a>(plan: &'a Plan, patterns: &'a [String]) -> Result<impl Iterator<It
     let fits = |pattern: &str, meter: &Meter| config::fits(pattern, meter.name.as_str());
     match patterns.iter().find(|pattern| !plan.meters.iter().any(|meter| fits(pattern, meter))) {
         Some(pattern) => Err(format!("no meter is called \"{pattern}\" or fits it")),
-        None => Ok(plan.meters.iter().filter(move |meter| patterns.iter().any(|pattern| fits(pattern, meter)))),
+        None => {
+            Ok(plan.meters.iter().filter(move |meter| patterns.iter().any(|pattern| fits(pattern, meter))))
+        }
     }
 }
 
 /// What stands in the audit table; passwords in frames are masked there.
 fn arguments(what: &What) -> String {
     match what {
-        What::Read { meters, registers } => format!("meters {}; registers {}", meters.join(" "), registers.join(" ")),
+        What::Read { meters, registers } => {
+            format!("meters {}; registers {}", meters.join(" "), registers.join(" "))
+        }
         What::Clock { meters } => format!("meters {}", meters.join(" ")),
         What::Resend(Span::Seq(first, last)) => format!("seq {first} to {last}"),
         What::Resend(Span::Time(from, to)) => format!("{from} to {to}"),
@@ -227,9 +239,13 @@ impl Counter {
             What::Read { meters, registers } => {
                 self.meters(&meters, &Wanted::Texts(registers), (&id, &author, until), &caller).await
             }
-            What::Clock { meters } => self.meters(&meters, &Wanted::Clock, (&id, &author, until), &caller).await,
+            What::Clock { meters } => {
+                self.meters(&meters, &Wanted::Clock, (&id, &author, until), &caller).await
+            }
             What::Resend(span) => self.resend(span, until, &caller).await,
-            What::Plan => End::done(Brought { plan: Some(PlanJson::of(&self.works.plan)), ..Brought::default() }),
+            What::Plan => {
+                End::done(Brought { plan: Some(PlanJson::of(&self.works.plan)), ..Brought::default() })
+            }
             What::Status => End::done(Brought { status: Some((self.status)()), ..Brought::default() }),
             What::Loglevel(level) => match crate::telemetry::set_log(&level) {
                 Ok(()) => End::done(Brought::default()),
@@ -239,7 +255,9 @@ impl Counter {
             What::Tasks(text) => self.wish(Sent { archive: None, tasks: Some(text) }).await,
             What::Raw { bus, request } => self.raw(&bus, request, (&id, &author, until)).await,
         };
-        if let Err(why) = self.store.command_ends(author, id, outcome.word().to_owned(), self.clock.now()).await {
+        if let Err(why) =
+            self.store.command_ends(author, id, outcome.word().to_owned(), self.clock.now()).await
+        {
             tracing::warn!(%why, "what came of a command is not in the audit table");
         }
         caller.answer(outcome, detail, brought).await;
@@ -273,7 +291,8 @@ impl Counter {
         let mut asked = JoinSet::new();
         for (bus, meters) in by_bus {
             let Some(lane) = self.works.lanes.get(bus).cloned() else { continue };
-            let owned = meters.into_iter().map(|(meter, registers)| (meter.clone(), registers)).collect::<Vec<_>>();
+            let owned =
+                meters.into_iter().map(|(meter, registers)| (meter.clone(), registers)).collect::<Vec<_>>();
             let (counter, caller, wanted) = (self.clone(), caller.clone(), wanted.clone());
             let (id, author) = (id.to_owned(), author.to_owned());
             asked.spawn(async move {
@@ -305,7 +324,12 @@ impl Counter {
     }
 
     /// One command on a lane; `None` if the bus has ended or does not come to an end.
-    async fn ask(&self, lane: &Lane, verb: Verb, (id, author, expires): (&str, &str, jiff::Timestamp)) -> Option<Answer> {
+    async fn ask(
+        &self,
+        lane: &Lane,
+        verb: Verb,
+        (id, author, expires): (&str, &str, jiff::Timestamp),
+    ) -> Option<Answer> {
         let (answer, answered) = oneshot::channel();
         let command = Command { id: id.to_owned(), author: author.to_owned(), expires, verb, answer };
         let limit = order::left(expires, self.clock.now()) + AFTER;
@@ -363,7 +387,8 @@ impl Counter {
             }
             for pending in batch {
                 if self.clock.now() >= until {
-                    let detail = "its time was over; ask for the rest, from the number after the last that came";
+                    let detail =
+                        "its time was over; ask for the rest, from the number after the last that came";
                     return end(Outcome::Expired, Some(detail), messages);
                 }
                 after = pending.seq;
@@ -404,9 +429,14 @@ impl Counter {
 
     async fn raw(&self, bus: &str, request: Request, order: (&str, &str, jiff::Timestamp)) -> End {
         let buses = &self.works.plan.buses;
-        let Some(lane) = buses.iter().position(|b| b.name.as_str() == bus).and_then(|n| self.works.lanes.get(n)) else {
+        let Some(lane) =
+            buses.iter().position(|b| b.name.as_str() == bus).and_then(|n| self.works.lanes.get(n))
+        else {
             let known: Vec<&str> = buses.iter().map(|bus| bus.name.as_str()).collect();
-            return End::bad(Outcome::Malformed, format!("no bus is called \"{bus}\"; known: {}", known.join(", ")));
+            return End::bad(
+                Outcome::Malformed,
+                format!("no bus is called \"{bus}\"; known: {}", known.join(", ")),
+            );
         };
         match self.ask(lane, Verb::Raw(request), order).await {
             Some(Answer::Raw { frames, failed }) => {
@@ -415,9 +445,10 @@ impl Counter {
                 let frames = frames.iter().map(|frame| hex(frame)).collect();
                 End { outcome, detail, brought: Brought { frames, ..Brought::default() } }
             }
-            Some(Answer::Expired) => {
-                End::bad(Outcome::Expired, "its time was over before it was its turn; nothing was sent".to_owned())
-            }
+            Some(Answer::Expired) => End::bad(
+                Outcome::Expired,
+                "its time was over before it was its turn; nothing was sent".to_owned(),
+            ),
             Some(Answer::Read(_) | Answer::UnknownMeter) | None => {
                 End::bad(Outcome::Failed, "the bus has ended".to_owned())
             }
@@ -458,7 +489,10 @@ impl Wanted {
 }
 
 /// The clock out of date and time.
-fn clock_of(readings: &[Reading], zone: &jiff::tz::TimeZone) -> Option<(jiff::civil::DateTime, jiff::SignedDuration)> {
+fn clock_of(
+    readings: &[Reading],
+    zone: &jiff::tz::TimeZone,
+) -> Option<(jiff::civil::DateTime, jiff::SignedDuration)> {
     let date = readings.iter().find_map(|r| match r.value() {
         Some(Value::Date(date)) => Some((*date, r.taken_at)),
         _ => None,

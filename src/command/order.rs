@@ -261,7 +261,8 @@ fn span(written: &Written) -> Result<Span, String> {
 fn request(text: &str, writes: bool) -> Result<Request, String> {
     let octets = octets(text)?;
     let wake = octets.iter().take_while(|octet| **octet == dlt645::frame::WAKE).count();
-    let frame = Frame::parse(&octets[wake..]).map_err(|why| format!("frame is no frame of DL/T 645: {why}"))?;
+    let frame =
+        Frame::parse(&octets[wake..]).map_err(|why| format!("frame is no frame of DL/T 645: {why}"))?;
     let request = Request::parse(&frame).map_err(|why| format!("frame is no request: {why}"))?;
     match (is_reading(&request), writes) {
         (true, _) => Ok(request),
@@ -293,7 +294,8 @@ fn octets(text: &str) -> Result<Vec<u8>, String> {
         _ => None,
     };
     digits.chunks(2).map(pair).collect::<Option<_>>().ok_or_else(|| {
-        "frame must be hexadecimal octets, such as \"68 78 56 34 12 00 00 68 11 04 33 33 34 33 … 16\"".to_owned()
+        "frame must be hexadecimal octets, such as \"68 78 56 34 12 00 00 68 11 04 33 33 34 33 … 16\""
+            .to_owned()
     })
 }
 
@@ -301,7 +303,6 @@ fn octets(text: &str) -> Result<Vec<u8>, String> {
 pub(super) fn left(until: Timestamp, now: Timestamp) -> Duration {
     Duration::try_from(until.duration_since(now).max(SignedDuration::ZERO)).unwrap_or_default()
 }
-
 
 #[cfg(test)]
 mod tests {
@@ -319,9 +320,8 @@ mod tests {
 
     #[test]
     fn a_command_is_void_at_its_expiry_or_its_timeout_whichever_is_first() {
-        let until = |rest: &str| {
-            parsed(Word::Plan, &format!("{{\"id\":\"1\"{rest}}}")).unwrap().until.to_string()
-        };
+        let until =
+            |rest: &str| parsed(Word::Plan, &format!("{{\"id\":\"1\"{rest}}}")).unwrap().until.to_string();
         assert_eq!(until(""), "2026-11-21T10:01:00Z");
         assert_eq!(until(r#","timeout_s":5"#), "2026-11-21T10:00:05Z");
         assert_eq!(until(r#","expires":"2026-11-21T18:00:30+08:00""#), "2026-11-21T10:00:30Z");
@@ -338,7 +338,11 @@ mod tests {
             (Word::Read, r#"{"id":"1","author":"a\nb"}"#, "author must have up to 64"),
             (Word::Read, r#"{"id":"1","registers":["x"]}"#, "needs meters: [\"flat-101\"]"),
             (Word::Read, r#"{"id":"1","meters":["x"]}"#, "needs registers: [\"voltage_l1\"]"),
-            (Word::Read, r#"{"id":"1","meters":["x"],"registers":["y"],"seq":[1,2]}"#, "has no seq; leave it out"),
+            (
+                Word::Read,
+                r#"{"id":"1","meters":["x"],"registers":["y"],"seq":[1,2]}"#,
+                "has no seq; leave it out",
+            ),
             (Word::Read, r#"{"id":"1","meter":"x"}"#, "unknown field `meter`"),
             (Word::Read, r#"{"id":"1","timeout_s":0}"#, "timeout_s 0 is not from 1 to 3600"),
             (Word::Read, r#"{"id":"1","expires":"soon"}"#, "expires \"soon\" is no instant"),

@@ -70,8 +70,10 @@ mod tests {
     use super::*;
 
     fn allow(list: &[(Word, Option<&str>)]) -> Commands {
-        let one =
-            |(verb, meters): &(Word, Option<&str>)| Allowed { verb: *verb, meters: meters.map(str::to_owned) };
+        let one = |(verb, meters): &(Word, Option<&str>)| Allowed {
+            verb: *verb,
+            meters: meters.map(str::to_owned),
+        };
         Commands { allow: list.iter().map(one).collect() }
     }
 

@@ -160,7 +160,8 @@ pub(super) fn prove_size(section: &Section, meters: usize, findings: &mut Findin
         && section.has("home_assistant")
         && let Some(text) = section.text("home_assistant", findings)
     {
-        let said = format!("home_assistant is for {HOME} meters at most, and there are {meters}; leave it out");
+        let said =
+            format!("home_assistant is for {HOME} meters at most, and there are {meters}; leave it out");
         findings.fault(&text.here, said);
     }
 }

@@ -88,7 +88,8 @@ impl Document {
             let here =
                 Here { file: self.file, span: entry.key_span.clone(), label: "", key: entry.key.clone() };
             let (key, label) = (&entry.key, shape.label);
-            findings.fault(&here, format!("\"{key}\" has no place here; write {label} tables and nothing else"));
+            findings
+                .fault(&here, format!("\"{key}\" has no place here; write {label} tables and nothing else"));
         }
         self.sections(shape, findings)
     }

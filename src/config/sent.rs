@@ -94,7 +94,10 @@ impl Kept {
             let folder = place.parent().map(File::open).transpose();
             let moved = std::fs::rename(&new, &place).and_then(|()| folder?.map_or(Ok(()), |f| f.sync_all()));
             moved.map_err(|why| {
-                format!("it is in force until the next start, and {} cannot be written: {why}", place.display())
+                format!(
+                    "it is in force until the next start, and {} cannot be written: {why}",
+                    place.display()
+                )
             })?;
         }
         Ok(())

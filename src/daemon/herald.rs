@@ -183,8 +183,19 @@ mod tests {
         let (_lines, lines) = watch::channel(Alarms::default());
         let (status, mut shown) = watch::channel(Status::default());
         let past = Past { away_since: None, archive: first.archive.clone() };
-        let herald =
-            Herald { in_force, clock: clock.clone(), trust, store, lines, past, events, status, retained, born: old, announced };
+        let herald = Herald {
+            in_force,
+            clock: clock.clone(),
+            trust,
+            store,
+            lines,
+            past,
+            events,
+            status,
+            retained,
+            born: old,
+            announced,
+        };
         let task = tokio::spawn(herald.run(stop));
         in_force_in.send_replace(Arc::clone(&second));
         born.changed().await.unwrap();

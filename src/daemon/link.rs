@@ -21,7 +21,7 @@ pub(super) enum Before {
     /// It is the first.
     None(Ways),
     /// That one says farewell first: both have one name at the broker.
-    Link(Link),
+    Link(Box<Link>),
 }
 
 impl From<Ways> for Before {

@@ -140,7 +140,7 @@ impl Running {
         if changed.session {
             // It differs, so it is there.
             self.link = self.link.take().map(|old| {
-                let before = link::Before::Link(old);
+                let before = link::Before::Link(Box::new(old));
                 link::open(&after, &self.store, &self.clock, self.status.clone(), &self.sent, before)
             });
         }

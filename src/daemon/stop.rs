@@ -88,7 +88,10 @@ impl Running {
         // If it has ended already, its own word follows.
         let _ = timeout(until(LAST), self.store.close()).await;
         match timeout(until(LAST), self.writer).await {
-            Ok(Ok(Ok(mut writer))) => past::ended(&mut writer),
+            Ok(Ok(Ok(mut writer))) => {
+                past::ended(&mut writer);
+                writer.leave();
+            }
             Ok(Ok(Err(lost))) => tracing::error!("{lost}"),
             Ok(Err(died)) => joined("store", Err(died)),
             Err(_) => tracing::error!("the disk did not take the last messages in time: they may be lost"),

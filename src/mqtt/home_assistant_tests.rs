@@ -61,13 +61,20 @@ fn a_device_has_what_home_assistant_documents_and_only_registers_that_were_read(
     let names: Vec<_> = components.keys().map(String::as_str).collect();
     assert_eq!(names, ["angle", "frequency", "voltage_l1"], "current_l1 was never read");
     for removed in ["angle", "frequency"] {
-        assert_eq!(components[removed], serde_json::json!({ "platform": "sensor" }), "no task reads {removed}");
+        assert_eq!(
+            components[removed],
+            serde_json::json!({ "platform": "sensor" }),
+            "no task reads {removed}"
+        );
     }
     let sensor = &components["voltage_l1"];
     assert_eq!((&sensor["unit_of_measurement"], &sensor["device_class"]), (&"V".into(), &"voltage".into()));
     assert_eq!((&sensor["state_class"], &sensor["expire_after"]), (&"measurement".into(), &2700.into()));
     assert_eq!(sensor["state_topic"], "meterd/v1/gw01/meter/总表/data/live");
-    assert_eq!((&sensor["name"], &sensor["unique_id"]), (&"Voltage l1".into(), &"meterd/gw01/总表/voltage_l1".into()));
+    assert_eq!(
+        (&sensor["name"], &sensor["unique_id"]),
+        (&"Voltage l1".into(), &"meterd/gw01/总表/voltage_l1".into())
+    );
     // The documented keys of the device, of availability and of a sensor.
     let is_documented = |object: &Json, keys: &[&str]| {
         object.as_object().unwrap().keys().all(|key| keys.contains(&key.as_str()))
@@ -78,8 +85,16 @@ fn a_device_has_what_home_assistant_documents_and_only_registers_that_were_read(
     assert!(is_documented(&device["origin"], &["name", "sw_version", "support_url"]));
     assert!(is_documented(&device["availability"][0], &["topic", "value_template"]));
     let keys = [
-        "platform", "unique_id", "name", "state_topic", "value_template", "unit_of_measurement", "device_class",
-        "state_class", "entity_category", "expire_after",
+        "platform",
+        "unique_id",
+        "name",
+        "state_topic",
+        "value_template",
+        "unit_of_measurement",
+        "device_class",
+        "state_class",
+        "entity_category",
+        "expire_after",
     ];
     assert!(is_documented(sensor, &keys));
 }
@@ -113,13 +128,20 @@ fn every_register_has_a_unit_and_classes_that_home_assistant_takes_together() {
         }
         let (_, units, states) = DOCUMENTED.into_iter().find(|(known, ..)| *known == device).unwrap();
         assert!(units.contains(&unit), "{name}: {device} in {unit}");
-        assert!(class.state.is_none_or(|state| states.contains(&state)), "{name}: {device} {:?}", class.state);
+        assert!(
+            class.state.is_none_or(|state| states.contains(&state)),
+            "{name}: {device} {:?}",
+            class.state
+        );
     }
     assert!(with_class > 500, "{with_class}");
     let class_of = |name: &str| class(&Catalogue::dlt645_2007().find(name, 4).unwrap()[0]).unwrap();
     assert_eq!(class_of("active_energy_import").state, Some("total_increasing"));
     assert_eq!(class_of("active_energy_combined").state, Some("total"), "it may fall");
-    assert!(class(&Catalogue::dlt645_2007().find("meter_address", 4).unwrap()[0]).is_none(), "digits, no number");
+    assert!(
+        class(&Catalogue::dlt645_2007().find("meter_address", 4).unwrap()[0]).is_none(),
+        "digits, no number"
+    );
 }
 
 /// What Home Assistant makes of a message: it has `now` and `as_timestamp`, and `value_json` is the payload.
@@ -166,7 +188,8 @@ fn the_template_gives_the_value_of_either_form_and_nothing_for_one_that_is_bad_a
             compose("8f3c", 1, &body(&report, &plan).body)
         };
         let device = announced(&plan, &known(&[("current_l1", "live"), ("voltage_l1", "live")]));
-        let template = |register: &str| device["components"][register]["value_template"].as_str().unwrap().to_owned();
+        let template =
+            |register: &str| device["components"][register]["value_template"].as_str().unwrap().to_owned();
         let (own, other) = (template("current_l1"), template("voltage_l1"));
         let good = message(Quality::Good);
         assert_eq!(rendered(&own, &good, "2026-11-21T02:15:30Z"), expected, "{form} {ratio}");

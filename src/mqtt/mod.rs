@@ -13,8 +13,8 @@ pub mod status;
 pub mod topics;
 pub mod watch;
 
-pub use session::{Counters, Counts, DIRECTS, Direct, INCOMING, Incoming, Properties, Qos, Settings, Ways};
 pub use connection::access::worth_a_look;
+pub use session::{Counters, Counts, DIRECTS, Direct, INCOMING, Incoming, Properties, Qos, Settings, Ways};
 pub use status::{Alarm, AlarmWord, Status, StatusMessage};
 
 /// Version of the payloads, the key `v` of every message. A change that breaks a reader raises it.

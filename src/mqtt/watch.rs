@@ -3,7 +3,9 @@
 //! It needs no receipts and remembers nothing: what is published while it has no connection is not seen.
 
 use super::connection::{self, Event, Events, Options};
-use super::payload::{BirthMessage, DataMessage, EventMessage, FlatMessage, MeterStatusMessage, RoundMessage};
+use super::payload::{
+    BirthMessage, DataMessage, EventMessage, FlatMessage, MeterStatusMessage, RoundMessage,
+};
 use super::session::{Backoff, Incoming, Qos};
 use super::status::StatusMessage;
 use super::topics::{self, Topic};

@@ -20,11 +20,11 @@ pub fn offset(
     let [Some(hour), Some(minute), Some(second)] = of_day else { return None };
     let (month, day) = (i8::try_from(month).ok()?, i8::try_from(day).ok()?);
     let written = DateTime::new(year, month, day, hour, minute, second, 0).ok()?;
-    let since_midnight = SignedDuration::from_secs(
-        i64::from(hour) * 3600 + i64::from(minute) * 60 + i64::from(second),
-    );
+    let since_midnight =
+        SignedDuration::from_secs(i64::from(hour) * 3600 + i64::from(minute) * 60 + i64::from(second));
     let between = time_at.duration_since(date_at);
-    let meter = if between > since_midnight { written.checked_add(jiff::Span::new().days(1)).ok()? } else { written };
+    let meter =
+        if between > since_midnight { written.checked_add(jiff::Span::new().days(1)).ok()? } else { written };
     let instant = meter.to_zoned(zone.clone()).ok()?.timestamp();
     Some((meter, instant.duration_since(time_at)))
 }

@@ -92,7 +92,12 @@ impl Writer {
     ) -> Result<(), StoreError> {
         self.with(|open| {
             let update = "UPDATE command SET outcome = ?3, finished_at = ?4 WHERE author = ?1 AND id = ?2";
-            open.connection.prepare_cached(update)?.execute(params![author, id, outcome, at.as_millisecond()])?;
+            open.connection.prepare_cached(update)?.execute(params![
+                author,
+                id,
+                outcome,
+                at.as_millisecond()
+            ])?;
             Ok(())
         })
     }

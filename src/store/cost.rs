@@ -9,6 +9,8 @@ const PAGE: u64 = 4096;
 const FRAMED: u64 = PAGE + 24;
 /// Octets of a page that rows have.
 const ROOM: u64 = PAGE - 35;
+/// Octets of a row longer than a page that stand with the other rows; the rest has pages of its own.
+const LOCAL: u64 = 489;
 /// What a row has beside its texts: its number, lengths, times and checksum.
 const BESIDE: u64 = 40;
 /// Knowledge of the slot, and the place in the outbox, while it waits and after the receipt.
@@ -21,12 +23,13 @@ const TOUCHED: u64 = 3 + 3;
 /// and the file, for the receipts, and until the messages have gone again.
 pub fn written(messages: u64, octets: u64) -> u64 {
     let row = octets + BESIDE;
-    let long = row > ROOM;
-    // The rest of a long row has pages of its own.
-    let share = if long { row.div_ceil(PAGE - 4) * PAGE } else { PAGE / (ROOM / row).max(1) };
+    // The rest of a row that is longer than a page has pages of its own.
+    let alone = row > ROOM / 2;
+    let share =
+        if row > ROOM { (row - LOCAL).div_ceil(PAGE - 4) * PAGE + LOCAL } else { PAGE / (ROOM / row).max(1) };
     let rows = messages * (share + INDEX);
     // Of a page with several rows the last to go frees it, the others are written; pages of one row alone are not.
-    let going = if long { 0 } else { rows * 5 / 4 };
+    let going = if alone { 0 } else { rows * 5 / 4 };
     // What many commits share is written back to the file once for all of them.
     (rows / PAGE + 1 + TOUCHED) * FRAMED + rows + going
 }

@@ -43,6 +43,17 @@ impl Writer {
         })
     }
 
+    /// Closes the store at once: its log stays, which is durable, and is written back at the next start. Else it would be
+    /// written back now, which a slow disk has no time for when the daemon is to end.
+    pub fn leave(self) {
+        let keep = rusqlite::config::DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE;
+        if let Some(open) = &self.open
+            && let Err(e) = open.connection.set_db_config(keep, true)
+        {
+            tracing::debug!("the log is written back at the end: {e}");
+        }
+    }
+
     /// Makes the store anew of what is intact in it, after `cause` was met. The second time in one life of the program
     /// it begins empty: what becomes damaged again and again is not to be saved again and again.
     ///

@@ -117,9 +117,17 @@ CREATE TABLE command (
 ALTER TABLE meta ADD COLUMN version INTEGER;
 ";
 
+/// Octets that a file of SQLite has at least.
+const SMALLEST: u64 = 512;
+
 /// Opens the store at `path`, makes it if it is not there, and brings it to this version.
 pub(super) fn open(path: &Path) -> Result<Connection, OpenError> {
     let failed = |e: rusqlite::Error| OpenError::Store { path: path.to_owned(), cause: sorted(e) };
+    // SQLite takes a file of a few octets for none, and throws the log away that may hold everything.
+    if std::fs::metadata(path).is_ok_and(|file| (1..SMALLEST).contains(&file.len())) {
+        let detail = "it is cut off within its first page".to_owned();
+        return Err(OpenError::Store { path: path.to_owned(), cause: StoreError::Damaged { detail } });
+    }
     let mut connection = connect(path, OpenFlags::SQLITE_OPEN_CREATE).map_err(failed)?;
     let known = MIGRATIONS.len();
     let found = version(&connection).map_err(failed)?;
@@ -347,6 +355,7 @@ mod tests {
             worth: Worth::Event,
             identity: None,
         };
+        writer.set_now(slot + std::time::Duration::from_secs(60));
         writer.commit(&[kept]).unwrap();
         drop(writer);
         let new = Pending { seq: 8, topic, body: "}".to_owned(), retain: true };

@@ -238,6 +238,8 @@ async fn run(
     loop {
         let mut now = false;
         tokio::select! {
+            // What is asked comes first: it says how what is put is to be written.
+            biased;
             request = requests.recv(), if held.signed.len() < SIGNED => match request {
                 Some(Request::Ask(ask)) => held.asks.push(ask),
                 Some(Request::Job(Job(job))) => writer = lend(writer, job).await.0,

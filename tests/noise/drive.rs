@@ -109,7 +109,7 @@ struct Meter {
 impl Meter {
     /// The digits of a register at a time.
     fn digits(self, register: &Register, ms: u64) -> u64 {
-        let wobble = |salt: u64| Dice::new(self.seed ^ salt << 48 ^ ms / 1000).between(0, 30);
+        let wobble = |salt: u64| Dice::new(self.seed ^ (salt << 48) ^ (ms / 1000)).between(0, 30);
         match register.di() {
             ENERGY => self.seed % 90_000_000 + ms / 9000,
             VOLTAGE_L1 => 2200 + wobble(1),
@@ -125,7 +125,7 @@ impl Meter {
         for register in of {
             let mut digits = self.digits(register, ms);
             for _ in 0..register.octets() {
-                into.push((digits / 10 % 10 << 4 | digits % 10) as u8);
+                into.push((((digits / 10 % 10) << 4) | (digits % 10)) as u8);
                 digits /= 100;
             }
         }

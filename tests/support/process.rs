@@ -67,7 +67,7 @@ pub(crate) struct Notices(pub(crate) UnixDatagram);
 impl Notices {
     /// Waits for a line; what came before it.
     pub(crate) fn until(&self, wanted: &str) -> Vec<String> {
-        self.0.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+        self.0.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
         let mut before = Vec::new();
         loop {
             let mut octets = [0; 4096];

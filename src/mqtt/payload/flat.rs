@@ -203,9 +203,7 @@ impl FlatMessage {
         let values = keys
             .into_iter()
             .filter(|(name, _)| !RESERVED.contains(&name.as_str()))
-            .filter_map(|(name, raw)| {
-                Some((name, FlatValue::Scalar(serde_json::from_str(raw.get()).ok()?)))
-            })
+            .filter_map(|(name, raw)| Some((name, FlatValue::Scalar(serde_json::from_str(raw.get()).ok()?))))
             .collect();
         Ok(Self { v, store, seq, body: FlatBody { head, values: FlatValues(values) } })
     }
@@ -283,8 +281,22 @@ fn bare(register: String, value: Scalar, taken_at: &str) -> ReadingJson {
 
 /// Keys that are not of a register.
 const RESERVED: [&str; 16] = [
-    "v", "store", "seq", "gateway", "meter", "address", "archive", "task", "source", "slot", "day", "taken_at",
-    "backfilled", "quality", "suspect", "failures",
+    "v",
+    "store",
+    "seq",
+    "gateway",
+    "meter",
+    "address",
+    "archive",
+    "task",
+    "source",
+    "slot",
+    "day",
+    "taken_at",
+    "backfilled",
+    "quality",
+    "suspect",
+    "failures",
 ];
 
 /// All keys of an object in their order, with their text.

@@ -1,7 +1,7 @@
 use super::*;
 use crate::config::plan_from_text;
-use crate::reading::Failure;
 use crate::mqtt::payload::{body, compose};
+use crate::reading::Failure;
 use catalogue::Profile;
 use dlt645::format::{Date, Time, Value};
 use std::collections::HashSet;

@@ -257,7 +257,8 @@ impl<'a> Conversation<'a> {
     fn room(&self) -> usize {
         let signed = self.counters.signed_for.load(Ordering::Relaxed);
         let kept = signed.saturating_sub(*self.forgotten.borrow());
-        let most = usize::from(self.settings.mqtt.window).saturating_sub(usize::try_from(kept).unwrap_or(usize::MAX));
+        let most = usize::from(self.settings.mqtt.window)
+            .saturating_sub(usize::try_from(kept).unwrap_or(usize::MAX));
         self.window.room().min(most.saturating_sub(self.window.len()))
     }
 
