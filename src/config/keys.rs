@@ -239,7 +239,7 @@ mod tests {
         );
         assert_eq!(
             unknown_key(&MQTT, "retain_all"),
-            "key \"retain_all\" is not known; known here: \"url\", \"version\", \"prefix\", \"user\", \"password_file\", \"password_env\", \"window\", \"expiry\" and \"tls\""
+            "key \"retain_all\" is not known; known here: \"url\", \"version\", \"prefix\", \"user\", \"password_file\", \"password_env\", \"window\", \"expiry\", \"payload\", \"home_assistant\" and \"tls\""
         );
         assert_eq!(unknown_table("metre", true), "table [metre] is not known; did you mean [[meter]]?");
     }

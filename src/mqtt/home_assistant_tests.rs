@@ -139,7 +139,7 @@ fn every_register_has_a_unit_and_classes_that_home_assistant_takes_together() {
     assert_eq!(class_of("active_energy_import").state, Some("total_increasing"));
     assert_eq!(class_of("active_energy_combined").state, Some("total"), "it may fall");
     assert!(
-        class(&Catalogue::dlt645_2007().find("meter_address", 4).unwrap()[0]).is_none(),
+        class(&Catalogue::dlt645_2007().find("communication_address", 4).unwrap()[0]).is_none(),
         "digits, no number"
     );
 }

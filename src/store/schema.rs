@@ -198,6 +198,9 @@ fn connect(path: &Path, create: OpenFlags) -> rusqlite::Result<Connection> {
 /// What an earlier connection wrote may be visible and yet not on the disk: it was killed before its
 /// fsync, or the fsync failed. Were such a row offered and then lost with the power, its number would
 /// be given twice. The checkpoint writes every visible page once more and syncs it.
+///
+/// The log begins anew, too: a first commit that was cut short would leave its frames behind the next one's, with the same
+/// salts, and the next cut would look like damage.
 fn settle(connection: &Connection) -> rusqlite::Result<()> {
     connection.pragma_update(None, "synchronous", "FULL")?;
     // A long commit does not leave a long file.
@@ -210,7 +213,7 @@ fn settle(connection: &Connection) -> rusqlite::Result<()> {
         ));
     }
     let (frames, written): (i64, i64) =
-        connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |row| Ok((row.get(1)?, row.get(2)?)))?;
+        connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| Ok((row.get(1)?, row.get(2)?)))?;
     if frames != written {
         return Err(failure(rusqlite::ffi::SQLITE_BUSY, "a reader keeps the log from being written back"));
     }

@@ -216,6 +216,25 @@ fn a_power_cut_is_no_damage() {
     }
 }
 
+#[test]
+fn first_commits_that_powers_cut_leave_nothing_of_theirs_behind_each_other() {
+    let (dir, id) = killed();
+    let log = dir.path().join("meterd.db-wal");
+    // Of many frames, then of fewer, each with its first one lost.
+    for first in [COUNT + 1, COUNT + 9] {
+        let mut writer = Writer::open(dir.path()).unwrap();
+        assert_eq!(fs::metadata(&log).unwrap().len(), 0, "it begins anew");
+        let many: Vec<_> = (first..first + if first == COUNT + 1 { 40 } else { 4 }).map(entry).collect();
+        writer.commit(&many).unwrap();
+        writer.leave();
+        let mut octets = fs::read(&log).unwrap();
+        octets[100] ^= 0x10;
+        fs::write(&log, octets).unwrap();
+    }
+    assert_eq!(Writer::open(dir.path()).unwrap().id(), id);
+    assert!(set_aside(dir.path()).unwrap().is_empty());
+}
+
 fn spoil(dir: &Path) {
     let file = dir.join(NAME);
     let (first, _) = places(&file)[&12];
