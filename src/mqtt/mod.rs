@@ -4,6 +4,7 @@
 //! for it (PUBACK). This part never holds a message that the store does not hold, never changes a
 //! value, and never lets a type of the MQTT library out.
 
+pub mod asyncapi;
 mod connection;
 pub mod home_assistant;
 pub mod json;

@@ -28,8 +28,10 @@ use std::fmt::Write;
 pub enum Kind {
     /// A gateway's status.
     Status,
-    /// Archive and tasks, whole or a part of them.
+    /// Archive and tasks, or how many parts of them there are.
     Birth,
+    /// One of the parts.
+    BirthPart,
     /// What a slot of a task brought.
     Round,
     /// What happened to a gateway.
@@ -40,6 +42,8 @@ pub enum Kind {
     Data,
     /// What happened to a meter point.
     MeterEvent,
+    /// What the head-end asks.
+    Command,
     /// An answer to a command.
     Reply,
     /// A device for Home Assistant.
@@ -47,11 +51,49 @@ pub enum Kind {
 }
 
 impl Kind {
+    /// Every kind.
+    pub const ALL: [Self; 11] = [
+        Self::Status,
+        Self::Birth,
+        Self::BirthPart,
+        Self::Round,
+        Self::Event,
+        Self::MeterStatus,
+        Self::Data,
+        Self::MeterEvent,
+        Self::Command,
+        Self::Reply,
+        Self::Discovery,
+    ];
+
+    /// Its topics, with names in braces.
+    pub fn template(self) -> String {
+        let (prefix, gateway, meter, task) = ("{prefix}", "{gateway}", "{meter}", "{task}");
+        match self {
+            Self::Status => status(prefix, gateway),
+            Self::Birth => birth(prefix, gateway),
+            Self::BirthPart => birth_part(prefix, gateway, "{n}"),
+            Self::Round => round(prefix, gateway, task),
+            Self::Event => event(prefix, gateway, "{kind}"),
+            Self::MeterStatus => meter_status(prefix, gateway, meter),
+            Self::Data => data(prefix, gateway, meter, task),
+            Self::MeterEvent => meter_event(prefix, gateway, meter, "{kind}"),
+            Self::Command => command(prefix, gateway, "{verb}"),
+            Self::Reply => reply(prefix, gateway, "{verb}"),
+            Self::Discovery => discovery("{home_assistant}", gateway, meter),
+        }
+    }
+
     /// Whether the broker keeps the last one for who subscribes later: what is so until the next one.
     pub const fn retain(self) -> bool {
         match self {
-            Self::Status | Self::Birth | Self::Round | Self::MeterStatus | Self::Discovery => true,
-            Self::Event | Self::Data | Self::MeterEvent | Self::Reply => false,
+            Self::Status
+            | Self::Birth
+            | Self::BirthPart
+            | Self::Round
+            | Self::MeterStatus
+            | Self::Discovery => true,
+            Self::Event | Self::Data | Self::MeterEvent | Self::Command | Self::Reply => false,
         }
     }
 
@@ -60,11 +102,13 @@ impl Kind {
         match self {
             Self::Status
             | Self::Birth
+            | Self::BirthPart
             | Self::Round
             | Self::MeterStatus
             | Self::Event
             | Self::Data
             | Self::MeterEvent
+            | Self::Command
             | Self::Reply
             | Self::Discovery => Qos::AtLeastOnce,
         }
@@ -82,7 +126,7 @@ pub fn birth(prefix: &str, gateway: &str) -> String {
 }
 
 /// The topic of part `n` of it, from 1 on.
-pub fn birth_part(prefix: &str, gateway: &str, n: usize) -> String {
+pub fn birth_part(prefix: &str, gateway: &str, n: impl std::fmt::Display) -> String {
     format!("{prefix}/{gateway}/birth/{n}")
 }
 
@@ -124,7 +168,11 @@ pub fn meter_status(prefix: &str, gateway: &str, meter: &str) -> String {
 /// The topic by which Home Assistant finds a meter. It takes letters, digits, `_` and `-` only: a name with others gets
 /// eight digits of its SHA-256 in their place.
 pub fn home_assistant(prefix: &str, gateway: &str, meter: &str) -> String {
-    format!("{prefix}/device/{}/{}/config", plain(gateway), plain(meter))
+    discovery(prefix, &plain(gateway), &plain(meter))
+}
+
+fn discovery(prefix: &str, gateway: &str, meter: &str) -> String {
+    format!("{prefix}/device/{gateway}/{meter}/config")
 }
 
 fn plain(name: &str) -> Cow<'_, str> {

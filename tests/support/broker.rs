@@ -233,6 +233,7 @@ pub(crate) struct Message {
     pub(crate) topic: String,
     pub(crate) payload: String,
     pub(crate) retained: bool,
+    pub(crate) qos: u8,
 }
 
 /// A subscriber (MQTT 3.1.1, QoS 1) of its own, which shares nothing with what is tested but the library.
@@ -259,7 +260,7 @@ impl Onlooker {
             while let Ok(event) = eventloop.poll().await {
                 if let Event::Incoming(Incoming::Publish(p)) = event {
                     let payload = String::from_utf8(p.payload.to_vec()).unwrap();
-                    let message = Message { topic: p.topic, payload, retained: p.retain };
+                    let message = Message { topic: p.topic, payload, retained: p.retain, qos: p.qos as u8 };
                     sender.send(message).await.unwrap();
                 }
             }
