@@ -1,13 +1,15 @@
 //! One connection to a broker, from CONNECT to its first fault; there is no second life in it.
 //!
-//! The library's types stay in here. A connection is a [`Client`] that takes packets, [`Events`] that
-//! come out, and a [`Pump`] that must be polled beside them. The pump is never cancelled half-way
-//! through a packet: the library would then hold a message for sent that never left.
+//! The library's types stay in here: its packets and its state of a connection, one module for each version of the
+//! protocol; the socket is ours. A connection is a [`Client`] that takes packets, [`Events`] that come out, and a
+//! [`Pump`] that must be polled beside them.
 
+mod pump;
 mod v4;
 mod v5;
 
 use crate::config::MqttVersion;
+use pump::Ask;
 use std::convert::Infallible;
 use std::pin::Pin;
 use std::time::Duration;
@@ -18,7 +20,7 @@ const REQUESTS: usize = 128;
 /// Events that may wait for us. When it is full the pump waits, and with it the socket.
 const EVENTS: usize = 128;
 /// How long TCP, CONNECT and CONNACK may take together.
-const CONNECT_TIMEOUT_S: u64 = 10;
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// The largest packet that we take or send by ourselves; a broker may name a smaller one.
 const MAX_PACKET: u32 = 1024 * 1024;
 /// MQTT keep alive (MQTT 3.1.1 clause 3.1.2.10); a silent peer is noticed within twice this.
@@ -54,7 +56,7 @@ pub(super) enum Event {
         /// The largest packet that the broker takes.
         max_packet: usize,
     },
-    /// The oldest message not yet sent left with this packet id.
+    /// The oldest message not yet sent goes out with this packet id.
     Sent(u16),
     /// The broker signed for this packet id (PUBACK).
     Signed(u16),
@@ -87,17 +89,14 @@ pub(super) enum Fault {
     Collision(u16),
 }
 
-/// A packet that the library did not take: its queue is full, or it has ended, or the topic has a wildcard.
+/// A packet that was not taken: the queue is full, the connection has ended, or the topic is none.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 #[error("the packet was not taken")]
 pub(super) struct NotTaken;
 
 /// What takes our packets.
 #[derive(Debug)]
-pub(super) enum Client {
-    V4(rumqttc::AsyncClient),
-    V5(rumqttc::v5::AsyncClient),
-}
+pub(super) struct Client(mpsc::Sender<Ask>);
 
 /// What comes out of a connection; the last one is a fault.
 pub(super) type Events = mpsc::Receiver<Event>;
@@ -106,51 +105,36 @@ pub(super) type Pump = Pin<Box<dyn Future<Output = Infallible> + Send>>;
 
 /// Makes a connection; nothing moves until the pump is polled.
 pub(super) fn open(options: &Options) -> (Client, Events, Pump) {
-    let (sender, events) = mpsc::channel(EVENTS);
-    match options.version {
-        MqttVersion::V4 => {
-            let (client, eventloop) = v4::open(options);
-            (Client::V4(client), events, Box::pin(v4::pump(eventloop, sender)))
-        }
-        MqttVersion::V5 => {
-            let (client, eventloop) = v5::open(options);
-            (Client::V5(client), events, Box::pin(v5::pump(eventloop, sender)))
-        }
-    }
+    let (to_us, events) = mpsc::channel(EVENTS);
+    let (client, asks) = mpsc::channel(REQUESTS);
+    let to = (options.host.clone(), options.port);
+    let pump: Pump = match options.version {
+        MqttVersion::V4 => Box::pin(pump::pump(v4::Wire::new(options), to, asks, to_us)),
+        MqttVersion::V5 => Box::pin(pump::pump(v5::Wire::new(options), to, asks, to_us)),
+    };
+    (Client(client), events, pump)
 }
 
 impl Client {
     /// Publishes with QoS 1, at once or not at all.
     pub(super) fn publish(&self, publish: Publish, retain: bool) -> Result<(), NotTaken> {
-        let Publish { topic, payload } = publish;
-        match self {
-            Self::V4(c) => c.try_publish(topic, rumqttc::QoS::AtLeastOnce, retain, payload).or(Err(NotTaken)),
-            Self::V5(c) => c
-                .try_publish(topic, rumqttc::v5::mqttbytes::QoS::AtLeastOnce, retain, payload)
-                .or(Err(NotTaken)),
-        }
+        let is_topic = rumqttc::valid_topic(&publish.topic);
+        if is_topic { self.ask(Ask::Publish(publish, retain)) } else { Err(NotTaken) }
     }
 
     /// Subscribes with QoS 0: an onlooker needs no receipt.
     pub(super) fn subscribe(&self, filter: String) -> Result<(), NotTaken> {
-        match self {
-            Self::V4(c) => c.try_subscribe(filter, rumqttc::QoS::AtMostOnce).or(Err(NotTaken)),
-            Self::V5(c) => c.try_subscribe(filter, rumqttc::v5::mqttbytes::QoS::AtMostOnce).or(Err(NotTaken)),
-        }
+        if rumqttc::valid_filter(&filter) { self.ask(Ask::Subscribe(filter)) } else { Err(NotTaken) }
     }
 
     /// Says farewell; the broker then forgets the last will.
     pub(super) fn disconnect(&self) -> Result<(), NotTaken> {
-        match self {
-            Self::V4(c) => c.try_disconnect().or(Err(NotTaken)),
-            Self::V5(c) => c.try_disconnect().or(Err(NotTaken)),
-        }
+        self.ask(Ask::Disconnect)
     }
-}
 
-/// The library joins host and port with a colon, so an IPv6 address needs its brackets.
-fn bracketed(host: &str) -> String {
-    if host.contains(':') && !host.starts_with('[') { format!("[{host}]") } else { host.to_owned() }
+    fn ask(&self, ask: Ask) -> Result<(), NotTaken> {
+        self.0.try_send(ask).or(Err(NotTaken))
+    }
 }
 
 /// `NotAuthorized` as `not authorized`.
@@ -174,13 +158,6 @@ fn of_system(error: &std::io::Error) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn an_ipv6_host_has_brackets_once() {
-        assert_eq!(bracketed("::1"), "[::1]");
-        assert_eq!(bracketed("[::1]"), "[::1]");
-        assert_eq!(bracketed("broker.example"), "broker.example");
-    }
 
     #[test]
     fn codes_and_errors_are_read_by_people() {

@@ -1,45 +1,122 @@
 //! MQTT 5.
 
-use super::{CONNECT_TIMEOUT_S, Event, Fault, KEEP_ALIVE, MAX_PACKET, Options, Publish, REQUESTS};
-use super::{bracketed, in_words, of_system, v4};
-use rumqttc::NetworkOptions;
-use rumqttc::v5::mqttbytes::QoS;
-use rumqttc::v5::mqttbytes::v5::{LastWill, PubAckReason, SubscribeReasonCode};
-use rumqttc::v5::{AsyncClient, ConnectionError, EventLoop, Incoming, MqttOptions, StateError};
-use std::convert::Infallible;
-use tokio::sync::mpsc;
+use super::pump::{self, Ask};
+use super::{Event, Fault, KEEP_ALIVE, MAX_PACKET, Options, Publish, in_words, of_system, v4};
+use bytes::BytesMut;
+use rumqttc::v5::mqttbytes::v5::{
+    Connect, ConnectProperties, ConnectReturnCode, Filter, LastWill, Packet, PubAckReason, Subscribe,
+    SubscribeReasonCode,
+};
+use rumqttc::v5::mqttbytes::{self, QoS};
+use rumqttc::v5::{Incoming, MqttState, Request, StateError};
+use std::time::Duration;
 
-pub(super) fn open(options: &Options) -> (AsyncClient, EventLoop) {
-    let mut mqtt = MqttOptions::new(&options.client_id, bracketed(&options.host), options.port);
-    let mut network = NetworkOptions::new();
-    network.set_tcp_nodelay(true);
-    network.set_connection_timeout(CONNECT_TIMEOUT_S);
-    mqtt.set_clean_start(true)
-        .set_keep_alive(KEEP_ALIVE)
-        .set_outgoing_inflight_upper_limit(options.window.max(1))
-        // Left alone, the library takes 10 KiB at most.
-        .set_max_packet_size(Some(MAX_PACKET))
-        .set_connection_timeout(CONNECT_TIMEOUT_S)
-        .set_network_options(network);
-    if let Some(Publish { topic, payload }) = options.last_will.clone() {
-        mqtt.set_last_will(LastWill::new(topic, payload, QoS::AtLeastOnce, true, None));
-    }
-    AsyncClient::new(mqtt, REQUESTS)
+/// One connection.
+pub(super) struct Wire {
+    connect: Connect,
+    last_will: Option<LastWill>,
+    state: MqttState,
+    is_open: bool,
+    /// The largest packet that the broker takes, where it named one.
+    max_packet: Option<u32>,
+    keep_alive: Duration,
 }
 
-pub(super) async fn pump(mut eventloop: EventLoop, events: mpsc::Sender<Event>) -> Infallible {
-    loop {
-        let event = match eventloop.poll().await {
-            Ok(rumqttc::v5::Event::Incoming(packet)) => incoming(packet),
-            Ok(rumqttc::v5::Event::Outgoing(packet)) => v4::outgoing(&packet),
-            Err(error) => Some(Event::Fault(fault(error))),
+impl Wire {
+    pub(super) fn new(options: &Options) -> Self {
+        let properties = ConnectProperties { max_packet_size: Some(MAX_PACKET), ..ConnectProperties::new() };
+        let connect = Connect {
+            keep_alive: KEEP_ALIVE.as_secs() as u16,
+            client_id: options.client_id.clone(),
+            clean_start: true,
+            properties: Some(properties),
         };
-        let Some(event) = event else { continue };
-        let last = matches!(event, Event::Fault(_));
-        if events.send(event).await.is_err() || last {
-            // Polling on would connect again with the library's own idea of what is pending.
-            return std::future::pending().await;
+        let last_will = options
+            .last_will
+            .clone()
+            .map(|Publish { topic, payload }| LastWill::new(topic, payload, QoS::AtLeastOnce, true, None));
+        let state = MqttState::new(options.window.max(1), false);
+        Self { connect, last_will, state, is_open: false, max_packet: None, keep_alive: KEEP_ALIVE }
+    }
+
+    #[expect(
+        clippy::wildcard_enum_match_arm,
+        reason = "a foreign enum; whatever it is, it is not the first packet"
+    )]
+    /// The first packet must be the broker's yes, with what it wants of us.
+    fn begin(&mut self, packet: &Incoming) -> Result<(), Fault> {
+        match packet {
+            Incoming::ConnAck(ack) if ack.code == ConnectReturnCode::Success => {
+                if let Some(properties) = &ack.properties {
+                    self.max_packet = properties.max_packet_size;
+                    // 0 is never; a sign of life is no harm then.
+                    if let Some(seconds) = properties.server_keep_alive.filter(|seconds| *seconds > 0) {
+                        self.keep_alive = Duration::from_secs(seconds.into());
+                    }
+                }
+                self.is_open = true;
+                Ok(())
+            }
+            Incoming::ConnAck(ack) => Err(Fault::NotAccepted(in_words(ack.code))),
+            other => Err(Fault::Lost(format!("the broker began with {other:?} in place of CONNACK"))),
         }
+    }
+
+    fn write(&self, packet: &Packet, out: &mut BytesMut) -> Result<(), Fault> {
+        packet.write(out, self.max_packet).map(drop).map_err(|error| Fault::Lost(error.to_string()))
+    }
+}
+
+impl pump::Wire for Wire {
+    fn hello(&mut self, out: &mut BytesMut) -> Result<(), Fault> {
+        self.write(&Packet::Connect(self.connect.clone(), self.last_will.clone(), None), out)
+    }
+
+    fn send(&mut self, ask: Ask, out: &mut BytesMut) -> Result<(), Fault> {
+        let request = match ask {
+            Ask::Publish(Publish { topic, payload }, retain) => {
+                let mut publish = mqttbytes::v5::Publish::new(topic, QoS::AtLeastOnce, payload, None);
+                publish.retain = retain;
+                Request::Publish(publish)
+            }
+            Ask::Subscribe(filter) => {
+                Request::Subscribe(Subscribe::new(Filter::new(filter, QoS::AtMostOnce), None))
+            }
+            Ask::Ping => Request::PingReq,
+            Ask::Disconnect => Request::Disconnect,
+        };
+        let packet = self.state.handle_outgoing_packet(request).map_err(fault)?;
+        packet.map_or(Ok(()), |packet| self.write(&packet, out))
+    }
+
+    fn receive(&mut self, read: &mut BytesMut, out: &mut BytesMut) -> Result<bool, Fault> {
+        let packet = match Packet::read(read, Some(MAX_PACKET)) {
+            Ok(packet) => packet,
+            Err(mqttbytes::Error::InsufficientBytes(_)) => return Ok(false),
+            Err(error) => return Err(Fault::Lost(error.to_string())),
+        };
+        if !self.is_open {
+            self.begin(&packet)?;
+        }
+        let answer = self.state.handle_incoming_packet(packet).map_err(fault)?;
+        answer.map_or(Ok(()), |answer| self.write(&answer, out))?;
+        Ok(true)
+    }
+
+    fn event(&mut self) -> Option<Event> {
+        loop {
+            let event = match self.state.events.pop_front()? {
+                rumqttc::v5::Event::Incoming(packet) => incoming(packet),
+                rumqttc::v5::Event::Outgoing(packet) => v4::outgoing(&packet),
+            };
+            if event.is_some() {
+                return event;
+            }
+        }
+    }
+
+    fn keep_alive(&self) -> Duration {
+        self.keep_alive
     }
 }
 
@@ -79,18 +156,14 @@ fn incoming(packet: Incoming) -> Option<Event> {
 }
 
 #[expect(clippy::wildcard_enum_match_arm, reason = "a foreign enum; its own words say the rest")]
-fn fault(error: ConnectionError) -> Fault {
+fn fault(error: StateError) -> Fault {
     match error {
-        ConnectionError::Timeout(_) | ConnectionError::MqttState(StateError::AwaitPingResp) => Fault::Silent,
-        ConnectionError::ConnectionRefused(code) => Fault::NotAccepted(in_words(code)),
-        ConnectionError::Io(error) | ConnectionError::MqttState(StateError::Io(error)) => {
-            Fault::Lost(of_system(&error))
-        }
-        ConnectionError::MqttState(StateError::ServerDisconnect { reason_code, reason_string }) => {
+        StateError::AwaitPingResp => Fault::Silent,
+        StateError::Io(error) => Fault::Lost(of_system(&error)),
+        StateError::ServerDisconnect { reason_code, reason_string } => {
             let said = reason_string.map(|said| format!(" ({said})")).unwrap_or_default();
             Fault::Lost(format!("the broker ended the connection: {}{said}", in_words(reason_code)))
         }
-        ConnectionError::MqttState(state) => Fault::Lost(state.to_string()),
         other => Fault::Lost(other.to_string()),
     }
 }
