@@ -100,6 +100,7 @@ impl Daemon {
         let (said, heard) = mpsc::channel(REPORTS);
         let collector = Collector {
             plan: Arc::clone(&plan),
+            bodies: payload::Bodies::new(Arc::clone(&plan)),
             store: store.clone(),
             clock: self.clock.clone(),
             newest: newest_in,
@@ -258,13 +259,14 @@ fn joined(part: &str, ended: Result<(), tokio::task::JoinError>) {
 /// Takes what the buses say and hands it to the store.
 struct Collector {
     plan: Arc<Plan>,
+    bodies: payload::Bodies,
     store: store::Handle,
     clock: Clock,
     newest: watch::Sender<Option<Timestamp>>,
 }
 
 impl Collector {
-    async fn run(self, mut heard: mpsc::Receiver<Said>) {
+    async fn run(mut self, mut heard: mpsc::Receiver<Said>) {
         while let Some(said) = heard.recv().await {
             let handed = match said {
                 Said::Report(report) => {
@@ -275,7 +277,7 @@ impl Collector {
                         }
                         later
                     });
-                    self.store.put(payload::body(&report, &self.plan)).await
+                    self.store.put(self.bodies.entry(&report)).await
                 }
                 Said::Learned { bus, learned } => self.learn(bus, learned).await,
                 Said::Event(event) => self.store.put(payload::event(&event, &self.plan)).await,

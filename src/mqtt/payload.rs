@@ -3,19 +3,20 @@
 //! A message is made once, when its report goes into the store, without its number; the number is
 //! put before it when it is published. Nothing here rounds, scales or estimates.
 
+mod bodies;
 mod event;
 mod meter_status;
 mod register;
+mod times;
 
+pub use bodies::Bodies;
 pub use event::{ActiveReportJson, EventBody, EventJson, EventMessage, JumpJson, LineJson, event};
 pub use meter_status::{MeterState, MeterStatusBody, MeterStatusMessage};
 pub use register::RegisterJson;
 
 use super::json::{self, Number, Scalar};
-use super::{PAYLOAD_VERSION, StatusMessage, topics};
-use crate::config::Plan;
-use crate::reading::{Content, Failure, Quality, Reading, Reason, Report, Source};
-use crate::store;
+use super::{PAYLOAD_VERSION, StatusMessage};
+use crate::reading::{Content, Failure, Quality, Reading, Reason, Source};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use schemars::{JsonSchema, Schema};
@@ -210,38 +211,6 @@ pub(super) fn instant(at: Timestamp, zone: &TimeZone, digits: Digits) -> String 
     at.to_zoned(zone.clone()).strftime(format).to_string()
 }
 
-/// A report on its way into the store.
-pub fn body(report: &Report, plan: &Plan) -> store::Entry {
-    let (meter, task) = (&plan.meters[report.meter], &plan.tasks[report.task]);
-    let zone = &plan.gateway.zone;
-    let body = Body {
-        gateway: plan.gateway.id.to_string(),
-        meter: meter.name.to_string(),
-        address: meter.protocol.address(),
-        archive: plan.archive.clone(),
-        task: task.name.to_string(),
-        source: report.source,
-        slot: instant(report.slot, zone, Digits::Seconds),
-        day: None,
-        meter_time: None,
-        clock_offset_s: None,
-        backfilled: false,
-        readings: report.readings.iter().map(|r| ReadingJson::of(r, zone)).collect(),
-        failures: report.failures.iter().map(FailureJson::of).collect(),
-    };
-    store::Entry {
-        topic: topics::data(&plan.mqtt.prefix, &body.gateway, &body.meter, &body.task),
-        body: fragment(&body),
-        retain: false,
-        identity: Some(store::Identity {
-            slot: report.slot,
-            registers: body.readings.into_iter().map(|r| r.register).collect(),
-            meter: body.meter,
-            task: body.task,
-        }),
-    }
-}
-
 /// A body's text behind its number: all keys and the closing brace, without the opening one.
 fn fragment<T: Serialize>(body: &T) -> String {
     let mut text = json::text(body);
@@ -249,10 +218,18 @@ fn fragment<T: Serialize>(body: &T) -> String {
     text
 }
 
+/// Room for what stands before a body beside the store's id.
+const HEAD: usize = 48;
+
 /// The whole payload: the number before what lies in the store. `body` is as [`store::Entry::body`].
 pub fn compose(store_id: &str, seq: u64, body: &str) -> Vec<u8> {
-    let store = json::text(&store_id);
-    format!("{{\"v\":{PAYLOAD_VERSION},\"store\":{store},\"seq\":{seq},{body}").into_bytes()
+    let mut text = String::with_capacity(body.len() + store_id.len() + HEAD);
+    // Writing to a String cannot fail.
+    let _ = write!(text, "{{\"v\":{PAYLOAD_VERSION},\"store\":");
+    json::quote(&mut text, store_id);
+    let _ = write!(text, ",\"seq\":{seq},");
+    text.push_str(body);
+    text.into_bytes()
 }
 
 /// A reading as one line of `meterd read --json`: the same object with the address first.

@@ -15,6 +15,7 @@ mod error;
 mod identity;
 mod learned;
 mod lock;
+mod recent;
 mod schema;
 mod task;
 mod writer;
@@ -22,9 +23,10 @@ mod writer;
 pub use error::{OpenError, StoreError};
 pub use learned::{About, Fact, Known, Scope};
 pub use task::{Handle, Lost, start};
-pub use writer::{Committed, Writer};
+pub use writer::{Batch, Committed, Writer};
 
 use jiff::Timestamp;
+use std::sync::Arc;
 
 /// One message on its way into the store: its text, and what it is the readings of.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -48,8 +50,9 @@ pub struct Identity {
     pub task: String,
     /// The instant that the readings are for; the store tells slots apart by the millisecond.
     pub slot: Timestamp,
-    /// Names of the registers that have a value here; with meter, task and slot they are the identity.
-    pub registers: Vec<String>,
+    /// Names of the registers that have a value here; with meter, task and slot they are the identity. Messages that
+    /// share the list cost the store less.
+    pub registers: Arc<[String]>,
 }
 
 /// A message that the broker has not signed for.

@@ -14,7 +14,8 @@
 //! announced before it is durable. The task has no thread: it lends the writer to the runtime's pool of
 //! blocking threads for each operation.
 
-use super::{About, Closed, Entry, Fact, Known, Pending, StoreError, Writer};
+use super::recent::Recent;
+use super::{About, Batch, Closed, Entry, Fact, Known, Pending, StoreError, Writer};
 use std::mem;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -92,7 +93,8 @@ pub fn start(writer: Writer, exposure: Duration) -> (Handle, JoinHandle<Result<W
     let (to_requests, requests) = mpsc::channel(QUEUE);
     let (announce, committed) = watch::channel(writer.committed());
     let handle = Handle { entries: to_entries, requests: to_requests, committed, id: writer.id().into() };
-    (handle, tokio::spawn(run(writer, Held::new(exposure, announce), entries, requests)))
+    let held = Held::new(exposure, announce, Recent::behind(writer.committed()));
+    (handle, tokio::spawn(run(writer, held, entries, requests)))
 }
 
 impl Handle {
@@ -183,6 +185,8 @@ struct Held {
     batch: Vec<Entry>,
     facts: Vec<(About, Known)>,
     signed: Vec<u64>,
+    /// The newest of what is on the disk too.
+    recent: Recent,
     /// A round has ended, and what it brought is not written yet.
     round_over: bool,
     flushes: Vec<oneshot::Sender<()>>,
@@ -193,7 +197,7 @@ struct Held {
 }
 
 impl Held {
-    fn new(exposure: Duration, announce: watch::Sender<u64>) -> Self {
+    fn new(exposure: Duration, announce: watch::Sender<u64>, recent: Recent) -> Self {
         let (batch, facts, signed) = (Vec::new(), Vec::new(), Vec::new());
         let (flushes, offers) = (Vec::new(), Vec::new());
         Self {
@@ -202,6 +206,7 @@ impl Held {
             batch,
             facts,
             signed,
+            recent,
             round_over: false,
             flushes,
             offers,
@@ -218,6 +223,11 @@ impl Held {
             Put::RoundOver => self.round_over = !self.batch.is_empty() || !self.facts.is_empty(),
             Put::Flush(reply) => self.flushes.push(reply),
         }
+    }
+
+    fn sign(&mut self, seqs: Vec<u64>) {
+        self.recent.forget(&seqs);
+        self.signed.extend(seqs);
     }
 
     /// Whether one more fits into the next commit.
@@ -266,7 +276,7 @@ async fn run(
         tokio::select! {
             request = requests.recv(), if held.signed.len() < SIGNED => match request {
                 Some(Request::Offer(offer)) => held.offers.push(offer),
-                Some(Request::Forget(seqs)) => held.signed.extend(seqs),
+                Some(Request::Forget(seqs)) => held.sign(seqs),
                 Some(Request::Close) | None => break,
             },
             // `None` needs every handle to be gone, which the other queue tells.
@@ -308,7 +318,7 @@ async fn end(
     }
     while let Some(request) = requests.recv().await {
         match request {
-            Request::Forget(seqs) => held.signed.extend(seqs),
+            Request::Forget(seqs) => held.sign(seqs),
             // Whoever waits for an offer learns that the store has been closed.
             Request::Offer(_) | Request::Close => {}
         }
@@ -341,8 +351,7 @@ async fn write(writer: Writer, held: &mut Held) -> (Writer, Result<(), StoreErro
     let (batch, signed) = (mem::take(&mut held.batch), mem::take(&mut held.signed));
     let facts = mem::take(&mut held.facts);
     let (writer, (batch, facts, signed, result)) = lend(writer, move |writer| {
-        // Facts first: learning one twice after a failure is harmless, storing a message twice is not.
-        let result = writer.note(&facts).and_then(|()| writer.write(&batch, &signed));
+        let result = writer.write(Batch { entries: &batch, facts: &facts, signed: &signed });
         (batch, facts, signed, result)
     })
     .await;
@@ -362,6 +371,7 @@ async fn write(writer: Writer, held: &mut Held) -> (Writer, Result<(), StoreErro
                 forgotten = signed.len(),
                 "committed"
             );
+            held.recent.committed(batch, committed.newest, committed.duplicates);
             held.announce
                 .send_if_modified(|newest| mem::replace(newest, committed.newest) != committed.newest);
             (writer, Ok(()))
@@ -377,6 +387,11 @@ async fn write(writer: Writer, held: &mut Held) -> (Writer, Result<(), StoreErro
 /// Answers those who wait for an offer; if the disk refuses, they wait on.
 async fn answer(mut writer: Writer, held: &mut Held) -> Writer {
     while let Some(Offer { after, limit, reply }) = held.offers.pop() {
+        if let Some(pending) = held.recent.take(after, limit) {
+            // Whoever asked may have stopped waiting.
+            let _ = reply.send(pending);
+            continue;
+        }
         // What is signed for stands in the file until the next commit; ask for as many more.
         let more = limit.saturating_add(held.signed.len());
         let result;

@@ -4,12 +4,12 @@
 //! failed fsync left behind is not trusted. The data directory stays locked meanwhile.
 
 use super::error::sorted;
-use super::identity::{Names, Registers};
+use super::identity::{Names, Registers, Sets};
 use super::lock::Lock;
 use super::schema;
-use super::{Entry, Identity, OpenError, Pending, StoreError};
+use super::{About, Entry, Identity, Known, OpenError, Pending, StoreError, learned};
 use jiff::{SignedDuration, Timestamp};
-use rusqlite::{Connection, Transaction, TransactionBehavior, params};
+use rusqlite::{CachedStatement, Connection, Transaction, TransactionBehavior, params};
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
@@ -39,7 +39,18 @@ pub struct Writer {
 pub(super) struct Open {
     pub(super) connection: Connection,
     points: Names,
-    registers: Names,
+    registers: Sets,
+}
+
+/// What is written in one transaction.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Batch<'a> {
+    /// Messages to store with their place in the outbox, in order.
+    pub entries: &'a [Entry],
+    /// What was learned since; of facts with one key the last one counts.
+    pub facts: &'a [(About, Known)],
+    /// Numbers that the broker has signed for: they leave the outbox.
+    pub signed: &'a [u64],
 }
 
 /// What a commit did.
@@ -96,7 +107,7 @@ impl Writer {
     /// # Errors
     /// Nothing is stored, as far as is known; the same messages may be committed again.
     pub fn commit(&mut self, entries: &[Entry]) -> Result<Committed, StoreError> {
-        self.write(entries, &[])
+        self.write(Batch { entries, ..Batch::default() })
     }
 
     /// Takes messages out of the outbox: these numbers and no other. Unknown ones are passed over.
@@ -104,15 +115,15 @@ impl Writer {
     /// # Errors
     /// Nothing is taken out, as far as is known; the same numbers may be forgotten again.
     pub fn forget(&mut self, seqs: &[u64]) -> Result<(), StoreError> {
-        self.write(&[], seqs).map(|_| ())
+        self.write(Batch { signed: seqs, ..Batch::default() }).map(drop)
     }
 
-    /// [`Writer::commit`] and [`Writer::forget`] in one transaction.
+    /// [`Writer::commit`], [`Writer::forget`] and [`Writer::note`] in one transaction.
     ///
     /// # Errors
     /// As theirs.
-    pub fn write(&mut self, entries: &[Entry], signed: &[u64]) -> Result<Committed, StoreError> {
-        let committed = self.with(|open| open.write(entries, signed))?;
+    pub fn write(&mut self, batch: Batch<'_>) -> Result<Committed, StoreError> {
+        let committed = self.with(|open| open.write(batch))?;
         self.committed = committed.newest;
         Ok(committed)
     }
@@ -211,20 +222,21 @@ impl Writer {
 
 impl Open {
     fn load(connection: Connection) -> rusqlite::Result<Self> {
-        let (points, registers) = (Names::points(&connection)?, Names::registers(&connection)?);
+        let (points, registers) = (Names::points(&connection)?, Sets::load(&connection)?);
         Ok(Self { connection, points, registers })
     }
 
-    fn write(&mut self, entries: &[Entry], signed: &[u64]) -> rusqlite::Result<Committed> {
+    fn write(&mut self, Batch { entries, facts, signed }: Batch<'_>) -> rusqlite::Result<Committed> {
         let Self { connection, points, registers } = self;
         let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         let before = count(&transaction)?;
         let mut now = before;
         // First, so that nobody can have signed for what is only now being stored.
         now.backlog -= delete(&transaction, signed)?;
+        let mut storing = Storing::begin(&transaction, points, registers)?;
         let mut duplicates = 0;
         for entry in entries {
-            match store(&transaction, points, registers, entry, now.last + 1)? {
+            match storing.store(entry, now.last + 1)? {
                 Stored::New => {
                     now.last += 1;
                     now.backlog += 1;
@@ -232,6 +244,8 @@ impl Open {
                 Stored::Duplicate => duplicates += 1,
             }
         }
+        drop(storing);
+        learned::write(&transaction, facts)?;
         if let Some(newest) = entries.iter().filter_map(|entry| Some(entry.identity.as_ref()?.slot)).max() {
             prune(&transaction, newest, entries.len())?;
         }
@@ -272,64 +286,76 @@ enum Stored {
     Duplicate,
 }
 
-/// Stores one message under `seq`, unless it is a duplicate.
-fn store(
-    transaction: &Transaction<'_>,
-    points: &mut Names,
-    registers: &mut Names,
-    entry: &Entry,
-    seq: i64,
-) -> rusqlite::Result<Stored> {
-    if let Some(identity) = &entry.identity
-        && !identify_readings(transaction, points, registers, identity, seq)?
-    {
-        return Ok(Stored::Duplicate);
-    }
-    transaction
-        .prepare_cached("INSERT INTO outbox (seq, topic, body, retain) VALUES (?1, ?2, ?3, ?4)")?
-        .execute(params![seq, entry.topic, entry.body, entry.retain])?;
-    Ok(Stored::New)
+/// Stores messages in one transaction, with its statements at hand.
+struct Storing<'a> {
+    transaction: &'a Transaction<'a>,
+    points: &'a mut Names,
+    registers: &'a mut Sets,
+    sets: CachedStatement<'a>,
+    reading: CachedStatement<'a>,
+    outbox: CachedStatement<'a>,
 }
 
-/// Notes which readings the message `seq` is the first to bring; false if it brings none that is new.
-fn identify_readings(
-    transaction: &Transaction<'_>,
-    points: &mut Names,
-    registers: &mut Names,
-    identity: &Identity,
-    seq: i64,
-) -> rusqlite::Result<bool> {
-    let slot = identity.slot.as_millisecond();
-    let meter = points.intern(transaction, &identity.meter)?;
-    let task = points.intern(transaction, &identity.task)?;
-    let mut fresh = Registers::default();
-    for register in &identity.registers {
-        fresh.insert(registers.intern(transaction, register)?);
+impl<'a> Storing<'a> {
+    fn begin(
+        transaction: &'a Transaction<'a>,
+        points: &'a mut Names,
+        registers: &'a mut Sets,
+    ) -> rusqlite::Result<Self> {
+        let reading = "INSERT INTO reading (slot, meter, task, seq, registers) VALUES (?1, ?2, ?3, ?4, ?5)";
+        let outbox = "INSERT INTO outbox (seq, topic, body, retain) VALUES (?1, ?2, ?3, ?4)";
+        Ok(Self {
+            transaction,
+            points,
+            registers,
+            sets: transaction.prepare_cached(SETS)?,
+            reading: transaction.prepare_cached(reading)?,
+            outbox: transaction.prepare_cached(outbox)?,
+        })
     }
-    if !fresh.is_empty() {
-        let mut statement = transaction.prepare_cached(SETS)?;
-        let mut rows = statement.query(params![slot, meter, task])?;
-        while let Some(row) = rows.next()? {
-            fresh.remove(row.get_ref(0)?.as_blob()?);
+
+    /// Stores one message under `seq`, unless it is a duplicate.
+    fn store(&mut self, entry: &Entry, seq: i64) -> rusqlite::Result<Stored> {
+        if let Some(identity) = &entry.identity
+            && !self.identify_readings(identity, seq)?
+        {
+            return Ok(Stored::Duplicate);
         }
-        if fresh.is_empty() {
-            return Ok(false);
-        }
+        self.outbox.execute(params![seq, entry.topic, entry.body, entry.retain])?;
+        Ok(Stored::New)
     }
-    transaction
-        .prepare_cached(
-            "INSERT INTO reading (slot, meter, task, seq, registers) VALUES (?1, ?2, ?3, ?4, ?5)",
-        )?
-        .execute(params![slot, meter, task, seq, fresh.octets()])?;
-    Ok(true)
+
+    /// Notes which readings the message `seq` is the first to bring; false if it brings none that is new.
+    fn identify_readings(&mut self, identity: &Identity, seq: i64) -> rusqlite::Result<bool> {
+        let slot = identity.slot.as_millisecond();
+        let meter = self.points.intern(self.transaction, &identity.meter)?;
+        let task = self.points.intern(self.transaction, &identity.task)?;
+        let mut fresh = self.registers.of(self.transaction, &identity.registers)?.clone();
+        if !fresh.is_empty() {
+            let mut rows = self.sets.query(params![slot, meter, task])?;
+            while let Some(row) = rows.next()? {
+                fresh.remove(row.get_ref(0)?.as_blob()?);
+            }
+            if fresh.is_empty() {
+                return Ok(false);
+            }
+        }
+        self.reading.execute(params![slot, meter, task, seq, fresh.octets()])?;
+        Ok(true)
+    }
 }
 
-/// Takes numbers out of the outbox and says how many were there.
+/// Takes numbers out of the outbox and says how many were there. They mostly follow each other: a run of them is one
+/// statement.
 fn delete(transaction: &Transaction<'_>, seqs: &[u64]) -> rusqlite::Result<i64> {
-    let mut statement = transaction.prepare_cached("DELETE FROM outbox WHERE seq = ?1")?;
+    let mut seqs: Vec<i64> = seqs.iter().filter_map(|seq| i64::try_from(*seq).ok()).collect();
+    seqs.sort_unstable();
+    seqs.dedup();
+    let mut statement = transaction.prepare_cached("DELETE FROM outbox WHERE seq BETWEEN ?1 AND ?2")?;
     let mut gone = 0;
-    for seq in seqs.iter().filter_map(|seq| i64::try_from(*seq).ok()) {
-        gone += i64::from(statement.execute([seq])? != 0);
+    for run in seqs.chunk_by(|one, next| one.checked_add(1) == Some(*next)) {
+        let count = statement.execute([run.first(), run.last()])?;
+        gone += i64::try_from(count).unwrap_or(i64::MAX);
     }
     Ok(gone)
 }

@@ -333,7 +333,7 @@ proptest! {
                 Step::Forget(back) => writer.forget(&model.forget(&back)).unwrap(),
                 Step::CommitAndForget(back) => {
                     let (entries, seqs) = (model.entries(), model.forget(&back));
-                    prop_assert_eq!(writer.write(&entries, &seqs).unwrap(), model.commit());
+                    prop_assert_eq!(writer.write(Batch { entries: &entries, signed: &seqs, ..Batch::default() }).unwrap(), model.commit());
                 }
                 Step::Reopen => {
                     drop(writer);
