@@ -84,7 +84,7 @@ fn three_phase_work_is_27_registers_of_each_meter_by_ten_exchanges() {
     let wanted: usize = work.asks.iter().map(|ask| ask.wanted.len()).sum();
     assert_eq!((wanted, work.asks.len()), (27, 10));
     let again = Work::from_args(&work.args());
-    assert_eq!((again.registers, again.asks), (work.registers, work.asks));
+    assert_eq!((again.kind, again.line, again.registers), (work.kind, work.line, work.registers));
 }
 
 #[test]

@@ -97,7 +97,8 @@ fn held_equal(bodies: &mut Bodies, report: &Report) -> store::Entry {
     let zone = &bodies.plan.gateway.zone;
     let readings: Vec<ReadingJson> = report.readings.iter().map(|one| ReadingJson::of(one, zone)).collect();
     let failures: Vec<FailureJson> = report.failures.iter().map(FailureJson::of).collect();
-    assert_eq!((&body.readings, &body.failures), (&readings, &failures));
+    assert_eq!(json::text(&body.readings), json::text(&readings));
+    assert_eq!(json::text(&body.failures), json::text(&failures));
     let identity = entry.identity.as_ref().unwrap();
     let names: Vec<String> = readings.into_iter().map(|one| one.register).collect();
     assert_eq!((&identity.registers[..], identity.slot), (&names[..], report.slot));
