@@ -12,17 +12,20 @@
 //! leaves this module.
 
 mod error;
+mod handle;
 mod identity;
 mod learned;
 mod lock;
 mod recent;
 mod schema;
+mod storing;
 mod task;
 mod writer;
 
 pub use error::{OpenError, StoreError};
+pub use handle::Handle;
 pub use learned::{About, Fact, Known, Scope};
-pub use task::{Handle, Lost, start};
+pub use task::{Lost, start};
 pub use writer::{Batch, Committed, Writer};
 
 use jiff::Timestamp;

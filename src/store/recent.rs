@@ -83,7 +83,7 @@ mod tests {
     use std::collections::BTreeSet;
 
     fn entry(n: u64) -> Entry {
-        Entry { topic: "t".to_owned(), body: n.to_string(), retain: n % 2 == 0, identity: None }
+        Entry { topic: "t".to_owned(), body: n.to_string(), retain: n.is_multiple_of(2), identity: None }
     }
 
     proptest! {

@@ -10,15 +10,17 @@
 //! never for the network. What mqtt asks waits in another queue of [`QUEUE`], so that the outbox is
 //! offered while the disk takes nothing new.
 //!
+//! What was just committed is held a while longer, so that it is offered without reading it back.
+//!
 //! If the disk refuses, the batch stays in memory and is tried again, ever more slowly; nothing is
 //! announced before it is durable. The task has no thread: it lends the writer to the runtime's pool of
 //! blocking threads for each operation.
 
+use super::handle::{Handle, Offer, Put, Request};
 use super::recent::Recent;
-use super::{About, Batch, Closed, Entry, Fact, Known, Pending, StoreError, Writer};
+use super::{About, Batch, Entry, Known, StoreError, Writer};
 use std::mem;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::{JoinHandle, spawn_blocking};
@@ -40,15 +42,6 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 const LAST_ATTEMPTS: u32 = 3;
 const LAST_PAUSE: Duration = Duration::from_secs(1);
 
-/// The way to the store's task, for buses and for the MQTT session.
-#[derive(Clone, Debug)]
-pub struct Handle {
-    entries: mpsc::Sender<Put>,
-    requests: mpsc::Sender<Request>,
-    committed: watch::Receiver<u64>,
-    id: Arc<str>,
-}
-
 /// The task ended although the disk refused its last messages; their slots are gaps.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 #[error("{messages} messages were lost at the end, since the store did not take them: {cause}")]
@@ -57,28 +50,6 @@ pub struct Lost {
     pub messages: usize,
     /// Why.
     pub cause: StoreError,
-}
-
-#[derive(Debug)]
-enum Put {
-    Entry(Entry),
-    Learn(About, Known),
-    RoundOver,
-    Flush(oneshot::Sender<()>),
-}
-
-#[derive(Debug)]
-enum Request {
-    Offer(Offer),
-    Forget(Vec<u64>),
-    Close,
-}
-
-#[derive(Debug)]
-struct Offer {
-    after: u64,
-    limit: usize,
-    reply: oneshot::Sender<Vec<Pending>>,
 }
 
 /// Starts the task on the current tokio runtime.
@@ -92,90 +63,9 @@ pub fn start(writer: Writer, exposure: Duration) -> (Handle, JoinHandle<Result<W
     let (to_entries, entries) = mpsc::channel(QUEUE);
     let (to_requests, requests) = mpsc::channel(QUEUE);
     let (announce, committed) = watch::channel(writer.committed());
-    let handle = Handle { entries: to_entries, requests: to_requests, committed, id: writer.id().into() };
+    let handle = Handle::new(to_entries, to_requests, committed, writer.id());
     let held = Held::new(exposure, announce, Recent::behind(writer.committed()));
     (handle, tokio::spawn(run(writer, held, entries, requests)))
-}
-
-impl Handle {
-    /// Hands an entry over; waits while the store's queue is full. It is durable within the exposure time.
-    ///
-    /// # Errors
-    /// [`Closed`]; the entry is not stored.
-    pub async fn put(&self, entry: Entry) -> Result<(), Closed> {
-        self.entries.send(Put::Entry(entry)).await.map_err(|_| Closed)
-    }
-
-    /// Hands over what was learned of a meter or a bus; it is written with the next commit.
-    ///
-    /// # Errors
-    /// [`Closed`]; the fact is not stored.
-    pub async fn learn(&self, about: About, fact: Fact) -> Result<(), Closed> {
-        self.entries.send(Put::Learn(about, Known::Is(fact))).await.map_err(|_| Closed)
-    }
-
-    /// Drops the fact with this key, which is no longer so, with the next commit.
-    ///
-    /// # Errors
-    /// [`Closed`]; the fact is still kept.
-    pub async fn unlearn(&self, about: About, key: String) -> Result<(), Closed> {
-        self.entries.send(Put::Learn(about, Known::IsNot(key))).await.map_err(|_| Closed)
-    }
-
-    /// A round has ended: what was put so far is to be made durable at once. Returns when the task has been told.
-    ///
-    /// # Errors
-    /// [`Closed`]; it may not be durable.
-    pub async fn round_over(&self) -> Result<(), Closed> {
-        self.entries.send(Put::RoundOver).await.map_err(|_| Closed)
-    }
-
-    /// Makes durable at once what was put so far. Returns when it is durable.
-    ///
-    /// # Errors
-    /// [`Closed`]; it may not be durable.
-    pub async fn flush(&self) -> Result<(), Closed> {
-        let (reply, done) = oneshot::channel();
-        self.entries.send(Put::Flush(reply)).await.map_err(|_| Closed)?;
-        done.await.map_err(|_| Closed)
-    }
-
-    /// Up to `limit` unsigned messages with a number above `after`, in order; all are durable.
-    ///
-    /// # Errors
-    /// [`Closed`].
-    pub async fn offer(&self, after: u64, limit: usize) -> Result<Vec<Pending>, Closed> {
-        let (reply, offered) = oneshot::channel();
-        self.requests.send(Request::Offer(Offer { after, limit, reply })).await.map_err(|_| Closed)?;
-        offered.await.map_err(|_| Closed)
-    }
-
-    /// The broker has signed for these; they leave the outbox within the exposure time and are not offered
-    /// again. Returns when the task has been told, not when the disk has.
-    ///
-    /// # Errors
-    /// [`Closed`]; they may be offered again after a restart.
-    pub async fn forget(&self, seqs: Vec<u64>) -> Result<(), Closed> {
-        self.requests.send(Request::Forget(seqs)).await.map_err(|_| Closed)
-    }
-
-    /// Asks the task to commit everything put so far and to end; from then on all else is [`Closed`].
-    ///
-    /// # Errors
-    /// [`Closed`] already.
-    pub async fn close(&self) -> Result<(), Closed> {
-        self.requests.send(Request::Close).await.map_err(|_| Closed)
-    }
-
-    /// The highest number committed; changes when there is something new to offer.
-    pub fn committed(&self) -> watch::Receiver<u64> {
-        self.committed.clone()
-    }
-
-    /// Random id of this store, hexadecimal.
-    pub fn id(&self) -> &str {
-        &self.id
-    }
 }
 
 /// What is in memory only.

@@ -1,5 +1,5 @@
 use super::*;
-use crate::store::Identity;
+use crate::store::{Closed, Identity};
 use jiff::Timestamp;
 use std::path::Path;
 use tokio::time::timeout;

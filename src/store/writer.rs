@@ -7,9 +7,10 @@ use super::error::sorted;
 use super::identity::{Names, Registers, Sets};
 use super::lock::Lock;
 use super::schema;
-use super::{About, Entry, Identity, Known, OpenError, Pending, StoreError, learned};
+use super::storing::{SETS, Stored, Storing};
+use super::{About, Entry, Known, OpenError, Pending, StoreError, learned};
 use jiff::{SignedDuration, Timestamp};
-use rusqlite::{CachedStatement, Connection, Transaction, TransactionBehavior, params};
+use rusqlite::{Connection, Transaction, TransactionBehavior, params};
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
@@ -276,72 +277,6 @@ impl Open {
             }
         }
         Ok(false)
-    }
-}
-
-const SETS: &str = "SELECT registers FROM reading WHERE slot = ?1 AND meter = ?2 AND task = ?3";
-
-enum Stored {
-    New,
-    Duplicate,
-}
-
-/// Stores messages in one transaction, with its statements at hand.
-struct Storing<'a> {
-    transaction: &'a Transaction<'a>,
-    points: &'a mut Names,
-    registers: &'a mut Sets,
-    sets: CachedStatement<'a>,
-    reading: CachedStatement<'a>,
-    outbox: CachedStatement<'a>,
-}
-
-impl<'a> Storing<'a> {
-    fn begin(
-        transaction: &'a Transaction<'a>,
-        points: &'a mut Names,
-        registers: &'a mut Sets,
-    ) -> rusqlite::Result<Self> {
-        let reading = "INSERT INTO reading (slot, meter, task, seq, registers) VALUES (?1, ?2, ?3, ?4, ?5)";
-        let outbox = "INSERT INTO outbox (seq, topic, body, retain) VALUES (?1, ?2, ?3, ?4)";
-        Ok(Self {
-            transaction,
-            points,
-            registers,
-            sets: transaction.prepare_cached(SETS)?,
-            reading: transaction.prepare_cached(reading)?,
-            outbox: transaction.prepare_cached(outbox)?,
-        })
-    }
-
-    /// Stores one message under `seq`, unless it is a duplicate.
-    fn store(&mut self, entry: &Entry, seq: i64) -> rusqlite::Result<Stored> {
-        if let Some(identity) = &entry.identity
-            && !self.identify_readings(identity, seq)?
-        {
-            return Ok(Stored::Duplicate);
-        }
-        self.outbox.execute(params![seq, entry.topic, entry.body, entry.retain])?;
-        Ok(Stored::New)
-    }
-
-    /// Notes which readings the message `seq` is the first to bring; false if it brings none that is new.
-    fn identify_readings(&mut self, identity: &Identity, seq: i64) -> rusqlite::Result<bool> {
-        let slot = identity.slot.as_millisecond();
-        let meter = self.points.intern(self.transaction, &identity.meter)?;
-        let task = self.points.intern(self.transaction, &identity.task)?;
-        let mut fresh = self.registers.of(self.transaction, &identity.registers)?.clone();
-        if !fresh.is_empty() {
-            let mut rows = self.sets.query(params![slot, meter, task])?;
-            while let Some(row) = rows.next()? {
-                fresh.remove(row.get_ref(0)?.as_blob()?);
-            }
-            if fresh.is_empty() {
-                return Ok(false);
-            }
-        }
-        self.reading.execute(params![slot, meter, task, seq, fresh.octets()])?;
-        Ok(true)
     }
 }
 

@@ -1,4 +1,5 @@
 use super::*;
+use crate::store::Identity;
 use proptest::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -333,7 +334,8 @@ proptest! {
                 Step::Forget(back) => writer.forget(&model.forget(&back)).unwrap(),
                 Step::CommitAndForget(back) => {
                     let (entries, seqs) = (model.entries(), model.forget(&back));
-                    prop_assert_eq!(writer.write(Batch { entries: &entries, signed: &seqs, ..Batch::default() }).unwrap(), model.commit());
+                    let batch = Batch { entries: &entries, signed: &seqs, ..Batch::default() };
+                    prop_assert_eq!(writer.write(batch).unwrap(), model.commit());
                 }
                 Step::Reopen => {
                     drop(writer);

@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::time::{MissedTickBehavior, interval, timeout};
 
 /// Room for what is read at once: a window of receipts fits it.
 const READ: usize = 4096;
@@ -108,7 +108,10 @@ async fn converse(
     events: &mpsc::Sender<Event>,
 ) -> Result<Infallible, Fault> {
     let (mut reader, mut writer) = tokio::io::split(stream);
-    let mut alive = Instant::now() + wire.keep_alive();
+    let mut alive = interval(wire.keep_alive());
+    alive.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    // The first one would be at once.
+    alive.reset();
     let mut asked = Vec::with_capacity(REQUESTS);
     loop {
         while wire.receive(&mut read, &mut out)? {}
@@ -137,10 +140,7 @@ async fn converse(
                 written.map_err(lost)?;
             }
             taken = take(&mut reader, &mut read) => taken?,
-            () = sleep_until(alive) => {
-                alive = Instant::now() + wire.keep_alive();
-                wire.send(Ask::Ping, &mut out)?;
-            }
+            _ = alive.tick() => wire.send(Ask::Ping, &mut out)?,
         }
     }
 }

@@ -80,7 +80,9 @@ mod tests {
     proptest! {
         #[test]
         fn an_instant_is_the_text_that_it_always_was(
-            zone in prop::sample::select(vec!["UTC", "Asia/Shanghai", "Asia/Kolkata", "Europe/Berlin", "Africa/Casablanca"]),
+            zone in prop::sample::select(
+                vec!["UTC", "Asia/Shanghai", "Asia/Kolkata", "Europe/Berlin", "Africa/Casablanca"],
+            ),
             begin in -1_000_000_000_i64..4_000_000_000,
             steps in prop::collection::vec(prop_oneof![-3000_i64..3000, -20_000_000_000..20_000_000_000_i64], 1..40),
         ) {
