@@ -127,7 +127,8 @@ impl Daemon {
         let (judge, trust, status) = judge(in_force_out, &clock, newest_out, stopped.clone());
 
         let (said, heard) = mpsc::channel(REPORTS);
-        let collector = Collector { store: store.clone(), clock: clock.clone(), newest: newest_in };
+        let bodies = payload::Bodies::new(Arc::clone(&plan));
+        let collector = Collector { store: store.clone(), clock: clock.clone(), newest: newest_in, bodies };
         let collector = tokio::spawn(collector.run(heard));
 
         let listening = dial_in::listen(&plan.buses);

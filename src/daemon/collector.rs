@@ -4,9 +4,10 @@ use crate::bus::learned::Learned;
 use crate::bus::task::{Said, Told};
 use crate::clock::Clock;
 use crate::config::Plan;
-use crate::mqtt::payload;
+use crate::mqtt::payload::{self, Bodies};
 use crate::store::{self, About, Fact};
 use jiff::Timestamp;
+use std::sync::Arc;
 use tokio::sync::{mpsc, watch};
 
 /// Takes what the buses say and hands it to the store. Each bus says by which plan: after a reload the buses take over the
@@ -15,10 +16,11 @@ pub(super) struct Collector {
     pub(super) store: store::Handle,
     pub(super) clock: Clock,
     pub(super) newest: watch::Sender<Option<Timestamp>>,
+    pub(super) bodies: Bodies,
 }
 
 impl Collector {
-    pub(super) async fn run(self, mut heard: mpsc::Receiver<Told>) {
+    pub(super) async fn run(mut self, mut heard: mpsc::Receiver<Told>) {
         while let Some(Told { plan, said }) = heard.recv().await {
             let handed = match said {
                 Said::Report(report) => {
@@ -29,7 +31,8 @@ impl Collector {
                         }
                         later
                     });
-                    self.store.put(payload::body(&report, &plan)).await
+                    let entry = self.bodies_by(&plan).entry(&report);
+                    self.store.put(entry).await
                 }
                 Said::Learned { bus, learned } => self.learn(&plan, bus, learned).await,
                 Said::Event(event) => self.store.put(payload::event(&event, &plan)).await,
@@ -39,6 +42,13 @@ impl Collector {
                 tracing::error!("readings were lost: the store has ended before the buses");
             }
         }
+    }
+
+    fn bodies_by(&mut self, plan: &Arc<Plan>) -> &mut Bodies {
+        if !self.bodies.are_of(plan) {
+            self.bodies = Bodies::new(Arc::clone(plan));
+        }
+        &mut self.bodies
     }
 
     async fn learn(&self, plan: &Plan, bus: usize, learned: Learned) -> Result<(), store::Closed> {
