@@ -171,6 +171,7 @@ impl Daemon {
         let herald = tokio::spawn(herald.run(stopped.clone()));
 
         let (said, heard) = mpsc::channel(REPORTS);
+        let bodies = payload::Bodies::new(Arc::clone(&plan));
         let collector = Collector {
             store: store.clone(),
             clock: clock.clone(),
@@ -178,6 +179,7 @@ impl Daemon {
             lines: lines_in.clone(),
             rounds: Rounds::default(),
             ear,
+            bodies,
         };
         let collector = tokio::spawn(collector.run(heard));
 

@@ -25,7 +25,7 @@ fn entry(n: i64) -> Entry {
             meter: "a".to_owned(),
             task: "live".to_owned(),
             slot: Timestamp::from_second(SLOT + n).unwrap(),
-            registers: vec!["x".to_owned()],
+            registers: ["x".to_owned()].into(),
         }),
     }
 }

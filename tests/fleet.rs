@@ -21,12 +21,17 @@ use dlt645::frame::Frame;
 use dlt645::scanner::Scanner;
 use emulator::{Meters, Pieces};
 use std::time::Duration;
-use work::Work;
+use work::{Kind, Work};
 
 #[test]
 fn each_meter_answers_each_question_with_values_that_the_catalogue_reads() {
-    let work = Work::of(2400, 5);
-    let meters = Meters::of([3, 7].into_iter(), &work);
+    for kind in [Kind::Block, Kind::ThreePhase] {
+        each_answers(&Work::choose(kind, 2400, 40));
+    }
+}
+
+fn each_answers(work: &Work) {
+    let meters = Meters::of([3, 7].into_iter(), work);
     let mut scanner = Scanner::default();
     for ask in &work.asks {
         for meter in [3, 7] {
@@ -53,7 +58,7 @@ fn each_meter_answers_each_question_with_values_that_the_catalogue_reads() {
 
 #[test]
 fn pieces_make_up_the_reply_and_the_last_comes_when_a_line_would_have_brought_it() {
-    let work = Work::of(2400, 2);
+    let work = Work::of(Kind::Block, 2400, 2);
     let reply = work::reply(0, &work.asks[0]);
     for pieces in [Pieces::Whole, Pieces::Of(8), Pieces::Of(1)] {
         let cut: Vec<(Duration, &[u8])> = pieces.cut(&reply, work.line).collect();
@@ -65,10 +70,21 @@ fn pieces_make_up_the_reply_and_the_last_comes_when_a_line_would_have_brought_it
 
 #[test]
 fn a_task_of_the_bench_fills_its_line_and_fits_it() {
-    for (baud, meters) in [(2400, 40), (9600, 40), (9600, 3)] {
-        let work = Work::choose(baud, meters);
-        assert!((700..=930).contains(&work.per_mille), "{work:?}");
+    for kind in [Kind::Block, Kind::ThreePhase] {
+        for (baud, meters) in [(2400, 40), (9600, 40), (9600, 3)] {
+            let work = Work::choose(kind, baud, meters);
+            assert!((700..=930).contains(&work.per_mille), "{work:?}");
+        }
     }
+}
+
+#[test]
+fn three_phase_work_is_27_registers_of_each_meter_by_ten_exchanges() {
+    let work = Work::choose(Kind::ThreePhase, 2400, 40);
+    let wanted: usize = work.asks.iter().map(|ask| ask.wanted.len()).sum();
+    assert_eq!((wanted, work.asks.len()), (27, 10));
+    let again = Work::from_args(&work.args());
+    assert_eq!((again.kind, again.line, again.registers), (work.kind, work.line, work.registers));
 }
 
 #[test]

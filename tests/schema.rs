@@ -253,9 +253,9 @@ fn message_of_a_report_fits_the_schema_and_keeps_every_digit() {
             raw: Some(vec![0xAB, 0xCD, 0xEF]),
         }],
     };
-    let entry = payload::body(&report, &plan);
+    let entry = payload::Bodies::new(plan.into()).entry(&report);
     assert_eq!(entry.topic, "meterd/v1/gw01/meter/flat-101/data/live");
-    let registers: Vec<_> = report.readings.iter().map(|r| r.register.name().to_string()).collect();
+    let registers = report.readings.iter().map(|r| r.register.name().to_string()).collect();
     let (meter, task, slot) = ("flat-101".to_owned(), "live".to_owned(), report.slot);
     assert_eq!(entry.identity, Some(Identity { meter, task, slot, registers }));
 

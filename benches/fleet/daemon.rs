@@ -1,7 +1,7 @@
 //! The daemon as it is installed: a process with a configuration, a store and a broker.
 
 use super::broker::Broker;
-use super::work::{self, Work};
+use super::work::{self, Kind, Work};
 use rustix::process::{Pid, Signal, kill_process};
 use std::fmt::Write;
 use std::fs::File;
@@ -23,7 +23,7 @@ impl Daemon {
     pub(crate) fn start(folder: &Path, work: &Work, ports: &[u16], meters: usize, broker: &Broker) -> Self {
         let settings = folder.join("meterd.toml");
         std::fs::write(&settings, configuration(work, ports, broker)).expect("the folder can be written");
-        std::fs::write(folder.join("meters.csv"), archive(ports.len(), meters))
+        std::fs::write(folder.join("meters.csv"), archive(ports.len(), meters, work.kind))
             .expect("the folder can be written");
         let log = File::create(folder.join("log")).expect("the folder can be written");
         let child = Command::new(env!("CARGO_BIN_EXE_meterd"))
@@ -99,11 +99,15 @@ fn configuration(work: &Work, ports: &[u16], broker: &Broker) -> String {
     text
 }
 
-fn archive(lines: usize, meters: usize) -> String {
-    let mut text = "name,bus,address\n".to_owned();
+fn archive(lines: usize, meters: usize, kind: Kind) -> String {
+    let wiring = match kind {
+        Kind::Block => "",
+        Kind::ThreePhase => "3p4w",
+    };
+    let mut text = "name,bus,address,wiring\n".to_owned();
     for meter in 0..meters {
         // Writing to a String cannot fail.
-        let _ = writeln!(text, "meter-{meter},line-{},{}", meter % lines, work::address(meter));
+        let _ = writeln!(text, "meter-{meter},line-{},{},{wiring}", meter % lines, work::address(meter));
     }
     text
 }

@@ -151,12 +151,12 @@ impl Counts {
     }
 }
 
-/// `emulator LINES METERS BAUD REGISTERS`: listens, says on which ports, and obeys what standard input says until it
+/// `emulator LINES METERS KIND BAUD REGISTERS`: listens, says on which ports, and obeys what standard input says until it
 /// ends: `count`, or a way of pieces.
 pub(crate) fn main(args: &[String]) {
-    let numbers: Vec<usize> = args.iter().map(|arg| arg.parse().expect("a number")).collect();
-    let [lines, meters, baud, registers] = numbers[..] else { panic!("LINES METERS BAUD REGISTERS") };
-    let work = Work::of(baud as u32, registers);
+    let [lines, meters, work @ ..] = args else { panic!("LINES METERS and the work") };
+    let number = |text: &String| text.parse::<usize>().expect("a number");
+    let (lines, meters, work) = (number(lines), number(meters), Work::from_args(work));
     let shared = Rc::new(Shared {
         line: work.line,
         pieces: Cell::new(Pieces::Whole),

@@ -1,14 +1,17 @@
 //! What stands behind `--`.
 
 use super::emulator::Pieces;
+use super::work::Kind;
 
 /// What is measured.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct Options {
     pub(crate) lines: usize,
     pub(crate) meters: usize,
-    /// How long the daemon is measured for each way of pieces, at least; it is taken to whole slots.
+    /// How long the daemon is measured for each way of pieces, at least; it is taken to whole slots. The long slots of
+    /// three-phase work are measured one each.
     pub(crate) seconds: u64,
+    pub(crate) works: Vec<Kind>,
     pub(crate) bauds: Vec<u32>,
     pub(crate) pieces: Vec<Pieces>,
 }
@@ -19,6 +22,7 @@ impl Options {
             lines: 256,
             meters: 10_000,
             seconds: 10,
+            works: vec![Kind::Block, Kind::ThreePhase],
             bauds: vec![2400, 9600],
             pieces: vec![Pieces::Whole, Pieces::Of(8), Pieces::Of(1)],
         };
@@ -29,11 +33,12 @@ impl Options {
                 "--lines" => options.lines = number(value)?,
                 "--meters" => options.meters = number(value)?,
                 "--seconds" => options.seconds = number(value)?,
+                "--work" => options.works = value.split(',').map(str::parse).collect::<Result<_, _>>()?,
                 "--baud" => options.bauds = value.split(',').map(number).collect::<Result<_, _>>()?,
                 "--pieces" => options.pieces = value.split(',').map(str::parse).collect::<Result<_, _>>()?,
                 _ => {
                     return Err(format!(
-                        "{key} is unknown; there are --lines, --meters, --seconds, --baud, --pieces"
+                        "{key} is unknown; there are --lines, --meters, --seconds, --work, --baud, --pieces"
                     ));
                 }
             }

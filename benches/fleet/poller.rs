@@ -10,13 +10,13 @@ use tokio::net::TcpStream;
 
 pub(crate) const ROLE: &str = "poller";
 
-/// `poller PORTS METERS BAUD REGISTERS`: polls until it is ended; any line of standard input is answered by how many
+/// `poller PORTS METERS KIND BAUD REGISTERS`: polls until it is ended; any line of standard input is answered by how many
 /// replies came and how many of them were bad.
 pub(crate) fn main(args: &[String]) {
-    let [ports, meters, baud, registers] = args else { panic!("PORTS METERS BAUD REGISTERS") };
+    let [ports, meters, work @ ..] = args else { panic!("PORTS METERS and the work") };
     let ports: Vec<u16> = ports.split(',').map(|port| port.parse().expect("a port")).collect();
     let meters: usize = meters.parse().expect("a number");
-    let work = Work::of(baud.parse().expect("a rate"), registers.parse().expect("a number"));
+    let work = Work::from_args(work);
     let counts = Rc::new(Cell::new((0, 0)));
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     tokio::task::LocalSet::new().block_on(&runtime, async {

@@ -1,7 +1,7 @@
 //! The whole daemon on virtual time, its 32 meters on a paced line in memory: what silent and late meters cost the
 //! others, and how soon the pause between two exchanges is learned.
 
-use super::reader::REGISTERS;
+use super::three_phase::REGISTERS;
 use super::{DELAY, line};
 use meterd::clock::Clock;
 use meterd::config::plan_from_text;

@@ -6,7 +6,7 @@ use crate::bus::learned::Learned;
 use crate::bus::task::{Said, Told};
 use crate::clock::Clock;
 use crate::config::Plan;
-use crate::mqtt::payload;
+use crate::mqtt::payload::{self, Bodies};
 use crate::reading::Report;
 use crate::rounds::Rounds;
 use crate::store::{self, About, Fact};
@@ -25,6 +25,7 @@ pub(super) struct Collector {
     pub(super) rounds: Rounds,
     /// Of what Home Assistant is told of.
     pub(super) ear: Ear,
+    pub(super) bodies: Bodies,
 }
 
 impl Collector {
@@ -56,7 +57,8 @@ impl Collector {
 
     /// Stores a report, and behind it the rounds that are over by it.
     async fn take(&mut self, report: &Report, plan: &Arc<Plan>) -> Result<(), store::Closed> {
-        self.store.put(payload::body(report, plan)).await?;
+        let entry = self.bodies_by(plan).entry(report);
+        self.store.put(entry).await?;
         self.ear.listen(report, plan);
         let (Some(task), Some(meter)) = (plan.tasks.get(report.task), plan.meters.get(report.meter)) else {
             return Ok(());
@@ -66,6 +68,13 @@ impl Collector {
             self.store.put(payload::round(&round, plan)).await?;
         }
         Ok(())
+    }
+
+    fn bodies_by(&mut self, plan: &Arc<Plan>) -> &mut Bodies {
+        if !self.bodies.are_of(plan) {
+            self.bodies = Bodies::new(Arc::clone(plan));
+        }
+        &mut self.bodies
     }
 
     async fn learn(&self, plan: &Plan, bus: usize, learned: Learned) -> Result<(), store::Closed> {

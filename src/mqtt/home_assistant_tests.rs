@@ -1,6 +1,6 @@
 use super::*;
 use crate::config::plan_from_text;
-use crate::mqtt::payload::{body, compose};
+use crate::mqtt::payload::{Bodies, compose};
 use crate::reading::{Content, Report, Source};
 use catalogue::Catalogue;
 use jiff::Timestamp;
@@ -185,7 +185,7 @@ fn the_template_gives_the_value_of_either_form_and_nothing_for_one_that_is_bad_a
                 readings: vec![reading],
                 failures: Vec::new(),
             };
-            compose("8f3c", 1, &body(&report, &plan).body)
+            compose("8f3c", 1, &Bodies::new(plan.clone().into()).entry(&report).body)
         };
         let device = announced(&plan, &known(&[("current_l1", "live"), ("voltage_l1", "live")]));
         let template =

@@ -114,6 +114,17 @@ pub(crate) fn text<T: Serialize>(message: &T) -> String {
     serde_json::to_string(message).expect("a message of our own is JSON")
 }
 
+/// Appends a string as JSON has it, with its quotes.
+pub(super) fn quote(out: &mut String, string: &str) {
+    if string.bytes().any(|octet| octet < b' ' || matches!(octet, b'"' | b'\\')) {
+        out.push_str(&text(&string));
+    } else {
+        out.push('"');
+        out.push_str(string);
+        out.push('"');
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -149,6 +160,13 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn a_string_is_quoted_as_serde_quotes_it(string in "\\PC{0,9}|[\\x00-\\x7f]{0,9}|[\"\\\\a总]{0,9}") {
+            let mut quoted = "x".to_owned();
+            quote(&mut quoted, &string);
+            prop_assert_eq!(quoted, format!("x{}", text(&string)));
+        }
+
         #[test]
         fn any_decimal_survives_json_digit_for_digit(mantissa in any::<i64>(), scale in 0u32..12) {
             let number = Number(Decimal::new(mantissa, scale));

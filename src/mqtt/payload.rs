@@ -4,14 +4,17 @@
 //! put before it when it is published. Nothing here rounds, scales or estimates.
 
 mod birth;
+mod bodies;
 mod event;
 mod flat;
 mod happened;
 mod meter_status;
 mod register;
 mod round;
+mod times;
 
 pub use birth::{BirthMessage, BirthMeter, BirthRegister, BirthTask, birth};
+pub use bodies::Bodies;
 pub use event::{ActiveReportJson, EventBody, EventJson, EventMessage, JumpJson, LineJson, event};
 pub use flat::{FlatBody, FlatHead, FlatMessage, FlatValue, FlatValues};
 pub use happened::{
@@ -22,10 +25,8 @@ pub use register::RegisterJson;
 pub use round::{FailedJson, RoundBody, RoundMessage, round};
 
 use super::json::{self, Number, Scalar};
-use super::{PAYLOAD_VERSION, StatusMessage, topics};
-use crate::config::{PayloadForm, Plan, Read};
-use crate::reading::{Content, Failure, Quality, Reading, Reason, Report, Source};
-use crate::store;
+use super::{PAYLOAD_VERSION, StatusMessage};
+use crate::reading::{Content, Failure, Quality, Reading, Reason, Source};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use schemars::{JsonSchema, Schema};
@@ -223,44 +224,6 @@ pub(super) fn instant(at: Timestamp, zone: &TimeZone, digits: Digits) -> String 
 /// An instant that is to be shown, to the second.
 pub(crate) fn second(at: Timestamp, zone: &TimeZone) -> String {
     instant(at, zone, Digits::Seconds)
-}
-
-/// A report on its way into the store.
-pub fn body(report: &Report, plan: &Plan) -> store::Entry {
-    let (meter, task) = (&plan.meters[report.meter], &plan.tasks[report.task]);
-    let zone = &plan.gateway.zone;
-    let body = Body {
-        gateway: plan.gateway.id.to_string(),
-        meter: meter.name.to_string(),
-        address: meter.protocol.address(),
-        archive: plan.archive.clone(),
-        task: task.name.to_string(),
-        source: report.source,
-        slot: instant(report.slot, zone, Digits::Seconds),
-        day: None,
-        meter_time: None,
-        clock_offset_s: None,
-        backfilled: false,
-        readings: report.readings.iter().map(|r| ReadingJson::of(r, zone)).collect(),
-        failures: report.failures.iter().map(FailureJson::of).collect(),
-    };
-    store::Entry {
-        topic: topics::data(&plan.mqtt.prefix, &body.gateway, &body.meter, &body.task),
-        body: match plan.mqtt.payload {
-            PayloadForm::Full => fragment(&body),
-            PayloadForm::Flat => flat::flat(report, plan),
-        },
-        retain: topics::Kind::Data.retain(),
-        worth: match task.read {
-            Read::Live => store::Worth::Live,
-        },
-        identity: Some(store::Identity {
-            slot: report.slot,
-            registers: body.readings.into_iter().map(|r| r.register).collect(),
-            meter: body.meter,
-            task: body.task,
-        }),
-    }
 }
 
 /// A body's text behind its number: all keys and the closing brace, without the opening one.

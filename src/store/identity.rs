@@ -2,6 +2,7 @@
 
 use rusqlite::{Connection, params};
 use std::collections::HashMap;
+use std::sync::Arc;
 
 /// Names that stand in the file as numbers. There are as many as the configurations ever had, which is
 /// why all of them are kept in memory.
@@ -18,7 +19,7 @@ impl Names {
     }
 
     /// Names of registers.
-    pub(super) fn registers(connection: &Connection) -> rusqlite::Result<Self> {
+    fn registers(connection: &Connection) -> rusqlite::Result<Self> {
         Self::load(
             connection,
             "SELECT text, id FROM register",
@@ -46,6 +47,51 @@ impl Names {
     /// The number of a name, if it has one.
     pub(super) fn find(&self, text: &str) -> Option<u32> {
         self.ids.get(text).copied()
+    }
+}
+
+/// Lists of names that are remembered with their sets; fleets have few.
+const LISTS: usize = 64;
+
+/// Registers by name, and the sets of the lists that messages share.
+#[derive(Debug)]
+pub(super) struct Sets {
+    names: Names,
+    lists: Vec<(Arc<[String]>, Registers)>,
+}
+
+impl Sets {
+    pub(super) fn load(connection: &Connection) -> rusqlite::Result<Self> {
+        Ok(Self { names: Names::registers(connection)?, lists: Vec::new() })
+    }
+
+    /// The set of these names. After a rollback this value is stale, as that of [`Names::intern`].
+    pub(super) fn of(
+        &mut self,
+        connection: &Connection,
+        list: &Arc<[String]>,
+    ) -> rusqlite::Result<&Registers> {
+        let known = self.lists.iter().position(|(of, _)| Arc::ptr_eq(of, list));
+        let place = match known {
+            Some(place) => place,
+            None => {
+                let mut set = Registers::default();
+                for name in list.iter() {
+                    set.insert(self.names.intern(connection, name)?);
+                }
+                if self.lists.len() == LISTS {
+                    self.lists.clear();
+                }
+                self.lists.push((Arc::clone(list), set));
+                self.lists.len() - 1
+            }
+        };
+        Ok(&self.lists[place].1)
+    }
+
+    /// The number of a register, if it has one.
+    pub(super) fn find(&self, name: &str) -> Option<u32> {
+        self.names.find(name)
     }
 }
 

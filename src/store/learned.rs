@@ -3,9 +3,10 @@
 //!
 //! The store neither reads nor judges the text of a fact; who learned it owns its key and its form.
 
-use super::{StoreError, Writer};
+use super::{Batch, StoreError, Writer};
 use jiff::Timestamp;
-use rusqlite::{OptionalExtension, TransactionBehavior, params};
+use rusqlite::{OptionalExtension, Transaction, params};
+use std::collections::HashSet;
 
 /// What a fact is about.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -71,9 +72,42 @@ pub enum Known {
     IsNot(String),
 }
 
+/// What is known already, by the same words, is not written again: it was learned when it was first so.
 const KEEP: &str = "INSERT INTO learned (scope, name, key, value, at) VALUES (?1, ?2, ?3, ?4, ?5)
-                    ON CONFLICT DO UPDATE SET value = excluded.value, at = excluded.at";
+                    ON CONFLICT DO UPDATE SET value = excluded.value, at = excluded.at
+                    WHERE value <> excluded.value";
 const DROP: &str = "DELETE FROM learned WHERE scope = ?1 AND name = ?2 AND key = ?3";
+
+/// Keeps and drops facts; of those with one key the last one counts, and no other is written.
+pub(super) fn write(transaction: &Transaction<'_>, facts: &[(About, Known)]) -> rusqlite::Result<()> {
+    let mut seen = HashSet::new();
+    for (about, known) in facts.iter().rev() {
+        let (scope, name) = about.scope().columns();
+        if !seen.insert((scope, name, known.key())) {
+            continue;
+        }
+        match known {
+            Known::Is(Fact { key, value, at }) => transaction.prepare_cached(KEEP)?.execute(params![
+                scope,
+                name,
+                key,
+                value,
+                at.as_millisecond()
+            ])?,
+            Known::IsNot(key) => transaction.prepare_cached(DROP)?.execute(params![scope, name, key])?,
+        };
+    }
+    Ok(())
+}
+
+impl Known {
+    fn key(&self) -> &str {
+        match self {
+            Self::Is(fact) => &fact.key,
+            Self::IsNot(key) => key,
+        }
+    }
+}
 
 impl Writer {
     /// Keeps and drops facts, in order and in one transaction; it is durable when this returns.
@@ -84,21 +118,7 @@ impl Writer {
         if facts.is_empty() {
             return Ok(());
         }
-        self.with(|open| {
-            let transaction = open.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-            for (about, known) in facts {
-                let (scope, name) = about.scope().columns();
-                match known {
-                    Known::Is(Fact { key, value, at }) => transaction
-                        .prepare_cached(KEEP)?
-                        .execute(params![scope, name, key, value, at.as_millisecond()])?,
-                    Known::IsNot(key) => {
-                        transaction.prepare_cached(DROP)?.execute(params![scope, name, key])?
-                    }
-                };
-            }
-            transaction.commit()
-        })
+        self.write(Batch { facts, ..Batch::default() }).map(drop)
     }
 
     /// Keeps a fact in place of the one with its key; it is durable when this returns.
@@ -190,6 +210,17 @@ mod tests {
             (Known::Is(learnt("delay", "70 ms", late)), Known::IsNot("unsupported/02800002".to_owned()));
         writer.note(&[(of(), is), (of(), is_not)]).unwrap();
         assert_eq!(writer.facts(meter).unwrap(), [learnt("delay", "70 ms", late)]);
+        let later = "2026-11-23T00:00:00Z";
+        let all = [
+            Known::IsNot("delay".to_owned()),
+            Known::Is(learnt("delay", "90 ms", late)),
+            Known::Is(learnt("delay", "70 ms", later)),
+            Known::Is(learnt("mode", "a", late)),
+            Known::IsNot("mode".to_owned()),
+        ];
+        writer.note(&all.map(|known| (of(), known))).unwrap();
+        let first = [learnt("delay", "70 ms", late)];
+        assert_eq!(writer.facts(meter).unwrap(), first, "the last of a key counts, and it was known");
         assert_eq!(writer.learned(bus, "echo").unwrap(), Some(learnt("echo", "yes", late)));
     }
 }

@@ -21,10 +21,12 @@ mod learned;
 mod lock;
 mod open;
 mod ranges;
+mod recent;
 mod resend;
 mod room;
 mod salvage;
 mod schema;
+mod storing;
 mod sum;
 mod task;
 mod terms;
@@ -37,7 +39,7 @@ pub use handle::Handle;
 pub use lanes::{Lanes, Offered};
 pub use learned::{About, Fact, Known, Scope};
 pub use task::{Lost, start};
-pub use writer::{Committed, Writer};
+pub use writer::{Batch, Committed, Writer};
 
 use crate::config;
 use jiff::Timestamp;
@@ -172,8 +174,9 @@ pub struct Identity {
     pub task: String,
     /// The instant that the readings are for; the store tells slots apart by the millisecond.
     pub slot: Timestamp,
-    /// Names of the registers that have a value here; with meter, task and slot they are the identity.
-    pub registers: Vec<String>,
+    /// Names of the registers that have a value here; with meter, task and slot they are the identity. Messages that
+    /// share the list cost the store less.
+    pub registers: Arc<[String]>,
 }
 
 /// A message on its way to the broker.

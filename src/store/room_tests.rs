@@ -19,7 +19,7 @@ fn message(n: u64, worth: Worth, slot: Option<i64>) -> Entry {
             meter: format!("m{n}"),
             task: "live".to_owned(),
             slot: Timestamp::from_second(slot).unwrap(),
-            registers: vec!["x".to_owned()],
+            registers: ["x".to_owned()].into(),
         }),
     }
 }

@@ -10,6 +10,8 @@
 //! never for the network. What mqtt asks waits in another queue of [`QUEUE`], so that the outbox is
 //! offered while the disk takes nothing new.
 //!
+//! What was just committed is held a while longer, so that it is offered without reading it back.
+//!
 //! If the disk refuses, the batch stays in memory and is tried again, ever more slowly, and polling goes on: up to
 //! [`HELD_OCTETS`] are held, then the least worth goes, is counted, and announced once the disk takes it. Nothing is
 //! offered before it is durable. A damaged store is made anew ([`Writer::make_anew`]).
@@ -17,7 +19,8 @@
 //! The task has no thread: it lends the writer to the runtime's pool of blocking threads for each operation.
 
 use super::handle::{Ask, Facts, Handle, Job, Put, Request, What};
-use super::{About, Announce, Entry, Known, Offered, Rules, State, StoreError, Writer};
+use super::recent::Recent;
+use super::{About, Announce, Batch, Entry, Known, Offered, Rules, State, StoreError, Writer};
 use crate::clock::Clock;
 use std::mem;
 use std::pin::Pin;
@@ -88,7 +91,8 @@ pub fn start(
     let (show, state) = watch::channel(writer.first_state());
     let (forgetting, forgotten) = watch::channel(0);
     let handle = Handle { entries: to_entries, requests: to_requests, committed, forgotten, state };
-    let held = Held::new(rules.exposure, clock, announce, forgetting, show);
+    let mut held = Held::new(rules.exposure, clock, announce, forgetting, show);
+    held.recent = Recent::behind(writer.committed());
     (handle, tokio::spawn(run(writer, held, entries, requests)))
 }
 
@@ -108,6 +112,8 @@ struct Held {
     owing: bool,
     facts: Vec<(About, Known)>,
     signed: Vec<u64>,
+    /// The newest of what is on the disk too.
+    recent: Recent,
     /// A round has ended, and what it brought is not written yet.
     round_over: bool,
     flushes: Vec<oneshot::Sender<()>>,
@@ -139,6 +145,7 @@ impl Held {
             owing: false,
             facts: Vec::new(),
             signed: Vec::new(),
+            recent: Recent::default(),
             round_over: false,
             flushes: Vec::new(),
             asks: Vec::new(),
@@ -167,6 +174,11 @@ impl Held {
             Put::RoundOver => self.round_over = !self.batch.is_empty() || !self.facts.is_empty(),
             Put::Flush(reply) => self.flushes.push(reply),
         }
+    }
+
+    fn sign(&mut self, seqs: Vec<u64>) {
+        self.recent.forget(&seqs);
+        self.signed.extend(seqs);
     }
 
     /// Lets go what memory has no room for while the disk refuses: the least worth first, of that the oldest.
@@ -243,7 +255,7 @@ async fn run(
             request = requests.recv(), if held.signed.len() < SIGNED => match request {
                 Some(Request::Ask(ask)) => held.asks.push(ask),
                 Some(Request::Job(Job(job))) => writer = lend(writer, job).await.0,
-                Some(Request::Forget(seqs)) => held.signed.extend(seqs),
+                Some(Request::Forget(seqs)) => held.sign(seqs),
                 Some(Request::Facts(facts)) => {
                     held.recalls.push(facts);
                     while held.has_room() && let Ok(put) = entries.try_recv() {
@@ -295,7 +307,7 @@ async fn end(
     }
     while let Some(request) = requests.recv().await {
         match request {
-            Request::Forget(seqs) => held.signed.extend(seqs),
+            Request::Forget(seqs) => held.sign(seqs),
             Request::Job(Job(job)) => writer = lend(writer, job).await.0,
             // Whoever waits for an offer learns that the store has been closed.
             Request::Ask(_) | Request::Facts(_) | Request::Ending | Request::Close => {}
@@ -336,10 +348,9 @@ async fn write(writer: Writer, held: &mut Held) -> (Writer, Result<(), StoreErro
     let (batch, signed) = (mem::take(&mut held.batch), mem::take(&mut held.signed));
     let (facts, now, refused) = (mem::take(&mut held.facts), held.clock.now(), held.refused);
     let (writer, (batch, facts, signed, result)) = lend(writer, move |writer| {
-        // Facts first: learning one twice after a failure is harmless, storing a message twice is not.
         writer.set_now(now);
         writer.refused(refused);
-        let result = writer.note(&facts).and_then(|()| writer.write(&batch, &signed));
+        let result = writer.write(Batch { entries: &batch, facts: &facts, signed: &signed });
         // The messages are stored, whether or not the state can be read.
         let result = result.map(|committed| (committed, writer.first_state()));
         (batch, facts, signed, result)
@@ -366,6 +377,7 @@ async fn write(writer: Writer, held: &mut Held) -> (Writer, Result<(), StoreErro
             if !signed.is_empty() {
                 held.forgetting.send_modify(|count| *count += signed.len() as u64);
             }
+            held.recent.committed(batch, &committed);
             held.announce
                 .send_if_modified(|newest| mem::replace(newest, committed.newest) != committed.newest);
             (writer, Ok(()))
@@ -390,6 +402,7 @@ async fn failed(writer: Writer, held: &mut Held, cause: &StoreError) -> Writer {
     match made {
         Ok(()) => {
             held.owing = true;
+            held.recent = Recent::behind(writer.committed());
             held.show.send_replace(State { trouble: Some(cause.clone()), ..state });
         }
         Err(why) => tracing::error!("the damaged store could not be made anew: {why}"),
@@ -400,6 +413,13 @@ async fn failed(writer: Writer, held: &mut Held, cause: &StoreError) -> Writer {
 /// Answers those who wait for messages; if the disk refuses, they wait on.
 async fn answer(mut writer: Writer, held: &mut Held) -> Writer {
     while let Some(Ask { what, after, limit, reply }) = held.asks.pop() {
+        if matches!(what, What::Outbox)
+            && let Some(pending) = held.recent.take(after, limit)
+        {
+            // Whoever asked may have stopped waiting.
+            let _ = reply.send(Offered { pending, seen: after });
+            continue;
+        }
         // What is signed for stands in the outbox until the next commit; ask for as many more.
         let more = limit.saturating_add(held.signed.len());
         let (result, asked);

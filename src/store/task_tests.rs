@@ -18,7 +18,7 @@ fn entry(n: i64) -> Entry {
             meter: "a".to_owned(),
             task: "live".to_owned(),
             slot: Timestamp::from_second(1_800_000_000 + n).unwrap(),
-            registers: vec!["x".to_owned()],
+            registers: ["x".to_owned()].into(),
         }),
     }
 }

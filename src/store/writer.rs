@@ -4,12 +4,12 @@
 //! failed fsync left behind is not trusted. The data directory stays locked meanwhile.
 
 use super::error::sorted;
-use super::identity::{Names, Registers};
+use super::identity::{Names, Registers, Sets};
 use super::lock::Lock;
 use super::room::{self, Terms};
 use super::schema;
-use super::sum::{self, Summed};
-use super::{Dropped, Entry, Identity, StoreError};
+use super::storing::{SETS, Stored, Storing, sign};
+use super::{About, Dropped, Entry, Known, StoreError, learned};
 use jiff::{SignedDuration, Timestamp};
 use rusqlite::{Connection, Transaction, TransactionBehavior, params};
 use std::fmt;
@@ -23,9 +23,6 @@ pub(super) const RETENTION: SignedDuration = SignedDuration::from_hours(62 * 24)
 /// Rows of identity that a commit prunes at most for every message it brings. More than one, so that pruning
 /// catches up; few, so that no commit is long.
 const PRUNED_PER_ENTRY: usize = 2;
-
-/// Rank in the outbox of what the broker has signed for.
-pub(super) const SIGNED: i64 = -1;
 
 /// The store, open for writing, with the data directory locked.
 pub struct Writer {
@@ -50,9 +47,20 @@ pub struct Writer {
 pub(super) struct Open {
     pub(super) connection: Connection,
     points: Names,
-    registers: Names,
+    registers: Sets,
     /// The newest slot that was ever stored, in milliseconds.
     newest: Option<i64>,
+}
+
+/// What is written in one transaction.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Batch<'a> {
+    /// Messages to store with their place in the outbox, in order.
+    pub entries: &'a [Entry],
+    /// What was learned since; of facts with one key the last one counts.
+    pub facts: &'a [(About, Known)],
+    /// Numbers that the broker has signed for: they leave the outbox.
+    pub signed: &'a [u64],
 }
 
 /// What a commit did.
@@ -100,7 +108,7 @@ impl Writer {
     /// # Errors
     /// Nothing is stored, as far as is known; the same messages may be committed again.
     pub fn commit(&mut self, entries: &[Entry]) -> Result<Committed, StoreError> {
-        self.write(entries, &[])
+        self.write(Batch { entries, ..Batch::default() })
     }
 
     /// Takes messages out of the outbox: these numbers and no other. Unknown ones are passed over. They can be
@@ -109,19 +117,19 @@ impl Writer {
     /// # Errors
     /// Nothing is taken out, as far as is known; the same numbers may be forgotten again.
     pub fn forget(&mut self, seqs: &[u64]) -> Result<(), StoreError> {
-        self.write(&[], seqs).map(|_| ())
+        self.write(Batch { signed: seqs, ..Batch::default() }).map(drop)
     }
 
-    /// [`Writer::commit`] and [`Writer::forget`] in one transaction.
+    /// [`Writer::commit`], [`Writer::forget`] and [`Writer::note`] in one transaction.
     ///
     /// # Errors
     /// As theirs.
-    pub fn write(&mut self, entries: &[Entry], signed: &[u64]) -> Result<Committed, StoreError> {
+    pub fn write(&mut self, batch: Batch<'_>) -> Result<Committed, StoreError> {
         let (terms, now) = (self.terms.clone(), self.now.as_millisecond());
         let announce = terms.announce.as_ref();
         let told: Vec<Entry> =
             announce.map(|tell| self.losses.iter().map(|loss| tell(loss)).collect()).unwrap_or_default();
-        let committed = self.with(|open| open.write(entries, &told, signed, now, &terms))?;
+        let committed = self.with(|open| open.write(batch, &told, now, &terms))?;
         if announce.is_some() {
             self.losses.clear();
         }
@@ -205,16 +213,15 @@ impl Writer {
 
 impl Open {
     pub(super) fn load(connection: Connection) -> rusqlite::Result<Self> {
-        let (points, registers) = (Names::points(&connection)?, Names::registers(&connection)?);
+        let (points, registers) = (Names::points(&connection)?, Sets::load(&connection)?);
         let newest = connection.query_row("SELECT max(slot) FROM reading", [], |row| row.get(0))?;
         Ok(Self { connection, points, registers, newest })
     }
 
     fn write(
         &mut self,
-        entries: &[Entry],
+        Batch { entries, facts, signed }: Batch<'_>,
         told: &[Entry],
-        signed: &[u64],
         now_ms: i64,
         terms: &Terms,
     ) -> rusqlite::Result<Committed> {
@@ -228,9 +235,10 @@ impl Open {
         *newest_ever = newest.map(Timestamp::as_millisecond).max(*newest_ever);
         // A clock that was set back stores nothing before what is there.
         let at = newest_ever.map_or(now_ms, |newest| newest.max(now_ms));
+        let mut storing = Storing::begin(&transaction, points, registers, at)?;
         let mut duplicates = 0;
         for entry in entries.iter().chain(told) {
-            match store(&transaction, points, registers, entry, now.last + 1, at)? {
+            match storing.store(entry, now.last + 1)? {
                 Stored::New => {
                     now.last += 1;
                     now.backlog += 1;
@@ -247,8 +255,10 @@ impl Open {
         for entry in &announcements {
             now.last += 1;
             now.backlog += 1;
-            store(&transaction, points, registers, entry, now.last, at)?;
+            storing.store(entry, now.last)?;
         }
+        drop(storing);
+        learned::write(&transaction, facts)?;
         if now != before {
             let sql = "UPDATE seq SET last = ?1, backlog = ?2";
             transaction.prepare_cached(sql)?.execute([now.last, now.backlog])?;
@@ -277,100 +287,6 @@ impl Open {
         }
         Ok(false)
     }
-}
-
-const SETS: &str = "SELECT registers FROM reading WHERE slot = ?1 AND meter = ?2 AND task = ?3";
-
-enum Stored {
-    New,
-    Duplicate,
-}
-
-/// Stores one message under `seq`, unless it is a duplicate.
-fn store(
-    transaction: &Transaction<'_>,
-    points: &mut Names,
-    registers: &mut Names,
-    entry: &Entry,
-    seq: i64,
-    now_ms: i64,
-) -> rusqlite::Result<Stored> {
-    if let Some(identity) = &entry.identity
-        && !identify_readings(transaction, points, registers, identity, seq)?
-    {
-        return Ok(Stored::Duplicate);
-    }
-    let Entry { topic, body, retain, worth, identity } = entry;
-    let slotless = identity.is_none();
-    let at = identity.as_ref().map_or(now_ms, |identity| identity.slot.as_millisecond());
-    let worth = *worth as i64;
-    insert(transaction, &Summed { seq, topic, body, retain: *retain, at: Some(at), worth, slotless }, worth)?;
-    Ok(Stored::New)
-}
-
-/// Notes which readings the message `seq` is the first to bring; false if it brings none that is new.
-fn identify_readings(
-    transaction: &Transaction<'_>,
-    points: &mut Names,
-    registers: &mut Names,
-    identity: &Identity,
-    seq: i64,
-) -> rusqlite::Result<bool> {
-    let slot = identity.slot.as_millisecond();
-    let meter = points.intern(transaction, &identity.meter)?;
-    let task = points.intern(transaction, &identity.task)?;
-    let mut fresh = Registers::default();
-    for register in &identity.registers {
-        fresh.insert(registers.intern(transaction, register)?);
-    }
-    if !fresh.is_empty() {
-        let mut statement = transaction.prepare_cached(SETS)?;
-        let mut rows = statement.query(params![slot, meter, task])?;
-        while let Some(row) = rows.next()? {
-            fresh.remove(row.get_ref(0)?.as_blob()?);
-        }
-        if fresh.is_empty() {
-            return Ok(false);
-        }
-    }
-    transaction
-        .prepare_cached(
-            "INSERT INTO reading (slot, meter, task, seq, registers) VALUES (?1, ?2, ?3, ?4, ?5)",
-        )?
-        .execute(params![slot, meter, task, seq, fresh.octets()])?;
-    Ok(true)
-}
-
-/// Puts a message into the file, at this rank of the outbox.
-pub(super) fn insert(transaction: &Transaction<'_>, of: &Summed<'_>, rank: i64) -> rusqlite::Result<()> {
-    let Summed { seq, topic, body, retain, at, worth, slotless } = *of;
-    transaction
-        .prepare_cached(
-            "INSERT INTO message (seq, topic, body, retain, at, worth, slotless, sum)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
-        )?
-        .execute(params![seq, topic, body, retain, at, worth, slotless, sum::message(*of)])?;
-    place(transaction, rank, seq)
-}
-
-fn place(transaction: &Transaction<'_>, rank: i64, seq: i64) -> rusqlite::Result<()> {
-    let sql = "INSERT INTO outbox (rank, seq, sum) VALUES (?1, ?2, ?3)";
-    transaction.prepare_cached(sql)?.execute([rank, seq, sum::place(rank, seq)])?;
-    Ok(())
-}
-
-/// Notes that the broker has signed for these, and says how many nobody had signed for before.
-fn sign(transaction: &Transaction<'_>, seqs: &[u64]) -> rusqlite::Result<i64> {
-    let mut statement =
-        transaction.prepare_cached("DELETE FROM outbox WHERE rank IN (0, 1, 2) AND seq = ?1")?;
-    let mut gone = 0;
-    for seq in seqs.iter().filter_map(|seq| i64::try_from(*seq).ok()) {
-        if statement.execute([seq])? != 0 {
-            place(transaction, SIGNED, seq)?;
-            gone += 1;
-        }
-    }
-    Ok(gone)
 }
 
 /// Drops the oldest identities past the retention, a few at a time. A clock that was wrong for a while

@@ -1,5 +1,5 @@
 use super::*;
-use crate::store::{OpenError, Pending, Wanted, Worth, schema};
+use crate::store::{Identity, OpenError, Pending, Wanted, Worth, schema};
 use proptest::prelude::*;
 use rusqlite::{Connection, OptionalExtension};
 use std::collections::{BTreeMap, BTreeSet};
@@ -379,7 +379,8 @@ proptest! {
                 Step::Forget(back) => writer.forget(&model.forget(&back)).unwrap(),
                 Step::CommitAndForget(back) => {
                     let (entries, seqs) = (model.entries(), model.forget(&back));
-                    prop_assert_eq!(writer.write(&entries, &seqs).unwrap(), model.commit());
+                    let batch = Batch { entries: &entries, signed: &seqs, ..Batch::default() };
+                    prop_assert_eq!(writer.write(batch).unwrap(), model.commit());
                 }
                 Step::ResendSeq(first, last, after, limit) => {
                     let got = writer.resend(&Wanted::Seq(first..=last), after, limit).unwrap();

@@ -81,7 +81,7 @@ impl Gateway {
                     meter: meter.into(),
                     task: "live".into(),
                     slot,
-                    registers: vec!["voltage_l1".into()],
+                    registers: ["voltage_l1".into()].into(),
                 }),
             };
             self.store.put(entry).await.unwrap();

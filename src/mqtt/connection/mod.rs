@@ -1,10 +1,11 @@
 //! One connection to a broker, from CONNECT to its first fault; there is no second life in it.
 //!
-//! The library's types stay in here. A connection is a [`Client`] that takes packets, [`Events`] that
-//! come out, and a [`Pump`] that must be polled beside them. The pump is never cancelled half-way
-//! through a packet: the library would then hold a message for sent that never left.
+//! The library's types stay in here: its packets and its state of a connection, one module for each version of the
+//! protocol; the socket is ours. A connection is a [`Client`] that takes packets, [`Events`] that come out, and a
+//! [`Pump`] that must be polled beside them.
 
 pub(super) mod access;
+mod pump;
 mod refusal;
 mod v4;
 mod v5;
@@ -13,6 +14,7 @@ use crate::config::{Mqtt, MqttVersion};
 use crate::mqtt::PAYLOAD_VERSION;
 use crate::mqtt::session::{Direct, Incoming, Properties, Qos};
 use access::Access;
+use pump::{Ask, Broker};
 use std::convert::Infallible;
 use std::pin::Pin;
 use std::time::Duration;
@@ -22,8 +24,8 @@ use tokio::sync::mpsc;
 const REQUESTS: usize = 128;
 /// Events that may wait for us. When it is full the pump waits, and with it the socket.
 const EVENTS: usize = 128;
-/// How long TCP, CONNECT and CONNACK may take together.
-const CONNECT_TIMEOUT_S: u64 = 10;
+/// How long TCP, TLS, CONNECT and CONNACK may take together.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// The largest packet that we take or send by ourselves; a broker may name a smaller one.
 const MAX_PACKET: u32 = 1024 * 1024;
 /// MQTT keep alive (MQTT 3.1.1 clause 3.1.2.10); a silent peer is noticed within twice this.
@@ -55,7 +57,7 @@ pub(super) enum Event {
         /// The largest packet that the broker takes.
         max_packet: usize,
     },
-    /// The oldest message not yet sent left with this packet id; 0 at QoS 0, which has no receipt.
+    /// The oldest message not yet sent goes out with this packet id; 0 at QoS 0, which has no receipt.
     Sent(u16),
     /// The broker signed for this packet id (PUBACK).
     Signed(u16),
@@ -122,18 +124,14 @@ pub(super) enum Fault {
     Collision(u16),
 }
 
-/// A packet that the library did not take: its queue is full, or it has ended, or the topic has a wildcard.
+/// A packet that was not taken: the queue is full, the connection has ended, or the topic is none.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 #[error("the packet was not taken")]
 pub(super) struct NotTaken;
 
 /// What takes our packets.
 #[derive(Debug)]
-pub(super) enum Client {
-    V4(rumqttc::AsyncClient),
-    /// With the properties of each message of the store.
-    V5(rumqttc::v5::AsyncClient, Properties),
-}
+pub(super) struct Client(mpsc::Sender<Ask>);
 
 /// What comes out of a connection; the last one is a fault.
 pub(super) type Events = mpsc::Receiver<Event>;
@@ -146,60 +144,42 @@ pub(super) type Pump = Pin<Box<dyn Future<Output = Infallible> + Send>>;
 /// Password, certificates or keys cannot be read. They are read anew for each connection: who replaces
 /// them need not restart anything.
 pub(super) fn open(options: &Options) -> Result<(Client, Events, Pump), Fault> {
-    let (sender, events) = mpsc::channel(EVENTS);
-    let access = Access::read(&options.mqtt)?;
-    Ok(match options.mqtt.version {
-        MqttVersion::V4 => {
-            let (client, eventloop) = v4::open(options, access);
-            (Client::V4(client), events, Box::pin(v4::pump(eventloop, sender)))
-        }
-        MqttVersion::V5 => {
-            let (client, eventloop) = v5::open(options, access);
-            let standing = of_the_store(options.mqtt.expiry);
-            (Client::V5(client, standing), events, Box::pin(v5::pump(eventloop, sender)))
-        }
-    })
+    let (to_us, events) = mpsc::channel(EVENTS);
+    let (client, asks) = mpsc::channel(REQUESTS);
+    let Access { login, tls } = Access::read(&options.mqtt)?;
+    let to = Broker { host: options.mqtt.host.clone(), port: options.mqtt.port, tls };
+    let pump: Pump = match options.mqtt.version {
+        MqttVersion::V4 => Box::pin(pump::pump(v4::Wire::new(options, login), to, asks, to_us)),
+        MqttVersion::V5 => Box::pin(pump::pump(v5::Wire::new(options, login), to, asks, to_us)),
+    };
+    Ok((Client(client), events, pump))
 }
 
 impl Client {
-    /// Publishes with QoS 1, at once or not at all.
+    /// Publishes a message of the store with QoS 1, at once or not at all.
     pub(super) fn publish(&self, publish: Publish, retain: bool) -> Result<(), NotTaken> {
-        let Publish { topic, payload } = publish;
-        match self {
-            Self::V4(c) => c.try_publish(topic, rumqttc::QoS::AtLeastOnce, retain, payload).or(Err(NotTaken)),
-            Self::V5(c, standing) => {
-                let properties = v5::of_text(standing, retain);
-                c.try_publish_with_properties(topic, v5::qos(Qos::AtLeastOnce), retain, payload, properties)
-                    .or(Err(NotTaken))
-            }
-        }
+        let is_topic = rumqttc::valid_topic(&publish.topic);
+        if is_topic { self.ask(Ask::Publish(publish, retain)) } else { Err(NotTaken) }
     }
 
     /// Publishes what is not in the store; its properties are left out by MQTT 3.1.1.
     pub(super) fn send(&self, direct: Direct) -> Result<(), NotTaken> {
-        let Direct { topic, payload, retain, qos, properties } = direct;
-        match self {
-            Self::V4(c) => c.try_publish(topic, v4::qos(qos), retain, payload).or(Err(NotTaken)),
-            Self::V5(c, _) => c
-                .try_publish_with_properties(topic, v5::qos(qos), retain, payload, v5::outgoing(properties))
-                .or(Err(NotTaken)),
-        }
+        let is_topic = rumqttc::valid_topic(&direct.topic);
+        if is_topic { self.ask(Ask::Direct(direct)) } else { Err(NotTaken) }
     }
 
     /// Subscribes. An onlooker needs no receipt (QoS 0); what must not be missed has one.
     pub(super) fn subscribe(&self, filter: String, most: Qos) -> Result<(), NotTaken> {
-        match self {
-            Self::V4(c) => c.try_subscribe(filter, v4::qos(most)).or(Err(NotTaken)),
-            Self::V5(c, _) => c.try_subscribe(filter, v5::qos(most)).or(Err(NotTaken)),
-        }
+        if rumqttc::valid_filter(&filter) { self.ask(Ask::Subscribe(filter, most)) } else { Err(NotTaken) }
     }
 
     /// Says farewell; the broker then forgets the last will.
     pub(super) fn disconnect(&self) -> Result<(), NotTaken> {
-        match self {
-            Self::V4(c) => c.try_disconnect().or(Err(NotTaken)),
-            Self::V5(c, _) => c.try_disconnect().or(Err(NotTaken)),
-        }
+        self.ask(Ask::Disconnect)
+    }
+
+    fn ask(&self, ask: Ask) -> Result<(), NotTaken> {
+        self.0.try_send(ask).or(Err(NotTaken))
     }
 }
 
@@ -211,12 +191,6 @@ fn of_the_store(expiry: Option<Duration>) -> Properties {
         expiry,
         ..Properties::default()
     }
-}
-
-/// The library joins host and port with a colon, so an IPv6 address needs its brackets; for TLS it must not
-/// have them, since what it is given is also the name that it looks for in the certificate.
-fn bracketed(host: &str, tls: bool) -> String {
-    if host.contains(':') && !tls { format!("[{host}]") } else { host.to_owned() }
 }
 
 /// What TLS has against it, however deep the library has packed it; `None` if it is not of TLS.
@@ -253,13 +227,6 @@ fn of_system(error: &std::io::Error) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn an_ipv6_host_has_brackets_but_for_tls() {
-        assert_eq!(bracketed("::1", false), "[::1]");
-        assert_eq!(bracketed("::1", true), "::1");
-        assert_eq!(bracketed("broker.example", false), "broker.example");
-    }
 
     #[test]
     fn codes_and_errors_are_read_by_people() {

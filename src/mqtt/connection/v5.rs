@@ -1,57 +1,145 @@
 //! MQTT 5.
 
-use super::access::Access;
-use super::{CONNECT_TIMEOUT_S, Event, Fault, KEEP_ALIVE, MAX_PACKET, Options, Publish, REQUESTS, Reason};
-use super::{bracketed, in_words, of_system, of_tls, refusal, v4};
-use crate::config::Mqtt;
-use crate::mqtt::session::{self, Properties, Qos};
-use rumqttc::v5::mqttbytes::QoS;
-use rumqttc::v5::mqttbytes::v5::{LastWill, PubAckReason, PublishProperties, SubscribeReasonCode};
-use rumqttc::v5::{AsyncClient, ConnectionError, EventLoop, Incoming, MqttOptions, StateError};
-use rumqttc::{NetworkOptions, TlsConfiguration, TlsError, Transport};
-use std::convert::Infallible;
+use super::access::Secret;
+use super::pump::{self, Ask};
+use super::{Event, Fault, KEEP_ALIVE, MAX_PACKET, Options, Publish, Reason};
+use super::{in_words, of_system, of_the_store, refusal, v4};
+use crate::mqtt::session::{self, Direct, Properties, Qos};
+use bytes::BytesMut;
+use rumqttc::v5::mqttbytes::v5::{
+    Connect, ConnectProperties, ConnectReturnCode, Filter, LastWill, Login, Packet, PubAckReason,
+    PublishProperties, Subscribe, SubscribeReasonCode,
+};
+use rumqttc::v5::mqttbytes::{self, QoS};
+use rumqttc::v5::{Incoming, MqttState, Request, StateError};
 use std::time::Duration;
-use tokio::sync::mpsc;
 
-pub(super) fn open(options: &Options, access: Access) -> (AsyncClient, EventLoop) {
-    let Mqtt { host, port, window, .. } = &options.mqtt;
-    let host = bracketed(host, access.tls.is_some());
-    let mut mqtt = MqttOptions::new(&options.client_id, host, *port);
-    if let Some((user, password)) = access.login {
-        mqtt.set_credentials(user, password.reveal());
-    }
-    if let Some(tls) = access.tls {
-        mqtt.set_transport(Transport::tls_with_config(TlsConfiguration::Rustls(tls)));
-    }
-    let mut network = NetworkOptions::new();
-    network.set_tcp_nodelay(true);
-    network.set_connection_timeout(CONNECT_TIMEOUT_S);
-    mqtt.set_clean_start(true)
-        .set_keep_alive(KEEP_ALIVE)
-        .set_outgoing_inflight_upper_limit(*window)
-        // Left alone, the library takes 10 KiB at most.
-        .set_max_packet_size(Some(MAX_PACKET))
-        .set_connection_timeout(CONNECT_TIMEOUT_S)
-        .set_network_options(network);
-    if let Some(Publish { topic, payload }) = options.last_will.clone() {
-        mqtt.set_last_will(LastWill::new(topic, payload, QoS::AtLeastOnce, true, None));
-    }
-    AsyncClient::new(mqtt, REQUESTS)
+/// One connection.
+pub(super) struct Wire {
+    connect: Connect,
+    last_will: Option<LastWill>,
+    login: Option<Login>,
+    /// What each message of the store says of itself.
+    standing: Properties,
+    state: MqttState,
+    is_open: bool,
+    /// The largest packet that the broker takes, where it named one.
+    max_packet: Option<u32>,
+    keep_alive: Duration,
 }
 
-pub(super) async fn pump(mut eventloop: EventLoop, events: mpsc::Sender<Event>) -> Infallible {
-    loop {
-        let event = match eventloop.poll().await {
-            Ok(rumqttc::v5::Event::Incoming(packet)) => incoming(packet),
-            Ok(rumqttc::v5::Event::Outgoing(packet)) => v4::outgoing(&packet),
-            Err(error) => Some(Event::Fault(fault(error))),
+impl Wire {
+    pub(super) fn new(options: &Options, login: Option<(String, Secret)>) -> Self {
+        let properties = ConnectProperties { max_packet_size: Some(MAX_PACKET), ..ConnectProperties::new() };
+        let connect = Connect {
+            keep_alive: KEEP_ALIVE.as_secs() as u16,
+            client_id: options.client_id.clone(),
+            clean_start: true,
+            properties: Some(properties),
         };
-        let Some(event) = event else { continue };
-        let last = matches!(event, Event::Fault(_));
-        if events.send(event).await.is_err() || last {
-            // Polling on would connect again with the library's own idea of what is pending.
-            return std::future::pending().await;
+        let last_will = options
+            .last_will
+            .clone()
+            .map(|Publish { topic, payload }| LastWill::new(topic, payload, QoS::AtLeastOnce, true, None));
+        let login = login.map(|(user, password)| Login::new(user, password.reveal()));
+        Self {
+            connect,
+            last_will,
+            login,
+            standing: of_the_store(options.mqtt.expiry),
+            state: MqttState::new(options.mqtt.window.max(1), false),
+            is_open: false,
+            max_packet: None,
+            keep_alive: KEEP_ALIVE,
         }
+    }
+
+    #[expect(
+        clippy::wildcard_enum_match_arm,
+        reason = "a foreign enum; whatever it is, it is not the first packet"
+    )]
+    /// The first packet must be the broker's yes, with what it wants of us.
+    fn begin(&mut self, packet: &Incoming) -> Result<(), Fault> {
+        match packet {
+            Incoming::ConnAck(ack) if ack.code == ConnectReturnCode::Success => {
+                if let Some(properties) = &ack.properties {
+                    self.max_packet = properties.max_packet_size;
+                    // 0 is never; a sign of life is no harm then.
+                    if let Some(seconds) = properties.server_keep_alive.filter(|seconds| *seconds > 0) {
+                        self.keep_alive = Duration::from_secs(seconds.into());
+                    }
+                }
+                self.is_open = true;
+                Ok(())
+            }
+            Incoming::ConnAck(ack) => Err(Fault::NotAccepted(refusal::of_connection(&in_words(ack.code)))),
+            other => Err(Fault::Lost(format!("the broker began with {other:?} in place of CONNACK"))),
+        }
+    }
+
+    fn write(&self, packet: &Packet, out: &mut BytesMut) -> Result<(), Fault> {
+        packet.write(out, self.max_packet).map(drop).map_err(|error| Fault::Lost(error.to_string()))
+    }
+}
+
+impl pump::Wire for Wire {
+    fn hello(&mut self, out: &mut BytesMut) -> Result<(), Fault> {
+        let connect = Packet::Connect(self.connect.clone(), self.last_will.clone(), self.login.clone());
+        self.write(&connect, out)
+    }
+
+    fn send(&mut self, ask: Ask, out: &mut BytesMut) -> Result<(), Fault> {
+        let request = match ask {
+            Ask::Publish(Publish { topic, payload }, retain) => {
+                let properties = Some(of_text(&self.standing, retain));
+                let mut publish = mqttbytes::v5::Publish::new(topic, QoS::AtLeastOnce, payload, properties);
+                publish.retain = retain;
+                Request::Publish(publish)
+            }
+            Ask::Direct(Direct { topic, payload, retain, qos: of, properties }) => {
+                let properties = Some(outgoing(properties));
+                let mut publish = mqttbytes::v5::Publish::new(topic, qos(of), payload, properties);
+                publish.retain = retain;
+                Request::Publish(publish)
+            }
+            Ask::Subscribe(filter, most) => {
+                Request::Subscribe(Subscribe::new(Filter::new(filter, qos(most)), None))
+            }
+            Ask::Ping => Request::PingReq,
+            Ask::Disconnect => Request::Disconnect,
+        };
+        let packet = self.state.handle_outgoing_packet(request).map_err(fault)?;
+        packet.map_or(Ok(()), |packet| self.write(&packet, out))
+    }
+
+    fn receive(&mut self, read: &mut BytesMut, out: &mut BytesMut) -> Result<bool, Fault> {
+        let packet = match Packet::read(read, Some(MAX_PACKET)) {
+            Ok(packet) => packet,
+            Err(mqttbytes::Error::InsufficientBytes(_)) => return Ok(false),
+            Err(error) => return Err(Fault::Lost(error.to_string())),
+        };
+        if !self.is_open {
+            self.begin(&packet)?;
+        }
+        let answer = self.state.handle_incoming_packet(packet).map_err(fault)?;
+        answer.map_or(Ok(()), |answer| self.write(&answer, out))?;
+        Ok(true)
+    }
+
+    fn event(&mut self) -> Option<Event> {
+        loop {
+            let event = match self.state.events.pop_front()? {
+                rumqttc::v5::Event::Incoming(packet) => incoming(packet),
+                rumqttc::v5::Event::Outgoing(packet) => v4::outgoing(&packet),
+            };
+            if event.is_some() {
+                return event;
+            }
+        }
+    }
+
+    fn keep_alive(&self) -> Duration {
+        self.keep_alive
     }
 }
 
@@ -96,7 +184,7 @@ fn incoming(packet: Incoming) -> Option<Event> {
     }
 }
 
-pub(super) const fn qos(qos: Qos) -> QoS {
+const fn qos(qos: Qos) -> QoS {
     match qos {
         Qos::AtMostOnce => QoS::AtMostOnce,
         Qos::AtLeastOnce => QoS::AtLeastOnce,
@@ -105,7 +193,7 @@ pub(super) const fn qos(qos: Qos) -> QoS {
 
 /// The properties of a message of the store, which is UTF-8 text. What is retained is the present state and
 /// does not expire.
-pub(super) fn of_text(standing: &Properties, retain: bool) -> PublishProperties {
+fn of_text(standing: &Properties, retain: bool) -> PublishProperties {
     let mut properties = outgoing(standing.clone());
     properties.payload_format_indicator = Some(1);
     if retain {
@@ -128,7 +216,7 @@ const fn reason(reason: PubAckReason) -> Reason {
     }
 }
 
-pub(super) fn outgoing(properties: Properties) -> PublishProperties {
+fn outgoing(properties: Properties) -> PublishProperties {
     let Properties { response_topic, correlation_data, content_type, user, expiry } = properties;
     let expiry = expiry.map(|expiry| u32::try_from(expiry.as_secs()).unwrap_or(u32::MAX));
     PublishProperties {
@@ -148,28 +236,14 @@ fn received(properties: PublishProperties) -> Properties {
 }
 
 #[expect(clippy::wildcard_enum_match_arm, reason = "a foreign enum; its own words say the rest")]
-fn fault(error: ConnectionError) -> Fault {
-    // This one does not say what it came from.
-    let packed = match &error {
-        ConnectionError::MqttState(StateError::Deserialization(error)) => of_tls(error),
-        error => of_tls(error),
-    };
-    if let Some(fault) = packed {
-        return fault;
-    }
+fn fault(error: StateError) -> Fault {
     match error {
-        ConnectionError::Timeout(_) | ConnectionError::MqttState(StateError::AwaitPingResp) => Fault::Silent,
-        ConnectionError::ConnectionRefused(code) => {
-            Fault::NotAccepted(refusal::of_connection(&in_words(code)))
-        }
-        ConnectionError::Io(error)
-        | ConnectionError::MqttState(StateError::Io(error))
-        | ConnectionError::Tls(TlsError::Io(error)) => Fault::Lost(of_system(&error)),
-        ConnectionError::MqttState(StateError::ServerDisconnect { reason_code, reason_string }) => {
+        StateError::AwaitPingResp => Fault::Silent,
+        StateError::Io(error) => Fault::Lost(of_system(&error)),
+        StateError::ServerDisconnect { reason_code, reason_string } => {
             let said = reason_string.map(|said| format!(" ({said})")).unwrap_or_default();
             Fault::Lost(format!("the broker ended the connection: {}{said}", in_words(reason_code)))
         }
-        ConnectionError::MqttState(state) => Fault::Lost(state.to_string()),
         other => Fault::Lost(other.to_string()),
     }
 }

@@ -1,6 +1,6 @@
 use super::*;
 use crate::config::plan_from_text;
-use crate::mqtt::payload::{body, compose};
+use crate::mqtt::payload::{Bodies, compose};
 use crate::reading::Failure;
 use catalogue::Profile;
 use dlt645::format::{Date, Time, Value};
@@ -60,7 +60,7 @@ fn report(plan: &Plan) -> Report {
 #[test]
 fn a_flat_message_has_every_digit_and_the_time_and_quality_beside() {
     let plan = plan();
-    let entry = body(&report(&plan), &plan);
+    let entry = Bodies::new(plan.clone().into()).entry(&report(&plan));
     assert_eq!(entry.topic, "meterd/v1/gw01/meter/flat-101/data/live");
     let text = String::from_utf8(compose("8f3c", 7, &entry.body)).unwrap();
     let archive = &plan.archive;
@@ -74,7 +74,7 @@ fn a_flat_message_has_every_digit_and_the_time_and_quality_beside() {
 #[test]
 fn a_flat_message_reads_back_and_unfolds_to_what_it_says() {
     let plan = plan();
-    let payload = compose("8f3c", 7, &body(&report(&plan), &plan).body);
+    let payload = compose("8f3c", 7, &Bodies::new(plan.clone().into()).entry(&report(&plan)).body);
     let message = FlatMessage::parse(&payload).unwrap();
     assert_eq!((message.seq, message.body.head.quality), (7, Some(Quality::Suspect)));
     let full = message.unfold();

@@ -279,9 +279,8 @@ impl<'a> Conversation<'a> {
         let Pending { seq, topic, body, retain } = pending;
         let payload = payload::compose(&self.store.id(), seq, &body);
         let octets = payload.len() + topic.len() + HEADER;
-        let broker = self.settings.broker();
         if octets > self.max_packet {
-            let most = self.max_packet;
+            let (broker, most) = (self.settings.broker(), self.max_packet);
             warn!(%broker, seq, %topic, octets, most, "the broker does not take a message of this size; it stays in the store, raise the broker's limit");
             return;
         }
@@ -290,7 +289,9 @@ impl<'a> Conversation<'a> {
                 self.window.queued(Cargo::Message(seq), self.clock.elapsed());
                 self.counters.published.fetch_add(1, Ordering::Relaxed);
             }
-            Err(fault) => error!(%broker, seq, "the message stays in the store: {fault}"),
+            Err(fault) => {
+                error!(broker = self.settings.broker(), seq, "the message stays in the store: {fault}");
+            }
         }
     }
 

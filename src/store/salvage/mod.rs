@@ -11,6 +11,7 @@ mod log;
 mod pages;
 
 use super::schema::{self, NAME};
+use super::storing::{Placing, SIGNED};
 use super::sum::{self, Summed};
 use super::{Dropped, OpenError, StoreError, Why, ranges};
 use jiff::Timestamp;
@@ -152,7 +153,7 @@ fn save(dir: &Path, last: u64) -> Result<Saved, Unsaved> {
     let mut waiting = BTreeSet::new();
     image.scan(|_, values| {
         if let Some((rank, seq)) = place(values) {
-            if rank == super::writer::SIGNED {
+            if rank == SIGNED {
                 signed.insert(seq)
             } else {
                 waiting.insert(seq)
@@ -161,13 +162,15 @@ fn save(dir: &Path, last: u64) -> Result<Saved, Unsaved> {
         Ok::<_, rusqlite::Error>(())
     })?;
     let mut found = BTreeSet::new();
+    let mut placing = Placing::begin(&transaction)?;
     image.scan(|seq, values| {
         let Some(message) = message(seq, values) else { return Ok(()) };
         if found.insert(seq) {
-            insert(&transaction, &message, signed.contains(&seq))?;
+            placing.insert(&message, if signed.contains(&seq) { SIGNED } else { message.worth })?;
         }
         Ok::<_, rusqlite::Error>(())
     })?;
+    drop(placing);
     let old = open_old(dir);
     let known = match &old {
         Ok(old) => copy(old, &transaction),
@@ -284,10 +287,6 @@ fn message<'a>(seq: i64, values: &[Value<'a>]) -> Option<Summed<'a>> {
     let (retain, slotless, worth) = (*retain != 0, *slotless != 0, *worth);
     let message = Summed { seq, topic, body, retain, at, worth, slotless };
     (sum::message(message) == *sum).then_some(message)
-}
-
-fn insert(transaction: &Transaction<'_>, of: &Summed<'_>, signed: bool) -> rusqlite::Result<()> {
-    super::writer::insert(transaction, of, if signed { super::writer::SIGNED } else { of.worth })
 }
 
 fn open_old(dir: &Path) -> rusqlite::Result<Connection> {

@@ -18,7 +18,7 @@ fn entry(n: u64) -> Entry {
             meter: "a".to_owned(),
             task: "live".to_owned(),
             slot,
-            registers: vec!["x".to_owned()],
+            registers: ["x".to_owned()].into(),
         }),
     }
 }

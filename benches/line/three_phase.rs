@@ -1,0 +1,19 @@
+//! What is usually read of a three-phase meter (三相表).
+
+/// 27 registers, by ten exchanges.
+pub(crate) const REGISTERS: [&str; 14] = [
+    "active_energy_import",
+    "active_energy_import_t*",
+    "active_energy_export",
+    "voltage_l*",
+    "current_l*",
+    "active_power",
+    "active_power_l*",
+    "reactive_power",
+    "reactive_power_l*",
+    "power_factor",
+    "power_factor_l*",
+    "frequency",
+    "clock_date",
+    "clock_time",
+];
