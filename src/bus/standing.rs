@@ -74,6 +74,10 @@ impl Standing {
         Some(Change::Offline { meter, reason: self.reason, since: self.since })
     }
 
+    fn is_well(&self) -> bool {
+        self.misses == 0 && self.state != State::Offline
+    }
+
     /// When it is worth a probe; `None` for one that answers.
     fn probe_from(&self) -> Option<Duration> {
         match (self.state, self.silences) {
@@ -92,6 +96,8 @@ pub struct Standings {
     unheard: BTreeSet<usize>,
     unheard_since: Duration,
     outage: bool,
+    /// None was missed since its last answer, and none is gone: the usual case, in which nobody need be looked at.
+    all_well: bool,
     share: Share,
 }
 
@@ -103,6 +109,7 @@ impl Standings {
             unheard: BTreeSet::new(),
             unheard_since: Duration::ZERO,
             outage: false,
+            all_well: true,
             share: Share::per_mille(PROBES),
         }
     }
@@ -142,8 +149,10 @@ impl Standings {
             }
         }
         // The line is alive: whoever was silent meanwhile is so by itself.
-        for (&silent, standing) in self.meters.iter_mut().filter(|(other, _)| **other != meter) {
-            changes.extend(standing.gone(silent));
+        if !self.all_well {
+            for (&silent, standing) in self.meters.iter_mut().filter(|(other, _)| **other != meter) {
+                changes.extend(standing.gone(silent));
+            }
         }
         let Some(standing) = self.meters.get_mut(&meter) else { return changes };
         if standing.answers == 0 || standing.misses > 0 {
@@ -161,6 +170,7 @@ impl Standings {
             standing.state = State::Online;
             changes.push(Change::Online { meter, since: standing.since });
         }
+        self.all_well = self.all_well || self.meters.values().all(Standing::is_well);
         changes
     }
 
@@ -168,6 +178,7 @@ impl Standings {
     pub fn missed(&mut self, meter: usize, reason: Reason, now: Duration) -> Vec<Change> {
         let mut changes = Vec::new();
         let Some(standing) = self.meters.get_mut(&meter) else { return changes };
+        self.all_well = false;
         if standing.misses == 0 {
             standing.since = now;
         }
@@ -216,6 +227,9 @@ impl Standings {
     }
 
     fn next_probe(&self) -> Option<(Duration, usize)> {
+        if self.all_well {
+            return None;
+        }
         if let Some(witness) = self.witness() {
             return Some((Duration::ZERO, witness));
         }

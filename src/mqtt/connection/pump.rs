@@ -12,7 +12,7 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
-use tokio::time::{Instant, MissedTickBehavior, interval, timeout_at};
+use tokio::time::{MissedTickBehavior, interval, timeout};
 use tokio_rustls::TlsConnector;
 
 /// Room for what is read at once: a window of receipts fits it.
@@ -83,16 +83,15 @@ async fn serve(
     asks: &mut mpsc::Receiver<Ask>,
     events: &mpsc::Sender<Event>,
 ) -> Result<Infallible, Fault> {
-    let buffers = Buffers::default();
-    let until = Instant::now() + CONNECT_TIMEOUT;
-    let stream = timeout_at(until, connect(&host, port)).await.map_err(|_| Fault::Silent)??;
     match tls {
-        None => talk(stream, until, wire, buffers, asks, events).await,
+        None => talk(connect(&host, port), wire, asks, events).await,
         Some(config) => {
-            let name = ServerName::try_from(host).map_err(|error| Fault::Tls(error.to_string()))?;
-            let secured = TlsConnector::from(config).connect(name, stream);
-            let stream = timeout_at(until, secured).await.map_err(|_| Fault::Silent)?.map_err(lost)?;
-            talk(stream, until, wire, buffers, asks, events).await
+            let secured = async {
+                let stream = connect(&host, port).await?;
+                let name = ServerName::try_from(host).map_err(|error| Fault::Tls(error.to_string()))?;
+                TlsConnector::from(config).connect(name, stream).await.map_err(lost)
+            };
+            talk(secured, wire, asks, events).await
         }
     }
 }
@@ -103,16 +102,20 @@ async fn connect(host: &str, port: u16) -> Result<TcpStream, Fault> {
     Ok(stream)
 }
 
-/// From CONNECT to the end.
-async fn talk(
-    mut stream: impl AsyncRead + AsyncWrite + Unpin,
-    until: Instant,
+/// From the first octet to the end.
+async fn talk<S: AsyncRead + AsyncWrite + Unpin>(
+    stream: impl Future<Output = Result<S, Fault>>,
     wire: &mut impl Wire,
-    mut buffers: Buffers,
     asks: &mut mpsc::Receiver<Ask>,
     events: &mpsc::Sender<Event>,
 ) -> Result<Infallible, Fault> {
-    timeout_at(until, greet(&mut stream, wire, &mut buffers)).await.map_err(|_| Fault::Silent)??;
+    let mut buffers = Buffers::default();
+    let greeted = timeout(CONNECT_TIMEOUT, async {
+        let mut stream = stream.await?;
+        greet(&mut stream, wire, &mut buffers).await?;
+        Ok::<_, Fault>(stream)
+    });
+    let stream = greeted.await.map_err(|_| Fault::Silent)??;
     converse(stream, wire, buffers, asks, events).await
 }
 

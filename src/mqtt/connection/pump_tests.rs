@@ -3,7 +3,6 @@ use std::pin::Pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll};
 use tokio::io::{DuplexStream, ReadBuf, duplex};
-use tokio::time::timeout;
 
 /// Packets of one octet: its number at a publish, 0 for a ping. What comes is a receipt.
 #[derive(Default)]
