@@ -43,8 +43,7 @@ pub(crate) struct Broker {
 }
 
 impl Broker {
-    /// Starts one; `None`, and a line that says so, where mosquitto is not installed. With `CI=true` its
-    /// absence is a failure.
+    /// Starts one; `None` as [`needed`] has it.
     pub(crate) async fn start() -> Option<Self> {
         Self::start_with("").await
     }
@@ -56,14 +55,7 @@ impl Broker {
 
     /// The same with no newer TLS than this; mosquitto's own setting says the oldest only.
     pub(crate) async fn start_tls(settings: &str, newest_tls: Option<&'static str>) -> Option<Self> {
-        let Some(program) = find("mosquitto") else {
-            assert!(
-                std::env::var("CI").as_deref() != Ok("true"),
-                "mosquitto must be installed for this test"
-            );
-            eprintln!("left out: mosquitto is not installed");
-            return None;
-        };
+        let program = needed("mosquitto")?;
         let reserved = TcpSocket::new_v4().unwrap();
         reserved.set_reuseaddr(true).unwrap();
         reserved.bind((Ipv4Addr::LOCALHOST, 0).into()).unwrap();
@@ -143,6 +135,17 @@ impl Drop for Broker {
     fn drop(&mut self) {
         self.kill();
     }
+}
+
+/// Where a program is that a test needs; `None`, and a line that says so, where it is not installed. With `CI=true` its
+/// absence is a failure.
+pub(crate) fn needed(program: &str) -> Option<PathBuf> {
+    let found = find(program);
+    if found.is_none() {
+        assert!(std::env::var("CI").as_deref() != Ok("true"), "{program} must be installed for this test");
+        eprintln!("left out: {program} is not installed");
+    }
+    found
 }
 
 fn find(program: &str) -> Option<PathBuf> {
