@@ -240,6 +240,7 @@ pub(crate) struct Message {
 
 /// A subscriber (MQTT 3.1.1, QoS 1) of its own, which shares nothing with what is tested but the library.
 pub(crate) struct Onlooker {
+    client: AsyncClient,
     messages: mpsc::Receiver<Message>,
     task: JoinHandle<()>,
 }
@@ -258,7 +259,6 @@ impl Onlooker {
         .await;
         let (sender, messages) = mpsc::channel(10_000);
         let task = tokio::spawn(async move {
-            let _client = client;
             while let Ok(event) = eventloop.poll().await {
                 if let Event::Incoming(Incoming::Publish(p)) = event {
                     let payload = String::from_utf8(p.payload.to_vec()).unwrap();
@@ -267,7 +267,12 @@ impl Onlooker {
                 }
             }
         });
-        Self { messages, task }
+        Self { client, messages, task }
+    }
+
+    /// Says something itself.
+    pub(crate) async fn say(&self, topic: &str, payload: String) {
+        self.client.publish(topic, QoS::AtLeastOnce, false, payload).await.unwrap();
     }
 
     /// The next message.
