@@ -290,3 +290,28 @@ fn what_was_learned_and_which_slots_are_read_are_saved_where_they_are_whole() {
         assert!(writer.slot_is_read("a", "live", "x", slot).unwrap());
     }
 }
+
+#[test]
+fn a_file_that_lost_its_octets_is_set_aside_with_its_log_which_is_saved_from() {
+    let (dir, id) = killed();
+    let log = fs::read(wal(dir.path())).unwrap();
+    for octets in [Some(0), Some(1), Some(99), None] {
+        let broken = damaged(dir.path(), |dir| match octets {
+            Some(octets) => {
+                File::options().write(true).open(dir.join(NAME)).unwrap().set_len(octets).unwrap()
+            }
+            None => fs::remove_file(dir.join(NAME)).unwrap(),
+        });
+        let what = format!("{octets:?} octets");
+        let mut writer = Writer::open(broken.path()).unwrap();
+        assert_ne!(writer.id(), id, "{what}");
+        let found = all(&mut writer);
+        assert!(
+            (COUNT / 2 + 1..=COUNT).filter(|seq| seq % 8 != 7).all(|seq| found.contains_key(&seq)),
+            "{what}"
+        );
+        let aside = set_aside(broken.path()).unwrap();
+        let aside = aside.iter().find(|path| path.to_string_lossy().ends_with("-wal"));
+        assert!(aside.is_some_and(|path| fs::read(path).unwrap() == log), "{what}");
+    }
+}
