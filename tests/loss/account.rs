@@ -175,14 +175,29 @@ impl Account {
         {
             self.say(format!("{} {slot}: number {seq} comes first after {before}", key.meter));
         }
-        for reading in &body.readings {
-            if let Some(wrong) = self.is_wrong(reading, &body.address, slot) {
-                self.say(format!("{} {slot}: {wrong}", key.meter));
-            }
+        for wrong in self.wrong_values(message, slot) {
+            self.say(wrong);
         }
         self.readings += body.readings.len() as u64;
         self.failures += body.failures.len() as u64;
         key
+    }
+
+    fn wrong_values(&self, message: &DataMessage, slot: Timestamp) -> Vec<String> {
+        let body = &message.body;
+        let wrong = body.readings.iter().filter_map(|reading| self.is_wrong(reading, &body.address, slot));
+        wrong.map(|wrong| format!("{} {slot}: {wrong}", body.meter)).collect()
+    }
+
+    /// Values in a message of readings that its meter did not send; the answers of the meters are to be booked before.
+    pub(crate) fn values_that_no_meter_sent(&self, one: &Published) -> Vec<String> {
+        if !one.topic.contains("/data/") {
+            return Vec::new();
+        }
+        match DataMessage::parse(&one.payload) {
+            Ok(message) => self.wrong_values(&message, message.body.slot.parse().unwrap()),
+            Err(e) => vec![format!("{} is no data message: {e}", one.topic)],
+        }
     }
 
     /// Why this value is none that the meter sent for this register in this slot.
