@@ -7,6 +7,7 @@
 use std::collections::HashMap;
 use std::fs::File;
 use std::io::{self, BufReader, ErrorKind, Read};
+use std::os::unix::fs::FileExt;
 use std::path::Path;
 
 const HEADER: usize = 32;
@@ -20,6 +21,10 @@ pub(super) struct Log {
     pub(super) pages: HashMap<u32, u64>,
     /// Whether commits stand behind damage.
     pub(super) damaged: bool,
+    /// Whether the header is damaged: SQLite takes nothing out of the log then.
+    headless: bool,
+    /// Pages that the file has by the last commit.
+    count: u32,
 }
 
 /// What a header or a frame continues from.
@@ -51,7 +56,7 @@ impl Log {
             // The header is synced before the first commit.
             behind: u32::from(!sound),
             open: Vec::new(),
-            log: Self::default(),
+            log: Self { headless: !sound, ..Self::default() },
         };
         let mut frame = vec![0; FRAME + PAGE];
         let mut at = HEADER as u64;
@@ -60,6 +65,24 @@ impl Log {
             at += frame.len() as u64;
         }
         Ok(walk.log)
+    }
+
+    /// Whether nothing of it is wanted: the file has all of it, and SQLite takes nothing out of it. So it is where the
+    /// power went while the header of the next log was written over that of one which had been written back.
+    pub(super) fn is_spent(&self, file: &Path, log: &Path) -> io::Result<bool> {
+        if !self.headless {
+            return Ok(false);
+        }
+        let (file, log) = (File::open(file)?, File::open(log)?);
+        let (mut here, mut there) = (vec![0; PAGE], vec![0; PAGE]);
+        for (number, at) in self.pages.iter().filter(|(number, _)| **number <= self.count) {
+            log.read_exact_at(&mut here, *at)?;
+            file.read_exact_at(&mut there, u64::from(number - 1) * PAGE as u64)?;
+            if here != there {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 }
 
@@ -99,6 +122,7 @@ impl Walk {
             self.broken = true;
         }
         if commits {
+            self.log.count = word(head, 4);
             self.log.pages.extend(self.open.drain(..));
             self.behind += u32::from(self.broken);
         }

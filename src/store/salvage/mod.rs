@@ -69,7 +69,8 @@ fn clear(dir: &Path) -> io::Result<()> {
 
 /// Whether the log of the store in `dir` lost commits that had been synced.
 pub(super) fn log_is_damaged(dir: &Path) -> bool {
-    Log::read(&wal(dir)).is_ok_and(|log| log.damaged)
+    let is_spent = |log: &Log| log.is_spent(&dir.join(NAME), &wal(dir)).unwrap_or(false);
+    Log::read(&wal(dir)).is_ok_and(|log| log.damaged && !is_spent(&log))
 }
 
 /// Whether the file of the store in `dir` has lost all its octets, or is gone; SQLite would remove the log then.

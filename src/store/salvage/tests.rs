@@ -216,6 +216,28 @@ fn a_power_cut_is_no_damage() {
     }
 }
 
+#[test]
+fn a_power_cut_in_the_header_of_the_next_log_is_no_damage() {
+    let (live, id) = killed();
+    let mut writer = Writer::open(live.path()).unwrap();
+    writer.commit(&[entry(COUNT + 1)]).unwrap();
+    let connection = &writer.open.as_ref().unwrap().connection;
+    connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(())).unwrap();
+    // The next commit begins the log anew: its header is written over the old one, and only some of it was.
+    for torn in [12..24, 16..24, 12..16, 24..32] {
+        let broken = damaged(live.path(), |dir| {
+            let mut log = fs::read(wal(dir)).unwrap();
+            log[torn.clone()].fill(0x5A);
+            fs::write(wal(dir), log).unwrap();
+        });
+        let mut writer = Writer::open(broken.path()).unwrap();
+        assert_eq!(writer.id(), id, "{torn:?}");
+        assert!(set_aside(broken.path()).unwrap().is_empty() && writer.losses.is_empty());
+        let offered = writer.offer(0, 100).unwrap();
+        assert_eq!(offered.iter().map(|p| p.seq).collect::<Vec<_>>(), (11..=COUNT + 1).collect::<Vec<_>>());
+    }
+}
+
 fn spoil(dir: &Path) {
     let file = dir.join(NAME);
     let (first, _) = places(&file)[&12];
