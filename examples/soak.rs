@@ -130,7 +130,7 @@ fn report(args: &Args, ended: &[Ended]) -> ExitCode {
     println!("messages stored: {}, signed for: {}", sum(Account::stored), sum(Account::signed));
     println!("readings delivered: {}, failures said: {}", sum(|a| a.readings), sum(|a| a.failures));
     let most = ended.iter().map(|one| one.account.most_again).max().unwrap_or_default();
-    println!("duplicates: {}, {most} at most on one connection", sum(|a| a.duplicates));
+    println!("duplicates: {}, {most} at most that one connection left to another", sum(|a| a.duplicates));
     println!("lost: {}", sum(|a| a.missing().len() as u64));
     let mut flat = true;
     for measured in ended.iter().filter_map(|one| one.steady.as_ref()) {

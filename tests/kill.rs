@@ -5,6 +5,7 @@
 #[path = "loss/mod.rs"]
 mod loss;
 
+use loss::damage::{Damage, live_again};
 use loss::disk::Disk;
 use loss::kills::{self, Tally};
 use loss::plant::{Design, Plant};
@@ -17,6 +18,8 @@ use tempfile::TempDir;
 const KILLS: u64 = 210;
 const GATEWAYS: u64 = 7;
 const SEED: u64 = 1;
+/// Stores that are damaged.
+const DAMAGES: usize = 24;
 
 #[test]
 fn killed_at_any_store_call_frame_or_receipt_it_loses_nothing_and_invents_nothing() {
@@ -61,6 +64,46 @@ fn killed_at_any_store_call_frame_or_receipt_it_loses_nothing_and_invents_nothin
     );
     assert!(wrong.is_empty(), "seed {SEED}: {} wrong:\n{}", wrong.len(), wrong.join("\n"));
     assert!(tally.kills() >= 200 && tally.kills() > 4 * tally.in_vain, "{tally:?}");
+}
+
+#[test]
+fn a_store_damaged_between_two_lives_costs_what_stood_there_which_is_said_and_no_value_is_false() {
+    let dir = TempDir::new().unwrap();
+    let Some(disk) = Disk::build(dir.path()) else { return };
+    let damages: Vec<(u64, Damage)> = (1..).zip(Damage::ALL.into_iter().cycle()).take(DAMAGES).collect();
+    let gateways = damages.chunks(DAMAGES.div_ceil(GATEWAYS as usize)).map(|own| {
+        let (own, disk) = (own.to_vec(), disk.clone());
+        std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+            let mut outcomes = Vec::new();
+            for (number, damage) in own {
+                let design = Design {
+                    daemon: env!("CARGO_BIN_EXE_meterd").into(),
+                    disk: disk.clone(),
+                    lines: 2,
+                    meters: 4,
+                    faults: Vec::new(),
+                    version: if number % 2 == 0 { 5 } else { 4 },
+                    seed: 100 * SEED + number,
+                };
+                outcomes.push((damage, runtime.block_on(live_again(design, damage))));
+            }
+            outcomes
+        })
+    });
+    let gateways: Vec<_> = gateways.collect();
+    let (mut wrong, mut anew, mut said) = (Vec::new(), 0, 0);
+    for (damage, outcome) in gateways.into_iter().flat_map(|one| one.join().unwrap()) {
+        let loss::damage::Outcome { waiting, saved, said: lost, unknown, made_anew, .. } = outcome;
+        eprintln!(
+            "{damage:?}: {waiting} waited, {saved} saved, {lost} said to be lost, {unknown} unknown; made anew: {made_anew}"
+        );
+        anew += usize::from(made_anew);
+        said += lost;
+        wrong.extend(outcome.wrong);
+    }
+    assert!(wrong.is_empty(), "seed {SEED}: {} wrong:\n{}", wrong.len(), wrong.join("\n"));
+    assert!(anew >= DAMAGES / Damage::ALL.len() && said > 0, "{anew} made anew, {said} said to be lost");
 }
 
 #[test]

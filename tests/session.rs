@@ -22,7 +22,7 @@ use meterd::store::Entry;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
-use stub::{Acks, Manners, PubAckReason, Published, Stub};
+use stub::{Acks, Manners, Open, PubAckReason, Published, Stub};
 use tokio::sync::{mpsc, watch};
 
 const PATIENT: Duration = Duration::from_secs(30);
@@ -106,6 +106,54 @@ async fn one_message_that_the_broker_will_not_have_holds_up_no_other() {
         assert!(stub.until(LIMIT, |r| data(&r.published).contains(&55)).await);
         assert_eq!(stub.look(|r| r.connections.len()), 1, "{reason:?}");
         // A session that starts again tries it again.
+        gateway.stop().await;
+    }
+}
+
+#[tokio::test]
+async fn a_session_that_the_broker_has_dropped_or_kept_across_a_cut_costs_no_message() {
+    for version in [MqttVersion::V4, MqttVersion::V5] {
+        for session_present in [false, true] {
+            let stub = Stub::start(Manners { acks: Acks::Never, ..Manners::default() }).await;
+            let gateway = Gateway::start(stub.port(), version);
+            gateway.put(0, 50).await;
+            assert!(stub.until(LIMIT, |r| data(&r.published).len() == 50).await);
+            stub.set(Manners { open: Open::No, ..Manners::default() });
+            assert!(stub.until(LIMIT, |r| r.connections[0].ended.is_some()).await);
+            assert_eq!(gateway.unsigned().await.len(), 50);
+            stub.set(Manners { session_present, ..Manners::default() });
+            gateway.all_signed().await;
+            let all = (1..=50).collect::<Vec<_>>();
+            let of = |published: &[Published], connection: usize| {
+                let of = published.iter().filter(|one| one.connection == connection);
+                data(&of.cloned().collect::<Vec<_>>())
+            };
+            let last = stub.look(|r| r.connections.len() - 1);
+            assert_eq!(stub.look(|r| firsts(&of(&r.published, last))), all, "{version:?} {session_present}");
+            assert_eq!(stub.look(|r| r.wrong.clone()), Vec::<String>::new());
+            gateway.stop().await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn receipts_for_what_nobody_sent_sign_for_nothing_and_all_is_delivered_once_they_end() {
+    for version in [MqttVersion::V4, MqttVersion::V5] {
+        let stub = Stub::start(Manners { unknown_ids: true, ..Manners::default() }).await;
+        let gateway = Gateway::start(stub.port(), version);
+        gateway.put(0, 30).await;
+        assert!(stub.until(LIMIT, |r| r.connections.len() > 1).await, "it is left");
+        let waiting: BTreeSet<u64> = gateway.unsigned().await.into_iter().collect();
+        let signed: Vec<Published> =
+            stub.look(|r| r.published.iter().filter(|p| p.is_signed()).cloned().collect());
+        let signed: BTreeSet<u64> = data(&signed).into_iter().collect();
+        assert!(
+            (1..=30).all(|seq| waiting.contains(&seq) || signed.contains(&seq)),
+            "{waiting:?} {signed:?}"
+        );
+        stub.set(Manners::default());
+        gateway.all_signed().await;
+        assert_eq!(stub.look(|r| firsts(&data(&r.published))), (1..=30).collect::<Vec<_>>());
         gateway.stop().await;
     }
 }

@@ -39,6 +39,11 @@ impl Measured {
             last.0 - first.0,
             self.failed
         );
+        for quarter in 1..=4 {
+            let at = (self.samples.len() * quarter / 4).saturating_sub(1);
+            let Some((seconds, kib, fds)) = self.samples.get(at) else { continue };
+            println!("  after {seconds:.0} s: {kib:.0} KiB resident, {fds:.0} descriptors");
+        }
         println!("  memory: {:.0} KiB at the end, slope {memory:+.0} KiB an hour", last.1);
         println!("  descriptors: {:.0} at the end, slope {descriptors:+.2} an hour", last.2);
         memory * hours <= MOST_GROWTH_KIB && descriptors * hours <= 1.0

@@ -118,7 +118,7 @@ ALTER TABLE meta ADD COLUMN version INTEGER;
 ";
 
 /// Octets that a file of SQLite has at least.
-const SMALLEST: u64 = 512;
+pub(super) const SMALLEST: u64 = 512;
 
 /// Opens the store at `path`, makes it if it is not there, and brings it to this version.
 pub(super) fn open(path: &Path) -> Result<Connection, OpenError> {

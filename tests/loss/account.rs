@@ -29,8 +29,8 @@ struct First {
     signed: bool,
 }
 
-/// One register's answers: the text of a value, and when its last octet went out.
-type Answers = HashMap<String, Vec<Timestamp>>;
+/// One register's answers: the text of a value, and when its first and its last octet went out.
+type Answers = HashMap<String, Vec<(Timestamp, Timestamp)>>;
 
 /// All that is known, and what is wrong.
 #[derive(Default)]
@@ -47,11 +47,12 @@ pub(crate) struct Account {
     published: BTreeMap<u64, First>,
     /// By meter: the last number published first, and its slot.
     order: BTreeMap<String, (u64, i64)>,
-    /// Numbers that the last connections brought again.
-    again: BTreeMap<usize, BTreeSet<u64>>,
+    /// Numbers that a connection brought again, and which connection had brought them last. Each leaves a window of
+    /// them at most, and more than one may be left: a long backlog goes in another order than a short one.
+    again: BTreeMap<(usize, usize), BTreeSet<u64>>,
     /// PUBLISHes of numbers that another had before.
     pub(crate) duplicates: u64,
-    /// Numbers that a connection brought and earlier ones had brought before: the most.
+    /// Numbers that a connection brought and another had brought last: the most of any two.
     pub(crate) most_again: usize,
     /// Readings published, each message once.
     pub(crate) readings: u64,
@@ -101,7 +102,7 @@ impl Account {
                     if let Some(text) = text_in(place, &one.said) {
                         let answers =
                             self.answers.entry((one.meter.to_string(), place.register)).or_default();
-                        answers.entry(text).or_default().push(one.ended);
+                        answers.entry(text).or_default().push((one.begun, one.ended));
                     }
                 }
             }
@@ -132,7 +133,8 @@ impl Account {
                     first.signed |= one.is_signed();
                     let same = first.payload == one.payload;
                     if first.connection != one.connection {
-                        self.again.entry(one.connection).or_default().insert(seq);
+                        let both = (one.connection, first.connection);
+                        self.again.entry(both).or_default().insert(seq);
                         first.connection = one.connection;
                     }
                     self.duplicates += 1;
@@ -144,10 +146,10 @@ impl Account {
         }
         let most = self.again.values().map(BTreeSet::len).max().unwrap_or_default();
         if most > WINDOW && most > self.most_again {
-            self.say(format!("a connection brought {most} messages again"));
+            self.say(format!("a connection brought {most} messages of another again"));
         }
         self.most_again = self.most_again.max(most);
-        while self.again.len() > 3 {
+        while self.again.len() > 30 {
             self.again.pop_first();
         }
     }
@@ -175,14 +177,29 @@ impl Account {
         {
             self.say(format!("{} {slot}: number {seq} comes first after {before}", key.meter));
         }
-        for reading in &body.readings {
-            if let Some(wrong) = self.is_wrong(reading, &body.address, slot) {
-                self.say(format!("{} {slot}: {wrong}", key.meter));
-            }
+        for wrong in self.wrong_values(message, slot) {
+            self.say(wrong);
         }
         self.readings += body.readings.len() as u64;
         self.failures += body.failures.len() as u64;
         key
+    }
+
+    fn wrong_values(&self, message: &DataMessage, slot: Timestamp) -> Vec<String> {
+        let body = &message.body;
+        let wrong = body.readings.iter().filter_map(|reading| self.is_wrong(reading, &body.address, slot));
+        wrong.map(|wrong| format!("{} {slot}: {wrong}", body.meter)).collect()
+    }
+
+    /// Values in a message of readings that its meter did not send; the answers of the meters are to be booked before.
+    pub(crate) fn values_that_no_meter_sent(&self, one: &Published) -> Vec<String> {
+        if !one.topic.contains("/data/") {
+            return Vec::new();
+        }
+        match DataMessage::parse(&one.payload) {
+            Ok(message) => self.wrong_values(&message, message.body.slot.parse().unwrap()),
+            Err(e) => vec![format!("{} is no data message: {e}", one.topic)],
+        }
     }
 
     /// Why this value is none that the meter sent for this register in this slot.
@@ -196,12 +213,12 @@ impl Account {
         let answers = self.answers.get(&(address.to_owned(), *name)).and_then(|all| all.get(&value));
         let Some(answers) = answers else { return Some(format!("{register} = {value} was never sent")) };
         let taken_at: Timestamp = reading.taken_at.parse().unwrap();
-        // `taken_at` is cut to milliseconds.
+        // `taken_at` is of the first octet, and is cut to milliseconds.
         let latest = taken_at + SignedDuration::from_millis(2);
         let longest = if self.faulty_lines { LONGEST_OF_FAULTY_LINES } else { LONGEST };
-        let is_meant = |ended: &&Timestamp| {
-            let in_window = **ended >= slot && **ended <= slot + longest;
-            in_window && **ended <= latest && **ended >= taken_at - HANDING_OVER
+        let is_meant = |(begun, ended): &&(Timestamp, Timestamp)| {
+            let in_window = *begun >= slot && *ended <= slot + longest;
+            in_window && *begun <= latest && *ended >= taken_at - HANDING_OVER
         };
         match answers.iter().find(is_meant) {
             Some(_) => None,

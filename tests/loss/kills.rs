@@ -169,8 +169,13 @@ pub(crate) async fn strike(plant: &mut Plant, kill: &Kill, tally: &mut Tally) {
     drop(daemon);
     let before = plant.account.wrong.len();
     plant.settle().await;
-    for wrong in &mut plant.account.wrong[before..] {
-        wrong.push_str(&format!(" (after {kill:?})"));
+    // What the daemon itself knew is said with the first.
+    let log = plant.log();
+    let knew = log.lines().find(|line| line.contains(" ERROR ")).unwrap_or_default();
+    for (wrong, knew) in
+        plant.account.wrong[before..].iter_mut().zip(std::iter::once(knew).chain(std::iter::repeat("")))
+    {
+        wrong.push_str(&format!(" (after {kill:?}) {knew}"));
     }
 }
 

@@ -63,6 +63,11 @@ impl Lines {
         self.clock.elapsed()
     }
 
+    /// Wall time of its clock.
+    pub(crate) fn now(&self) -> jiff::Timestamp {
+        self.clock.now()
+    }
+
     /// When somebody last connected to any line.
     pub(crate) fn connected(&self) -> Duration {
         *self.connected.lock().unwrap()

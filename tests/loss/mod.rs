@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "helpers of tests fail loudly")]
 
 pub(crate) mod account;
+pub(crate) mod damage;
 pub(crate) mod kills;
 pub(crate) mod lines;
 #[path = "../lines/oracle.rs"]

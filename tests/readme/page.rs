@@ -34,10 +34,10 @@ pub(crate) fn blocks(page: &str) -> Vec<Block> {
     found
 }
 
-/// Commands, without what is said of them behind `#`.
+/// Commands, each on one line, without what is said of them behind `#`.
 pub(crate) fn commands_of(block: &Block) -> Vec<String> {
-    let lines = if block.language == "sh" { block.text.lines() } else { "".lines() };
-    lines.map(|line| line.split("  #").next().unwrap().trim().to_owned()).collect()
+    let text = if block.language == "sh" { block.text.replace("\\\n  ", "") } else { String::new() };
+    text.lines().map(|line| line.split("  #").next().unwrap().trim().to_owned()).collect()
 }
 
 pub(crate) fn commands(page: &str) -> Vec<String> {

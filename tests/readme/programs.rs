@@ -59,7 +59,12 @@ pub(crate) struct Running {
 impl Running {
     /// Starts it; its lines are those of its output and its error output together.
     pub(crate) fn start(words: &[String]) -> Self {
-        let mut child = meterd(words).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        Self::spawn(meterd(words))
+    }
+
+    /// The same for any command.
+    pub(crate) fn spawn(mut command: Command) -> Self {
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let (sender, lines) = mpsc::channel();
         let ends: [Box<dyn Read + Send>; 2] =
             [Box::new(child.stdout.take().unwrap()), Box::new(child.stderr.take().unwrap())];

@@ -43,8 +43,7 @@ pub(crate) struct Broker {
 }
 
 impl Broker {
-    /// Starts one; `None`, and a line that says so, where mosquitto is not installed. With `CI=true` its
-    /// absence is a failure.
+    /// Starts one; `None` as [`needed`] has it.
     pub(crate) async fn start() -> Option<Self> {
         Self::start_with("").await
     }
@@ -56,14 +55,7 @@ impl Broker {
 
     /// The same with no newer TLS than this; mosquitto's own setting says the oldest only.
     pub(crate) async fn start_tls(settings: &str, newest_tls: Option<&'static str>) -> Option<Self> {
-        let Some(program) = find("mosquitto") else {
-            assert!(
-                std::env::var("CI").as_deref() != Ok("true"),
-                "mosquitto must be installed for this test"
-            );
-            eprintln!("left out: mosquitto is not installed");
-            return None;
-        };
+        let program = needed("mosquitto")?;
         let reserved = TcpSocket::new_v4().unwrap();
         reserved.set_reuseaddr(true).unwrap();
         reserved.bind((Ipv4Addr::LOCALHOST, 0).into()).unwrap();
@@ -143,6 +135,17 @@ impl Drop for Broker {
     fn drop(&mut self) {
         self.kill();
     }
+}
+
+/// Where a program is that a test needs; `None`, and a line that says so, where it is not installed. With `CI=true` its
+/// absence is a failure.
+pub(crate) fn needed(program: &str) -> Option<PathBuf> {
+    let found = find(program);
+    if found.is_none() {
+        assert!(std::env::var("CI").as_deref() != Ok("true"), "{program} must be installed for this test");
+        eprintln!("left out: {program} is not installed");
+    }
+    found
 }
 
 fn find(program: &str) -> Option<PathBuf> {
@@ -238,6 +241,7 @@ pub(crate) struct Message {
 
 /// A subscriber (MQTT 3.1.1, QoS 1) of its own, which shares nothing with what is tested but the library.
 pub(crate) struct Onlooker {
+    client: AsyncClient,
     messages: mpsc::Receiver<Message>,
     task: JoinHandle<()>,
 }
@@ -256,7 +260,6 @@ impl Onlooker {
         .await;
         let (sender, messages) = mpsc::channel(10_000);
         let task = tokio::spawn(async move {
-            let _client = client;
             while let Ok(event) = eventloop.poll().await {
                 if let Event::Incoming(Incoming::Publish(p)) = event {
                     let payload = String::from_utf8(p.payload.to_vec()).unwrap();
@@ -265,7 +268,12 @@ impl Onlooker {
                 }
             }
         });
-        Self { messages, task }
+        Self { client, messages, task }
+    }
+
+    /// Says something itself.
+    pub(crate) async fn say(&self, topic: &str, payload: String) {
+        self.client.publish(topic, QoS::AtLeastOnce, false, payload).await.unwrap();
     }
 
     /// The next message.

@@ -2,11 +2,14 @@
 //!
 //! SQLite reads the log up to the first frame that does not fit and takes the rest for a commit that was cut short.
 //! A bit that flipped in the middle then costs every commit behind it, and nobody is told. Commits are synced one by
-//! one, so a power cut damages the last one only: a commit behind a damaged one is proof of damage.
+//! one, so a power cut damages the last one only: a commit that continues a damaged one is proof of damage. One that only
+//! stands behind it is not: a log of which nothing was committed is begun again under the same salts, and what the power
+//! left of its first commit then stands behind the next.
 
 use std::collections::HashMap;
 use std::fs::File;
 use std::io::{self, BufReader, ErrorKind, Read};
+use std::os::unix::fs::FileExt;
 use std::path::Path;
 
 const HEADER: usize = 32;
@@ -20,6 +23,10 @@ pub(super) struct Log {
     pub(super) pages: HashMap<u32, u64>,
     /// Whether commits stand behind damage.
     pub(super) damaged: bool,
+    /// Whether the header is damaged: SQLite takes nothing out of the log then.
+    headless: bool,
+    /// Pages that the file has by the last commit.
+    count: u32,
 }
 
 /// What a header or a frame continues from.
@@ -51,7 +58,7 @@ impl Log {
             // The header is synced before the first commit.
             behind: u32::from(!sound),
             open: Vec::new(),
-            log: Self::default(),
+            log: Self { headless: !sound, ..Self::default() },
         };
         let mut frame = vec![0; FRAME + PAGE];
         let mut at = HEADER as u64;
@@ -61,6 +68,24 @@ impl Log {
         }
         Ok(walk.log)
     }
+
+    /// Whether nothing of it is wanted: the file has all of it, and SQLite takes nothing out of it. So it is where the
+    /// power went while the header of the next log was written over that of one which had been written back.
+    pub(super) fn is_spent(&self, file: &Path, log: &Path) -> io::Result<bool> {
+        if !self.headless {
+            return Ok(false);
+        }
+        let (file, log) = (File::open(file)?, File::open(log)?);
+        let (mut here, mut there) = (vec![0; PAGE], vec![0; PAGE]);
+        for (number, at) in self.pages.iter().filter(|(number, _)| **number <= self.count) {
+            log.read_exact_at(&mut here, *at)?;
+            file.read_exact_at(&mut there, u64::from(number - 1) * PAGE as u64)?;
+            if here != there {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
 }
 
 struct Walk {
@@ -69,7 +94,7 @@ struct Walk {
     sum: Sum,
     /// A frame did not fit.
     broken: bool,
-    /// Commits behind the first frame that did not fit.
+    /// Commits behind the last frame that did not fit.
     behind: u32,
     /// Pages of the commit that has not ended.
     open: Vec<(u32, u64)>,
@@ -84,7 +109,7 @@ impl Walk {
         let stored = (word(frame, 16), word(frame, 20));
         self.sum = stored;
         if *self.salts.get_or_insert(salts) != salts {
-            self.broken = true;
+            (self.broken, self.behind) = (true, 0);
             self.open.clear();
             return;
         }
@@ -96,9 +121,10 @@ impl Walk {
             self.log.damaged |= self.behind > 0;
             self.open.push((number, at + FRAME as u64));
         } else {
-            self.broken = true;
+            (self.broken, self.behind) = (true, 0);
         }
         if commits {
+            self.log.count = word(head, 4);
             self.log.pages.extend(self.open.drain(..));
             self.behind += u32::from(self.broken);
         }

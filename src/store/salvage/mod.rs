@@ -70,14 +70,18 @@ fn clear(dir: &Path) -> io::Result<()> {
 
 /// Whether the log of the store in `dir` lost commits that had been synced.
 pub(super) fn log_is_damaged(dir: &Path) -> bool {
-    Log::read(&wal(dir)).is_ok_and(|log| log.damaged)
+    let is_spent = |log: &Log| log.is_spent(&dir.join(NAME), &wal(dir)).unwrap_or(false);
+    Log::read(&wal(dir)).is_ok_and(|log| log.damaged && !is_spent(&log))
 }
 
-/// Whether the file of the store in `dir` has lost all its octets; SQLite would remove the log then.
+/// Whether the file of the store in `dir` has lost all its octets, or is gone; SQLite would remove the log then.
 pub(super) fn is_emptied(dir: &Path) -> bool {
-    let length = |path: &Path| fs::metadata(path).map(|file| file.len());
-    length(&dir.join(NAME)).is_ok_and(|octets| octets == 0)
-        && length(&wal(dir)).is_ok_and(|octets| octets > 0)
+    length(&dir.join(NAME)) == 0 && length(&wal(dir)) > 0
+}
+
+/// Octets of a file; 0 of one that is not there.
+fn length(path: &Path) -> u64 {
+    fs::metadata(path).map_or(0, |file| file.len())
 }
 
 /// Proves what can be proved soon.
@@ -106,6 +110,8 @@ pub(super) fn prove(connection: &Connection) -> rusqlite::Result<()> {
 /// With `save`, what is intact goes into it. What it says is lost is to be announced.
 pub(super) fn replace(dir: &Path, last: u64, save: bool, cause: &StoreError) -> Result<Dropped, OpenError> {
     let unusable = |cause| OpenError::Directory { dir: dir.to_owned(), cause };
+    // One that is gone is as one without octets.
+    File::options().create(true).append(true).open(dir.join(NAME)).map_err(unusable)?;
     for old in set_aside(dir).map_err(unusable)? {
         tracing::warn!(file = %old.display(), "removed a damaged store of earlier, to make room");
         remove(&old).map_err(unusable)?;
@@ -171,11 +177,10 @@ fn save(dir: &Path, last: u64) -> Result<Saved, Unsaved> {
         Ok::<_, rusqlite::Error>(())
     })?;
     drop(placing);
-    let old = open_old(dir);
-    let known = match &old {
-        Ok(old) => copy(old, &transaction),
-        Err(_) => 0,
-    };
+    // SQLite takes a file of a few octets for none, and would remove the log, which is to be set aside.
+    let whole = length(&dir.join(NAME)) >= schema::SMALLEST;
+    let old = whole.then(|| open_old(dir).ok()).flatten();
+    let known = old.as_ref().map_or(0, |old| copy(old, &transaction));
     let numbers = || found.iter().chain(&signed).chain(&waiting).copied();
     let last = numbers().max().unwrap_or(0).max(known).max(i64::try_from(last).unwrap_or(i64::MAX));
     let first = numbers().min().unwrap_or(last + 1);

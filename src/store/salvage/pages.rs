@@ -16,6 +16,8 @@ pub(super) const SIZE: usize = 4096;
 const FILE_HEADER: usize = 100;
 const LEAF_OF_TABLE: u8 = 13;
 const LEAF_OF_INDEX: u8 = 10;
+/// Of an index the inner pages hold records too, those between their leaves.
+const INNER_OF_INDEX: u8 = 2;
 /// The longest record that is put together.
 const LONGEST: usize = 16 << 20;
 
@@ -51,19 +53,23 @@ impl Image {
         Ok(image)
     }
 
-    /// Gives every record of every leaf that is in use to `found`: the row's number (0 in an index) and its values.
+    /// Gives every record of every page that is in use to `found`: the row's number (0 in an index) and its values.
     pub(super) fn scan<E>(&self, mut found: impl FnMut(i64, &[Value<'_>]) -> Result<(), E>) -> Result<(), E> {
         for number in (1..=self.count).filter(|number| !self.free.contains(number)) {
             let Some(page) = self.page(number) else { continue };
             let start = if number == 1 { FILE_HEADER } else { 0 };
-            let of_table = match page[start] {
-                LEAF_OF_TABLE => true,
-                LEAF_OF_INDEX => false,
+            // Octets of the page's header, and those before each record: the number of a page below.
+            let (of_table, header, before) = match page[start] {
+                LEAF_OF_TABLE => (true, 8, 0),
+                LEAF_OF_INDEX => (false, 8, 0),
+                INNER_OF_INDEX => (false, 12, 4),
                 _ => continue,
             };
             for cell in 0..usize::from(short(&page, start + 3)) {
-                let Some(at) = page.get(start + 8 + 2 * cell..start + 10 + 2 * cell) else { break };
-                let at = usize::from(u16::from_be_bytes([at[0], at[1]]));
+                let Some(at) = page.get(start + header + 2 * cell..start + header + 2 + 2 * cell) else {
+                    break;
+                };
+                let at = usize::from(u16::from_be_bytes([at[0], at[1]])) + before;
                 let Some((row, payload)) = self.cell(&page, at, of_table) else { continue };
                 if let Some(values) = record(&payload) {
                     found(row, &values)?;

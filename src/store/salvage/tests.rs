@@ -235,6 +235,70 @@ fn first_commits_that_powers_cut_leave_nothing_of_theirs_behind_each_other() {
     assert!(set_aside(dir.path()).unwrap().is_empty());
 }
 
+#[test]
+fn a_power_cut_in_the_header_of_the_next_log_is_no_damage() {
+    let (live, id) = killed();
+    let mut writer = Writer::open(live.path()).unwrap();
+    writer.commit(&[entry(COUNT + 1)]).unwrap();
+    let connection = &writer.open.as_ref().unwrap().connection;
+    connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(())).unwrap();
+    // The next commit begins the log anew: its header is written over the old one, and only some of it was.
+    for torn in [12..24, 16..24, 12..16, 24..32] {
+        let broken = damaged(live.path(), |dir| {
+            let mut log = fs::read(wal(dir)).unwrap();
+            log[torn.clone()].fill(0x5A);
+            fs::write(wal(dir), log).unwrap();
+        });
+        let mut writer = Writer::open(broken.path()).unwrap();
+        assert_eq!(writer.id(), id, "{torn:?}");
+        assert!(set_aside(broken.path()).unwrap().is_empty() && writer.losses.is_empty());
+        let offered = writer.offer(0, 100).unwrap();
+        assert_eq!(offered.iter().map(|p| p.seq).collect::<Vec<_>>(), (11..=COUNT + 1).collect::<Vec<_>>());
+    }
+}
+
+#[test]
+fn commits_that_two_power_cuts_left_one_behind_the_other_are_no_damage() {
+    let (dir, id) = killed();
+    let log = fs::read(wal(dir.path())).unwrap();
+    let mut commits = vec![Vec::new()];
+    for frame in log[32..].chunks(24 + pages::SIZE) {
+        commits.last_mut().unwrap().push(frame);
+        if frame[4..8] != [0; 4] {
+            commits.push(Vec::new());
+        }
+    }
+    let first = commits.len() - 6;
+    assert!(commits[first].len() > 1 && commits[first + 2].len() > 2);
+    let broken = damaged(dir.path(), |dir| {
+        let mut cut = log[..32].to_vec();
+        commits[..first].concat().iter().for_each(|frame| cut.extend_from_slice(frame));
+        let begin = cut.len();
+        commits[first].iter().for_each(|frame| cut.extend_from_slice(frame));
+        cut[begin + 24..begin + 1024].fill(0);
+        // It does not go on from the one before it.
+        commits[first + 2].iter().for_each(|frame| cut.extend_from_slice(frame));
+        fs::write(wal(dir), cut).unwrap();
+    });
+    let mut writer = Writer::open(broken.path()).unwrap();
+    assert_eq!(writer.id(), id);
+    assert!(set_aside(broken.path()).unwrap().is_empty());
+    let newest = writer.offer(0, 100).unwrap().last().map(|pending| pending.seq);
+    assert_eq!(newest, Some(writer.committed()), "the commits before them are there");
+}
+
+#[test]
+fn all_that_was_signed_for_is_known_to_be_though_the_outbox_is_long() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut writer = Writer::open(dir.path()).unwrap();
+    let many: Vec<Entry> = (1..=2000).map(|n| Entry { body: "\"n\":1}".to_owned(), ..entry(n) }).collect();
+    writer.commit(&many).unwrap();
+    writer.forget(&(1..=1990).collect::<Vec<_>>()).unwrap();
+    writer.make_anew(&StoreError::Damaged { detail: "by this test".to_owned() }).unwrap();
+    let waiting: Vec<u64> = writer.offer(0, 10_000).unwrap().iter().map(|pending| pending.seq).collect();
+    assert_eq!(waiting, (1991..=2000).collect::<Vec<_>>());
+}
+
 fn spoil(dir: &Path) {
     let file = dir.join(NAME);
     let (first, _) = places(&file)[&12];
@@ -307,5 +371,30 @@ fn what_was_learned_and_which_slots_are_read_are_saved_where_they_are_whole() {
     for n in 1..=COUNT {
         let slot = Timestamp::from_second(1_800_000_000 + n.cast_signed()).unwrap();
         assert!(writer.slot_is_read("a", "live", "x", slot).unwrap());
+    }
+}
+
+#[test]
+fn a_file_that_lost_its_octets_is_set_aside_with_its_log_which_is_saved_from() {
+    let (dir, id) = killed();
+    let log = fs::read(wal(dir.path())).unwrap();
+    for octets in [Some(0), Some(1), Some(99), None] {
+        let broken = damaged(dir.path(), |dir| match octets {
+            Some(octets) => {
+                File::options().write(true).open(dir.join(NAME)).unwrap().set_len(octets).unwrap()
+            }
+            None => fs::remove_file(dir.join(NAME)).unwrap(),
+        });
+        let what = format!("{octets:?} octets");
+        let mut writer = Writer::open(broken.path()).unwrap();
+        assert_ne!(writer.id(), id, "{what}");
+        let found = all(&mut writer);
+        assert!(
+            (COUNT / 2 + 1..=COUNT).filter(|seq| seq % 8 != 7).all(|seq| found.contains_key(&seq)),
+            "{what}"
+        );
+        let aside = set_aside(broken.path()).unwrap();
+        let aside = aside.iter().find(|path| path.to_string_lossy().ends_with("-wal"));
+        assert!(aside.is_some_and(|path| fs::read(path).unwrap() == log), "{what}");
     }
 }
