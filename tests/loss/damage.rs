@@ -178,12 +178,16 @@ pub(crate) async fn live_again(design: Design, damage: Damage) -> Outcome {
     outcome
 }
 
-/// Until so many messages came; then it is killed.
+/// Until so many messages came, of which one is new: the log has something. Then it is killed.
 async fn live(plant: &mut Plant, manners: Manners, messages: usize, outcome: &mut Outcome) {
     plant.stub.set(manners);
-    let before = plant.stub.look(|record| record.published.len());
+    let number = |one: &Published| json(one)["seq"].as_u64();
+    let newest = |record: &super::stub::Record| record.published.iter().filter_map(number).max();
+    let (before, old) = plant.stub.look(|record| (record.published.len(), newest(record)));
     let mut daemon = plant.start("");
-    if !plant.stub.until(PATIENCE, |record| record.published.len() >= before + messages).await {
+    let enough =
+        |record: &super::stub::Record| record.published.len() >= before + messages && newest(record) > old;
+    if !plant.stub.until(PATIENCE, enough).await {
         outcome.wrong.push(format!("{messages} messages do not come: {}", plant.log()));
     }
     daemon.signal()(Signal::KILL);
