@@ -15,6 +15,8 @@
 mod fleet32;
 #[path = "line/reader.rs"]
 mod reader;
+#[path = "line/three_phase.rs"]
+mod three_phase;
 
 use meterd::clock::Clock;
 use meterd::planner::{CharFormat, Line};

@@ -100,7 +100,7 @@ fn at(baud: u32, options: &Options, folder: &Path, broker: &Broker, onlooker: &O
     let mut bare: Vec<Spent> = pieces.iter().map(|pieces| poll(&poller, &mut emulator, *pieces)).collect();
 
     let begin = Instant::now();
-    let mut daemon = Daemon::start(folder, &work, &emulator.ports, meters, broker);
+    let mut daemon = Daemon::start(folder, &work, &emulator.ports, meters, Some(broker));
     daemon.runs(folder);
     let started = begin.elapsed();
     let slots = seconds.div_ceil(work.every_s).max(1);

@@ -1,6 +1,7 @@
 //! Reads one meter as `meterd read` does, and takes the time of everything that passes.
 #![allow(clippy::disallowed_methods, reason = "a bench measures the real clock")]
 
+use super::three_phase::REGISTERS;
 use catalogue::{Catalogue, Register};
 use dlt645::Di;
 use meterd::bus::exchange::Passed;
@@ -13,24 +14,6 @@ use meterd::planner::{Costs, Line};
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
-
-/// The 27 registers of a three-phase meter.
-pub(crate) const REGISTERS: [&str; 14] = [
-    "active_energy_import",
-    "active_energy_import_t*",
-    "active_energy_export",
-    "voltage_l*",
-    "current_l*",
-    "active_power",
-    "active_power_l*",
-    "reactive_power",
-    "reactive_power_l*",
-    "power_factor",
-    "power_factor_l*",
-    "frequency",
-    "clock_date",
-    "clock_time",
-];
 
 /// Characters of a request without its FE, and of an answer without its data.
 const FRAME: usize = 16;
