@@ -49,7 +49,7 @@ pub(crate) fn measure(options: &Options, broker: &Broker) -> Vec<String> {
     let work = Work::choose(baud, meters.div_ceil(lines));
     let readings: usize = work.asks.iter().map(|ask| ask.wanted.len()).sum();
     println!(
-        "\ncatch-up: {} readings in {messages} messages, and {:.0} readings/s of {meters} meters on {lines} lines of {baud} baud",
+        "catch-up: {} readings in {messages} messages, and {:.0} readings/s of {meters} meters on {lines} lines of {baud} baud",
         messages * READINGS,
         (readings * meters) as f64 / work.every_s as f64
     );

@@ -15,21 +15,21 @@ const LEAST_SHARE: f64 = 0.25;
 /// Readings a second.
 const LEAST_RATE: f64 = 50_000.0;
 const METERS: usize = 400;
+const WINDOW: u16 = Mqtt::WINDOW;
 /// As long as a store's id.
 const STORE: &str = "0123456789abcdef";
 
-/// Measures it, prints it and says what is broken. The bounds are those of a window of [`Mqtt::WINDOW`].
-pub(crate) fn measure(options: &Options, broker: &Broker, window: u16) -> Vec<String> {
+/// Measures it, prints it and says what is broken.
+pub(crate) fn measure(options: &Options, broker: &Broker) -> Vec<String> {
     let Options { messages, rounds, .. } = *options;
     let entries = Traffic::of(METERS, messages).entries(messages);
     println!(
-        "\ndelivery: {rounds} rounds of {messages} messages of {READINGS} readings, QoS 1, {window} in flight, {}",
-        broker.name
+        "delivery: {rounds} rounds of {messages} messages of {READINGS} readings, QoS 1, a window of {WINDOW}"
     );
     println!("  round |  whole way        bare   share");
     let (mut ours, mut alone) = (Duration::ZERO, Duration::ZERO);
     for round in 1..=rounds {
-        let (of_whole, of_bare) = round_of(broker.port, window, &entries, round % 2 == 0);
+        let (of_whole, of_bare) = round_of(broker.port, &entries, round % 2 == 0);
         println!(
             "  {round:5} | {:8.0}/s  {:8.0}/s   {:5.2}",
             messages as f64 / of_whole.as_secs_f64(),
@@ -44,17 +44,17 @@ pub(crate) fn measure(options: &Options, broker: &Broker, window: u16) -> Vec<St
         "  {rate:.0} readings/s (bound {LEAST_RATE:.0}), {share:.2} of the bare library (bound {LEAST_SHARE})"
     );
     let mut broken = Vec::new();
-    if window == Mqtt::WINDOW && share < LEAST_SHARE {
+    if share < LEAST_SHARE {
         broken.push(format!("delivery: {share:.2} of the bare library"));
     }
-    if window == Mqtt::WINDOW && rate < LEAST_RATE {
+    if rate < LEAST_RATE {
         broken.push(format!("delivery: {rate:.0} readings/s"));
     }
     broken
 }
 
 /// One round of both: the whole way, and the library alone.
-pub(crate) fn round_of(port: u16, window: u16, entries: &[Entry], whole_first: bool) -> (Duration, Duration) {
+pub(crate) fn round_of(port: u16, entries: &[Entry], whole_first: bool) -> (Duration, Duration) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     let messages: Vec<(String, Bytes)> = entries
         .iter()
@@ -64,11 +64,11 @@ pub(crate) fn round_of(port: u16, window: u16, entries: &[Entry], whole_first: b
     let (folder, entries) = (tempfile::tempdir().expect("a temporary folder"), entries.to_vec());
     runtime.block_on(async {
         if whole_first {
-            let of_whole = whole::deliver(folder.path(), port, window, entries).await;
-            (of_whole, bare::deliver(port, window, messages).await)
+            let of_whole = whole::deliver(folder.path(), port, WINDOW, entries).await;
+            (of_whole, bare::deliver(port, WINDOW, messages).await)
         } else {
-            let of_bare = bare::deliver(port, window, messages).await;
-            (whole::deliver(folder.path(), port, window, entries).await, of_bare)
+            let of_bare = bare::deliver(port, WINDOW, messages).await;
+            (whole::deliver(folder.path(), port, WINDOW, entries).await, of_bare)
         }
     })
 }
