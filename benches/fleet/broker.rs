@@ -40,12 +40,17 @@ impl Drop for Mosquitto {
 impl Broker {
     /// Starts it on a free port, with its files in `folder`, and waits until it listens.
     pub(crate) fn start(folder: &Path) -> Self {
+        Self::start_with(folder, "")
+    }
+
+    /// The same with more lines of mosquitto's configuration.
+    pub(crate) fn start_with(folder: &Path, more: &str) -> Self {
         match find("mosquitto") {
             Some(program) => {
                 let port = free();
                 let file = folder.join("mosquitto.conf");
                 let settings = "allow_anonymous true\npersistence false\nmax_queued_messages 0\n";
-                let text = format!("listener {} 127.0.0.1\n{settings}", port.port());
+                let text = format!("listener {} 127.0.0.1\n{settings}{more}\n", port.port());
                 std::fs::write(&file, text).expect("the folder can be written");
                 let silent = || Stdio::null();
                 let child = Command::new(program)

@@ -11,6 +11,8 @@ use std::time::{Duration, Instant};
 
 /// It has ended within this when it was asked to.
 const END: Duration = Duration::from_secs(10);
+/// A port that nobody listens on.
+const NOBODY: u16 = 1;
 
 /// A daemon that ends with this.
 #[derive(Debug)]
@@ -19,8 +21,14 @@ pub(crate) struct Daemon {
 }
 
 impl Daemon {
-    /// Starts it on an empty store, with its files in `folder`.
-    pub(crate) fn start(folder: &Path, work: &Work, ports: &[u16], meters: usize, broker: &Broker) -> Self {
+    /// Starts it on the store in `folder`, where its files are, and with a broker or with none that answers.
+    pub(crate) fn start(
+        folder: &Path,
+        work: &Work,
+        ports: &[u16],
+        meters: usize,
+        broker: Option<&Broker>,
+    ) -> Self {
         let settings = folder.join("meterd.toml");
         std::fs::write(&settings, configuration(work, ports, broker)).expect("the folder can be written");
         std::fs::write(folder.join("meters.csv"), archive(ports.len(), meters, work.kind))
@@ -79,14 +87,14 @@ pub(crate) fn log(folder: &Path) -> String {
     std::fs::read_to_string(folder.join("log")).unwrap_or_default()
 }
 
-fn configuration(work: &Work, ports: &[u16], broker: &Broker) -> String {
+fn configuration(work: &Work, ports: &[u16], broker: Option<&Broker>) -> String {
     let registers: Vec<String> = work.registers.iter().map(|name| format!("\"{name}\"")).collect();
-    let (mqtt, every, registers) = (broker.port, work.every_s, registers.join(", "));
+    let (mqtt, version) = broker.map_or((NOBODY, 5), |broker| (broker.port, broker.version));
+    let (every, registers) = (work.every_s, registers.join(", "));
     let mut text = format!(
         "[gateway]\nid = \"fleet\"\ntimezone = \"UTC\"\ndata_dir = \"store\"\nclock = \"set\"\n\
-         meter_files = [\"meters.csv\"]\n[mqtt]\nurl = \"mqtt://127.0.0.1:{mqtt}\"\nversion = {}\n\
-         [[task]]\nname = \"live\"\nevery = \"{every}s\"\nregisters = [{registers}]\n",
-        broker.version
+         meter_files = [\"meters.csv\"]\n[mqtt]\nurl = \"mqtt://127.0.0.1:{mqtt}\"\nversion = {version}\n\
+         [[task]]\nname = \"live\"\nevery = \"{every}s\"\nregisters = [{registers}]\n"
     );
     for (line, port) in ports.iter().enumerate() {
         // Writing to a String cannot fail.

@@ -106,6 +106,8 @@ struct Shared {
 /// What was counted since the start.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub(crate) struct Counts {
+    /// Requests that were heard.
+    pub(crate) requests: u64,
     /// Requests that were answered.
     pub(crate) exchanges: u64,
     /// Requests that no meter has an answer to.
@@ -123,6 +125,7 @@ pub(crate) struct Counts {
 impl Counts {
     pub(crate) fn since(self, before: Self) -> Self {
         Self {
+            requests: self.requests - before.requests,
             exchanges: self.exchanges - before.exchanges,
             unanswered: self.unanswered - before.unanswered,
             air_us: self.air_us - before.air_us,
@@ -132,15 +135,16 @@ impl Counts {
         }
     }
 
-    fn numbers(self) -> [u64; 6] {
-        let Self { exchanges, unanswered, air_us, turnaround_us, turnarounds, late_us } = self;
-        [exchanges, unanswered, air_us, turnaround_us, turnarounds, late_us]
+    fn numbers(self) -> [u64; 7] {
+        let Self { requests, exchanges, unanswered, air_us, turnaround_us, turnarounds, late_us } = self;
+        [requests, exchanges, unanswered, air_us, turnaround_us, turnarounds, late_us]
     }
 
     pub(crate) fn parse(line: &str) -> Option<Self> {
         let mut numbers = line.split(' ').map(|number| number.parse().ok());
         let mut next = || numbers.next().flatten();
         Some(Self {
+            requests: next()?,
             exchanges: next()?,
             unanswered: next()?,
             air_us: next()?,
@@ -202,6 +206,7 @@ async fn serve(mut stream: TcpStream, meters: &Meters, shared: &Shared) -> std::
         let now = Instant::now();
         for (request, reply) in meters.hear(&mut scanner, &octets[..count]) {
             let mut counts = shared.counts.get();
+            counts.requests += 1;
             if let Some(pause) = quiet_since.map(|since| now - since).filter(|pause| *pause < TURNAROUND) {
                 counts.turnarounds += 1;
                 counts.turnaround_us += pause.as_micros() as u64;

@@ -111,7 +111,7 @@ fn at(work: &Work, options: &Options, folder: &Path, broker: &Broker, onlooker: 
     let mut bare: Vec<Spent> = pieces.iter().map(|pieces| poll(&poller, &mut emulator, *pieces)).collect();
 
     let begin = Instant::now();
-    let mut daemon = Daemon::start(folder, work, &emulator.ports, meters, broker);
+    let mut daemon = Daemon::start(folder, work, &emulator.ports, meters, Some(broker));
     daemon.runs(folder);
     let started = begin.elapsed();
     let slots = work.slots(seconds);
@@ -225,12 +225,12 @@ fn poll(args: &[String], emulator: &mut Part, pieces: Pieces) -> Spent {
     Spent { exchanges: count(&mut poller) - before, cpu: used, time }
 }
 
-fn ask(emulator: &mut Part, order: &str) -> Counts {
+pub(crate) fn ask(emulator: &mut Part, order: &str) -> Counts {
     Counts::parse(&emulator.ask(order)).expect("the emulator's counts")
 }
 
 /// Sleeps until shortly before a slot opens. The task's slots are aligned to UTC.
-fn wait_for_slot(every_s: u64) {
+pub(crate) fn wait_for_slot(every_s: u64) {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970") + BEFORE;
     let every = Duration::from_secs(every_s);
     let into = Duration::from_nanos((now.as_nanos() % every.as_nanos()) as u64);
