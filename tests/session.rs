@@ -74,6 +74,18 @@ async fn window_of_the_configuration_is_the_most_that_is_in_flight() {
 }
 
 #[tokio::test]
+async fn a_small_window_does_not_wait_for_the_exposure() {
+    let stub = Stub::start(Manners::default()).await;
+    let mqtt = Mqtt { window: 7, ..Mqtt::at("127.0.0.1", stub.port()) };
+    let gateway = Gateway::start_exposed("gw01", mqtt, PATIENT, Ways::none(), Duration::from_secs(3600));
+    gateway.put(0, 60).await;
+    let signed =
+        |r: &stub::Record| r.published.iter().filter(|p| p.is_signed() && p.topic.contains("/data/")).count();
+    assert!(stub.until(LIMIT, |r| signed(r) == 60).await, "{}", stub.look(|r| signed(r)));
+    gateway.stop().await;
+}
+
+#[tokio::test]
 async fn a_broker_that_has_had_enough_is_left_alone_and_gets_all_in_order_without_a_new_connection() {
     let refuses = Some((40, PubAckReason::QuotaExceeded));
     let stub = Stub::start(Manners { refuses, receive_max: Some(1), ..Manners::default() }).await;

@@ -30,6 +30,7 @@ pub(super) enum Request {
     Facts(Facts),
     Ending,
     Forget(Vec<u64>),
+    Settle,
     Close,
 }
 
@@ -172,6 +173,15 @@ impl Handle {
     /// [`Closed`]; they may be offered again after a restart.
     pub async fn forget(&self, seqs: Vec<u64>) -> Result<(), Closed> {
         self.requests.send(Request::Forget(seqs)).await.map_err(|_| Closed)
+    }
+
+    /// Has what was forgotten so far leave the outbox at once: whoever forgot it waits for [`Handle::forgotten`]. Returns
+    /// when the task has been told.
+    ///
+    /// # Errors
+    /// [`Closed`]; they may be offered again after a restart.
+    pub async fn settle(&self) -> Result<(), Closed> {
+        self.requests.send(Request::Settle).await.map_err(|_| Closed)
     }
 
     /// All facts of each of these, those that were put last included.

@@ -114,6 +114,8 @@ struct Held {
     signed: Vec<u64>,
     /// The newest of what is on the disk too.
     recent: Recent,
+    /// Whoever forgot what is signed for waits until it has left.
+    settling: bool,
     /// A round has ended, and what it brought is not written yet.
     round_over: bool,
     flushes: Vec<oneshot::Sender<()>>,
@@ -146,6 +148,7 @@ impl Held {
             facts: Vec::new(),
             signed: Vec::new(),
             recent: Recent::default(),
+            settling: false,
             round_over: false,
             flushes: Vec::new(),
             asks: Vec::new(),
@@ -216,7 +219,7 @@ impl Held {
             self.batch.len() >= BATCH || self.facts.len() >= BATCH || self.signed.len() >= SIGNED_BATCH;
         let asked = !self.flushes.is_empty()
             || (!self.recalls.is_empty() && !self.facts.is_empty())
-            || (!self.is_ending && (many || self.round_over));
+            || (!self.is_ending && (many || self.round_over || (self.settling && !self.signed.is_empty())));
         asked && self.failures == 0
     }
 
@@ -256,6 +259,7 @@ async fn run(
                 Some(Request::Ask(ask)) => held.asks.push(ask),
                 Some(Request::Job(Job(job))) => writer = lend(writer, job).await.0,
                 Some(Request::Forget(seqs)) => held.sign(seqs),
+                Some(Request::Settle) => held.settling = true,
                 Some(Request::Facts(facts)) => {
                     held.recalls.push(facts);
                     while held.has_room() && let Ok(put) = entries.try_recv() {
@@ -310,7 +314,7 @@ async fn end(
             Request::Forget(seqs) => held.sign(seqs),
             Request::Job(Job(job)) => writer = lend(writer, job).await.0,
             // Whoever waits for an offer learns that the store has been closed.
-            Request::Ask(_) | Request::Facts(_) | Request::Ending | Request::Close => {}
+            Request::Ask(_) | Request::Facts(_) | Request::Settle | Request::Ending | Request::Close => {}
         }
     }
     let mut attempt = 1;
@@ -362,7 +366,7 @@ async fn write(writer: Writer, held: &mut Held) -> (Writer, Result<(), StoreErro
             (held.octets, held.refused, held.owing) = (0, 0, false);
             held.show.send_replace(state);
             held.timer = None;
-            held.round_over = false;
+            (held.round_over, held.settling) = (false, false);
             for reply in held.flushes.drain(..) {
                 // Whoever asked has stopped waiting.
                 let _ = reply.send(());

@@ -43,8 +43,19 @@ impl Gateway {
 
     /// Under another name.
     pub(crate) fn start_named(gateway: &str, mqtt: Mqtt, ack_deadline: Duration, ways: Ways) -> Self {
+        Self::start_exposed(gateway, mqtt, ack_deadline, ways, Duration::from_millis(20))
+    }
+
+    /// With another exposure.
+    pub(crate) fn start_exposed(
+        gateway: &str,
+        mqtt: Mqtt,
+        ack_deadline: Duration,
+        ways: Ways,
+        exposure: Duration,
+    ) -> Self {
         let dir = TempDir::new().unwrap();
-        let rules = Rules { exposure: Duration::from_millis(20), ..Rules::default() };
+        let rules = Rules { exposure, ..Rules::default() };
         let announce = |dropped: &Dropped| -> Entry { panic!("dropped: {dropped:?}") };
         let writer = Writer::open(dir.path()).unwrap();
         let (store, _task) = store::start(writer, rules, Clock::system(), Arc::new(announce));

@@ -5,6 +5,7 @@
 //! [`Pump`] that must be polled beside them.
 
 pub(super) mod access;
+mod prompt;
 mod pump;
 mod refusal;
 mod v4;

@@ -1,5 +1,6 @@
 //! What moves a connection: all that is ready leaves in one write, and all that came is taken from one read.
 
+use super::prompt::Prompt;
 use super::{CONNECT_TIMEOUT, Event, Fault, Publish, REQUESTS, of_system, of_tls};
 use crate::mqtt::session::{Direct, Qos};
 use bytes::BytesMut;
@@ -96,10 +97,10 @@ async fn serve(
     }
 }
 
-async fn connect(host: &str, port: u16) -> Result<TcpStream, Fault> {
+async fn connect(host: &str, port: u16) -> Result<Prompt, Fault> {
     let stream = TcpStream::connect((host, port)).await.map_err(lost)?;
     stream.set_nodelay(true).map_err(lost)?;
-    Ok(stream)
+    Ok(Prompt(stream))
 }
 
 /// From the first octet to the end.

@@ -255,11 +255,14 @@ impl<'a> Conversation<'a> {
     /// Messages that may be handed to the connection now. One that was signed for counts until it has left the outbox
     /// durably: a crash now would bring it again, and no more than a window comes twice.
     fn room(&self) -> usize {
-        let signed = self.counters.signed_for.load(Ordering::Relaxed);
-        let kept = signed.saturating_sub(*self.forgotten.borrow());
-        let most = usize::from(self.settings.mqtt.window)
-            .saturating_sub(usize::try_from(kept).unwrap_or(usize::MAX));
+        let most = usize::from(self.settings.mqtt.window).saturating_sub(self.kept());
         self.window.room().min(most.saturating_sub(self.window.len()))
+    }
+
+    /// Messages that were signed for and have not left the outbox durably.
+    fn kept(&self) -> usize {
+        let signed = self.counters.signed_for.load(Ordering::Relaxed);
+        usize::try_from(signed.saturating_sub(*self.forgotten.borrow())).unwrap_or(usize::MAX)
     }
 
     /// Hands messages to the connection while there is room.
@@ -313,6 +316,11 @@ impl<'a> Conversation<'a> {
             let count = forget.len() as u64;
             self.store.forget(forget).await?;
             self.counters.signed_for.fetch_add(count, Ordering::Relaxed);
+            // The store gathers half of the largest window; a smaller one would wait for the exposure.
+            let window = usize::from(self.settings.mqtt.window);
+            if window < usize::from(Mqtt::WINDOW) && 2 * self.kept() >= window {
+                self.store.settle().await?;
+            }
         }
         outcome
     }
