@@ -24,13 +24,12 @@ mod fleet;
 mod options;
 #[path = "delivery/start_up.rs"]
 mod start_up;
-#[path = "line/three_phase.rs"]
-mod three_phase;
 #[path = "delivery/traffic.rs"]
 mod traffic;
 #[path = "delivery/whole.rs"]
 mod whole;
 
+use fleet::work::three_phase;
 use fleet::{broker, emulator};
 use meterd::config::Mqtt;
 use options::{Options, Part};

@@ -26,7 +26,7 @@ const BLOCK: [&str; 6] = [
 ];
 /// The 27 registers of a three-phase meter that the bench `line` reads too: ten exchanges.
 #[path = "../line/three_phase.rs"]
-mod three_phase;
+pub(crate) mod three_phase;
 /// The block alone.
 const FEWEST: usize = 2;
 /// Parts of a thousand of a line's time: as much as can be without a slot that does not fit.
