@@ -100,7 +100,7 @@ async fn serve(
 async fn connect(host: &str, port: u16) -> Result<Prompt, Fault> {
     let stream = TcpStream::connect((host, port)).await.map_err(lost)?;
     stream.set_nodelay(true).map_err(lost)?;
-    Ok(Prompt(stream))
+    Ok(Prompt::of(stream))
 }
 
 /// From the first octet to the end.
