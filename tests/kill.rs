@@ -21,20 +21,25 @@ const SEED: u64 = 1;
 /// Stores that are damaged.
 const DAMAGES: usize = 24;
 
+/// A gateway; those of even numbers speak MQTT 5.
+fn design(disk: &Disk, lines: usize, number: u64, seed: u64) -> Design {
+    Design {
+        daemon: env!("CARGO_BIN_EXE_meterd").into(),
+        disk: disk.clone(),
+        lines,
+        meters: 4,
+        faults: Vec::new(),
+        version: if number.is_multiple_of(2) { 5 } else { 4 },
+        seed,
+    }
+}
+
 #[test]
 fn killed_at_any_store_call_frame_or_receipt_it_loses_nothing_and_invents_nothing() {
     let dir = TempDir::new().unwrap();
     let Some(disk) = Disk::build(dir.path()) else { return };
     let gateways = (0..GATEWAYS).map(|number| {
-        let design = Design {
-            daemon: env!("CARGO_BIN_EXE_meterd").into(),
-            disk: disk.clone(),
-            lines: 3,
-            meters: 4,
-            faults: Vec::new(),
-            version: if number % 2 == 0 { 5 } else { 4 },
-            seed: SEED + number,
-        };
+        let design = design(&disk, 3, number, SEED + number);
         std::thread::spawn(move || {
             let (version, seed) = (design.version, design.seed);
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
@@ -77,15 +82,7 @@ fn a_store_damaged_between_two_lives_costs_what_stood_there_which_is_said_and_no
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
             let mut outcomes = Vec::new();
             for (number, damage) in own {
-                let design = Design {
-                    daemon: env!("CARGO_BIN_EXE_meterd").into(),
-                    disk: disk.clone(),
-                    lines: 2,
-                    meters: 4,
-                    faults: Vec::new(),
-                    version: if number % 2 == 0 { 5 } else { 4 },
-                    seed: 100 * SEED + number,
-                };
+                let design = design(&disk, 2, number, 100 * SEED + number);
                 outcomes.push((damage, runtime.block_on(live_again(design, damage))));
             }
             outcomes

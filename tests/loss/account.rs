@@ -17,6 +17,9 @@ const LONGEST: SignedDuration = SignedDuration::from_secs(6);
 const LONGEST_OF_FAULTY_LINES: SignedDuration = SignedDuration::from_secs(20);
 /// From the end of a reply until the daemon has it, at most.
 const HANDING_OVER: SignedDuration = SignedDuration::from_secs(3);
+/// `taken_at` may be so much before the instant that the line noted, at most: it is cut to milliseconds, and the line
+/// reckons the instant from when it looked at the clock, before which the machine may have let it wait.
+const BEFORE: SignedDuration = SignedDuration::from_millis(20);
 /// Numbers below those of the last look that are looked at again: what may have been lost since.
 const AGAIN: u64 = 500;
 
@@ -213,8 +216,7 @@ impl Account {
         let answers = self.answers.get(&(address.to_owned(), *name)).and_then(|all| all.get(&value));
         let Some(answers) = answers else { return Some(format!("{register} = {value} was never sent")) };
         let taken_at: Timestamp = reading.taken_at.parse().unwrap();
-        // `taken_at` is of the first octet, and is cut to milliseconds.
-        let latest = taken_at + SignedDuration::from_millis(2);
+        let latest = taken_at + BEFORE;
         let longest = if self.faulty_lines { LONGEST_OF_FAULTY_LINES } else { LONGEST };
         let is_meant = |(begun, ended): &&(Timestamp, Timestamp)| {
             let in_window = *begun >= slot && *ended <= slot + longest;

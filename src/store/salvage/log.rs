@@ -3,8 +3,7 @@
 //! SQLite reads the log up to the first frame that does not fit and takes the rest for a commit that was cut short.
 //! A bit that flipped in the middle then costs every commit behind it, and nobody is told. Commits are synced one by
 //! one, so a power cut damages the last one only: a commit that continues a damaged one is proof of damage. One that only
-//! stands behind it is not: a log of which nothing was committed is begun again under the same salts, and what the power
-//! left of its first commit then stands behind the next.
+//! stands behind it is not: SQLite writes over a commit that failed, and what is left of that stands behind the next.
 
 use std::collections::HashMap;
 use std::fs::File;
