@@ -13,6 +13,8 @@ mod link;
 mod office;
 mod past;
 mod reload;
+mod runs;
+mod slots;
 mod stop;
 
 pub use reload::{Changed, Refused};
@@ -25,7 +27,6 @@ use crate::command::Lane;
 use crate::command::desk::Wish;
 use crate::config::Plan;
 use crate::mqtt::{self, payload};
-use crate::rounds::Rounds;
 use crate::store::{self, Dropped, Rules, Scope, StoreError, Writer};
 use crate::telemetry::{Counts, Snapshot};
 use alarms::Alarms;
@@ -126,14 +127,21 @@ impl Daemon {
         let mut writer = Writer::open(&plan.gateway.data_dir)?;
         let newest = writer.newest().map_err(|e| unreadable(&plan, e))?;
         let past = Past::look(&mut writer, &plan, newest, clock.now()).map_err(|e| unreadable(&plan, e))?;
-        let learned = learned(&mut writer, &plan).map_err(|e| unreadable(&plan, e))?;
+        let (learned, exchanged) = learned(&mut writer, &plan).map_err(|e| unreadable(&plan, e))?;
+        let mut slots = slots::past(&mut writer, &plan, |_, _| true).map_err(|e| unreadable(&plan, e))?;
+        for (bus, meter) in exchanged {
+            if let Some(past) = slots.get_mut(bus) {
+                past.exchange(meter);
+            }
+        }
+        let rounds = runs::resume(&mut writer, &plan).map_err(|e| unreadable(&plan, e))?;
         let facts = writer.facts(Scope::Gateway).map_err(|e| unreadable(&plan, e))?;
         let (in_force, in_force_out) = watch::channel(Arc::clone(&plan));
         let announce = {
             let (plan, clock) = (in_force_out.clone(), clock.clone());
             Arc::new(move |dropped: &Dropped| payload::rows_dropped(dropped, clock.now(), &plan.borrow()))
         };
-        let rules = Rules::of(&plan.store, &plan.gateway.data_dir);
+        let rules = Rules { known: slots::known(&plan), ..Rules::of(&plan.store, &plan.gateway.data_dir) };
         let (store, writer) = store::start(writer, rules, clock.clone(), announce);
         let counts = Arc::<Counts>::default();
         let (stop_judge, stopped) = watch::channel(false);
@@ -177,7 +185,7 @@ impl Daemon {
             clock: clock.clone(),
             newest: newest_in,
             lines: lines_in.clone(),
-            rounds: Rounds::default(),
+            rounds,
             ear,
             bodies,
         };
@@ -187,8 +195,9 @@ impl Daemon {
         let mut ground = Ground { clock: clock.clone(), trust, said, counts: Arc::clone(&counts), lines };
         let buses: Vec<Line> = learned
             .into_iter()
+            .zip(slots)
             .enumerate()
-            .map(|(bus, learned)| ground.start(&plan, bus, listening.seat(bus), learned, Before::default()))
+            .map(|(bus, known)| ground.start(&plan, bus, listening.seat(bus), known, Before::default()))
             .collect();
         let lanes: Vec<Lane> = buses.iter().map(|line| line.lane.clone()).collect();
         let sent = Arc::<mqtt::Counters>::default();
@@ -314,19 +323,26 @@ fn unreadable(plan: &Plan, cause: StoreError) -> store::OpenError {
     store::OpenError::Store { path: plan.gateway.data_dir.clone(), cause }
 }
 
-/// What each bus learned in earlier runs, by bus.
-fn learned(writer: &mut Writer, plan: &Plan) -> Result<Vec<Vec<Learned>>, StoreError> {
+/// What each bus learned in earlier runs, by bus; and the points, with their bus, at which another meter hung then.
+type Known = (Vec<Vec<Learned>>, Vec<(usize, usize)>);
+
+fn learned(writer: &mut Writer, plan: &Plan) -> Result<Known, StoreError> {
     let mut all = Vec::with_capacity(plan.buses.len());
     for bus in &plan.buses {
         let facts = writer.facts(Scope::Bus(bus.name.as_str()))?;
         all.push(facts.iter().filter_map(|fact| Learned::of_bus(&fact.key, &fact.value)).collect::<Vec<_>>());
     }
+    let mut exchanged = Vec::new();
     for (index, meter) in plan.meters.iter().enumerate() {
-        let address = meter.protocol.address();
         let facts = writer.facts(Scope::Meter(meter.name.as_str()))?;
+        let address = meter.protocol.address();
+        let mut of = facts.iter().filter_map(|fact| Learned::address_of(&fact.key)).peekable();
+        if of.peek().is_some() && of.all(|other| other != address) {
+            exchanged.push((meter.bus, index));
+        }
         if let Some(bus) = all.get_mut(meter.bus) {
-            bus.extend(facts.iter().filter_map(|f| Learned::of_meter(index, &address, &f.key, &f.value)));
+            bus.extend(past::recalled(plan, index, &facts));
         }
     }
-    Ok(all)
+    Ok((all, exchanged))
 }

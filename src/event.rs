@@ -4,7 +4,7 @@
 
 use crate::reading::{Reason, Source};
 use catalogue::Register;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use rust_decimal::Decimal;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -70,6 +70,17 @@ pub enum Kind {
         /// What it showed in place of it.
         after: Timestamp,
     },
+    /// A meter's clock went past the bound, or came right again (时钟超差). It is the clock's state from then on.
+    ClockOff(ClockOff),
+    /// Something was broadcast to all meters of a line, or was to be and was refused.
+    Broadcast {
+        /// Index of the bus.
+        bus: usize,
+        /// What.
+        what: Broadcast,
+        /// Why not, where it was refused: a word and a sentence.
+        refused: Option<(&'static str, String)>,
+    },
     /// Another archive of meters (档案) is in force.
     ArchiveChanged {
         /// Revision of the one before.
@@ -80,7 +91,7 @@ pub enum Kind {
 }
 
 /// A stretch of slots of one meter and task that nobody read.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Gap {
     /// Index of the task in the plan.
     pub task: usize,
@@ -92,6 +103,8 @@ pub struct Gap {
     pub until: Timestamp,
     /// Why.
     pub why: Passed,
+    /// The same in a sentence, where there is more to say than the word.
+    pub detail: Option<String>,
 }
 
 /// Why slots passed unread.
@@ -104,6 +117,39 @@ pub enum Passed {
     ClockStepped,
     /// The clock was not trusted meanwhile.
     ClockNotTrusted,
+    /// The meter does not keep them: it was without power, has no such function, or has overwritten them.
+    NotHeld,
+    /// Another meter hangs at the point since, and the one that had them does not (换表).
+    Exchanged,
+    /// They could not be read in the days in which they are fetched.
+    NotRead,
+}
+
+/// A clock against its bound.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ClockOff {
+    /// Whether it is past the bound; false when it came right again.
+    pub is_off: bool,
+    /// How far it is ahead; `None` where it shows no time.
+    pub offset: Option<SignedDuration>,
+    /// By how much the offset may be wrong either way.
+    pub within: Option<SignedDuration>,
+    /// The bound.
+    pub bound: SignedDuration,
+    /// Whether no broadcast cures it: it has to be set on site (现场校时).
+    pub needs_visit: bool,
+    /// A sentence for a person.
+    pub why: String,
+}
+
+/// What goes to all meters of a line.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Broadcast {
+    /// The time (广播校时, 08).
+    Time,
+    /// A freeze of this instant (广播瞬时冻结, 16).
+    Freeze,
 }
 
 /// A value that does not go on from the one before it.
@@ -153,6 +199,8 @@ impl Kind {
             Self::Gap(_) => "gap",
             Self::PowerBack { .. } => "power_back",
             Self::ClockStepped { .. } => "clock_stepped",
+            Self::ClockOff(_) => "clock_off",
+            Self::Broadcast { .. } => "broadcast",
             Self::ArchiveChanged { .. } => "archive_changed",
             Self::Bus { what: Line::Silent, .. } => "line_silent",
             Self::Bus { what: Line::Back, .. } => "line_back",

@@ -31,6 +31,7 @@
 //! - [`schedule`]: what is due on one bus. Pure.
 //! - [`command`]: what may be asked of a bus beside its tasks.
 //! - [`store`]: the durable store.
+//! - [`report`]: how complete a day is, from what the store knows.
 //! - [`telemetry`]: log and counts.
 //! - [`bus`]: the task that owns a line, and its ports.
 //! - [`mqtt`]: topics, payloads, the session.
@@ -48,6 +49,7 @@ pub mod event;
 pub mod mqtt;
 pub mod planner;
 pub mod reading;
+pub mod report;
 pub mod rounds;
 pub mod schedule;
 pub mod simulator;

@@ -5,6 +5,10 @@
 //! longer than its slot; one of which a bus says nothing is over when a later one is, or when a second one has begun
 //! behind it, and the rest of its meters count as `expired`.
 
+mod kept;
+
+pub use kept::{Came, FOLLOWED, Pass};
+
 use crate::reading::{Reason, Report};
 use jiff::Timestamp;
 use std::collections::{BTreeMap, HashSet};
@@ -16,6 +20,7 @@ const OPEN: usize = 2;
 #[derive(Debug, Default)]
 pub struct Rounds {
     tasks: BTreeMap<String, Task>,
+    runs: kept::Runs,
 }
 
 #[derive(Debug, Default)]
@@ -49,8 +54,23 @@ pub struct Round {
     pub partly: usize,
     /// Of how many none was, by the first reason in the order of [`Reason`].
     pub failed: BTreeMap<Reason, usize>,
-    /// When it was over.
+    /// When it was over, or is told anew.
     pub at: Timestamp,
+    /// What is told of a task whose values meters keep; its other numbers are those by now, with what was fetched later.
+    pub kept: Option<Kept>,
+}
+
+/// What is told of a run of a task whose values meters keep.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Kept {
+    /// Of how many meters every register was read at the first pass.
+    pub first: usize,
+    /// How many do not have the slot.
+    pub gone: usize,
+    /// When the first meter reported.
+    pub began: Timestamp,
+    /// When the first pass was over; `None` before.
+    pub ended: Option<Timestamp>,
 }
 
 impl Rounds {
@@ -104,14 +124,14 @@ impl Open {
             *self.failed.entry(Reason::Expired).or_default() += unsaid;
         }
         let Self { planned, read, partly, failed, .. } = self;
-        Round { task: task.to_owned(), slot, planned, read, partly, failed, at }
+        Round { task: task.to_owned(), slot, planned, read, partly, failed, at, kept: None }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::reading::{Content, Failure, Quality, Reading, Source};
+    use crate::reading::{Content, Failure, Origin, Quality, Reading};
     use catalogue::Catalogue;
     use dlt645::format::Value;
 
@@ -137,7 +157,7 @@ mod tests {
             meter: 0,
             task: 0,
             slot: at(slot),
-            source: Source::Present,
+            origin: Origin::default(),
             readings: if value { vec![reading] } else { Vec::new() },
             failures: failures.iter().map(failure).collect(),
         }
@@ -163,6 +183,7 @@ mod tests {
             partly: 1,
             failed: BTreeMap::from([(Reason::Damaged, 1), (Reason::Silent, 1)]),
             at: at(1),
+            kept: None,
         };
         assert_eq!(take("d", &report(0, false, &[Reason::Silent])), [expected]);
         assert_eq!(take("d", &good(0)), [], "it was back in time: its own message says so");

@@ -1,6 +1,6 @@
 //! What is wrong with a configuration is said all at once, in the same words every time.
 //!
-//! `fixtures/configs/bad/NAME.expected` holds the faults of `NAME.toml`. With `UPDATE=1` in the
+//! `fixtures/configs/bad/NAME.expected` holds the faults of `NAME.toml`, `noted/NAME.expected` what is to be looked at. With `UPDATE=1` in the
 //! environment the expected texts are written instead of compared.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails loudly")]
 
@@ -11,6 +11,8 @@ use std::path::{Path, PathBuf};
 
 const BAD: &str = "fixtures/configs/bad/";
 const GOOD: &str = "fixtures/configs/good/";
+/// Those that can run, and have something to look at.
+const NOTED: &str = "fixtures/configs/noted/";
 const STANDARD: Dialect = Dialect::plain(Edition::E2007);
 
 fn configurations(folder: &str) -> std::io::Result<Vec<PathBuf>> {
@@ -27,13 +29,26 @@ fn configurations(folder: &str) -> std::io::Result<Vec<PathBuf>> {
 
 #[test]
 fn every_bad_configuration_is_answered_with_all_its_faults() {
-    let update = std::env::var_os("UPDATE").is_some();
     let paths = configurations(BAD).unwrap();
     assert!(paths.len() >= 15, "{} bad configurations", paths.len());
+    are_answered(paths, BAD, |path| {
+        config::load(path).map(|_| ()).expect_err(&path.display().to_string()).to_string()
+    });
+}
+
+#[test]
+fn what_is_to_be_looked_at_in_an_archive_that_can_be_used_is_said_with_its_place() {
+    are_answered(configurations(NOTED).unwrap(), NOTED, |path| {
+        let loaded = config::load(path).unwrap_or_else(|faults| panic!("{faults}"));
+        loaded.warnings.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
+    });
+}
+
+fn are_answered(paths: Vec<PathBuf>, folder: &str, answer: impl Fn(&Path) -> String) {
+    let update = std::env::var_os("UPDATE").is_some();
     let mut differing = Vec::new();
     for path in paths {
-        let faults = config::load(&path).map(|_| ()).expect_err(&path.display().to_string());
-        let text = faults.to_string().replace(BAD, "") + "\n";
+        let text = answer(&path).replace(folder, "") + "\n";
         let expected = path.with_extension("expected");
         if update {
             fs::write(&expected, &text).unwrap();

@@ -71,7 +71,7 @@ async fn a_message_to_be_retained_is_there_for_who_subscribes_later_and_another_
             let body = format!(r#""gateway":"gw01","level":"{level}"}}"#);
             gateway
                 .store
-                .put(Entry { topic, body, retain, worth: Worth::Event, identity: None })
+                .put(Entry { topic, body, retain, worth: Worth::Event, identity: None, notes: Vec::new() })
                 .await
                 .unwrap();
         }

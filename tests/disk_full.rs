@@ -27,6 +27,7 @@ fn entry(n: i64) -> Entry {
             slot: Timestamp::from_second(SLOT + n).unwrap(),
             registers: ["x".to_owned()].into(),
         }),
+        notes: Vec::new(),
     }
 }
 

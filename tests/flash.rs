@@ -28,6 +28,7 @@ fn entry(n: i64, octets: usize) -> Entry {
             slot: Timestamp::from_second(1_800_000_000 + n / 100 * 60).unwrap(),
             registers: (0..27).map(|r| format!("register_{r}")).collect(),
         }),
+        notes: Vec::new(),
     }
 }
 

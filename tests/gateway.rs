@@ -204,7 +204,7 @@ async fn the_birth_has_every_meter_with_its_archive_and_every_register_with_its_
     assert_eq!((birth.parts, birth.meters.len(), birth.tasks.len()), (None, 2, 1));
     let text = String::from_utf8(retained[0].payload.clone()).unwrap();
     for part in [
-        r#"{"meter":"flat-101","address":"000000000101","bus":"riser-1","protocol":"dlt645-2007","ct":"75/5","customer":"3100101","class":"household","digits":"6.2","phase":"l1","state":"in_use","tariffs":["峰","谷"],"tasks":["live"]}"#,
+        r#"{"meter":"flat-101","address":"000000000101","bus":"riser-1","protocol":"dlt645-2007","ct":"75/5","multiplier":15,"customer":"3100101","class":"household","digits":"6.2","phase":"l1","state":"in_use","tariffs":["峰","谷"],"tasks":["live"]}"#,
         r#"{"meter":"flat-102","address":"000000000102","bus":"riser-2","protocol":"dlt645-2007","tasks":["live"]}"#,
         r#"{"task":"live","every_s":60,"read":"live","protocol":"dlt645-2007","registers":[{"register":"active_energy_import","di":"00010000","obis":"1-0:1.8.0","unit":"kWh"},"#,
     ] {

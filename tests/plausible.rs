@@ -68,13 +68,22 @@ impl Bench {
         data: &Path,
         at: &str,
         registers: &str,
+        says: impl FnMut(usize) -> Vec<u8> + Send + 'static,
+    ) -> Self {
+        Self::configured(data, at, &configuration(registers), says).await
+    }
+
+    async fn configured(
+        data: &Path,
+        at: &str,
+        text: &str,
         mut says: impl FnMut(usize) -> Vec<u8> + Send + 'static,
     ) -> Self {
         let clock = Clock::virtual_at(at.parse().unwrap());
         let (supply, opener) = memory::opener();
         let (port, mut wire) = memory::pair();
         supply.send(port).await.unwrap();
-        let plan = support::plan(&configuration(registers), data);
+        let plan = support::plan(text, data);
         let running = Daemon::new(plan, clock).with_line(0, opener).without_broker().start().unwrap();
         let count = Arc::<AtomicUsize>::default();
         let counted = Arc::clone(&count);
@@ -108,7 +117,7 @@ impl Bench {
                 let body = DataMessage::parse(&message).unwrap().body;
                 minute.readings.extend(body.readings);
                 minute.failures.extend(body.failures.into_iter().map(|f| (f.reason, f.detail, f.raw)));
-            } else if pending.topic.contains("/event/") {
+            } else if pending.topic.contains("/event/") && !pending.topic.ends_with("/archive_changed") {
                 let event = EventMessage::parse(&message).unwrap().body.event;
                 let word = pending.topic.rsplit('/').next().unwrap();
                 assert!(pending.body.contains(&format!("\"event\":\"{word}\"")), "{}", pending.body);
@@ -319,4 +328,42 @@ async fn a_meter_of_another_address_is_not_judged_by_the_one_before_it() {
     let read = outbox.iter().find(|p| p.topic.contains("/data/")).unwrap();
     assert!(read.body.contains(r#""value":0.05,"unit":"kWh","quality":"good""#), "{}", read.body);
     running.stop().await;
+}
+
+/// The configuration with an exchange (换表) of its meter for one of the same address.
+fn exchanged(at: &str) -> String {
+    let exchange =
+        format!("[[meter.exchange]]\ndate = \"{at}\"\nlast = \"1234.57\"\nfirst = \"0.05\"\n\n[[task]]");
+    configuration(TOTAL).replacen("[[task]]", &exchange, 1)
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_exchanged_meter_of_the_same_address_is_not_judged_by_the_old_one_after_a_restart() {
+    let data = tempfile::tempdir().unwrap();
+    let mut bench = Bench::start(data.path(), START, TOTAL, in_turn(&[123_456])).await;
+    bench.minute().await;
+    bench.running.stop().await;
+    let text = exchanged("2026-11-21 19:00");
+    let later = "2026-11-21T12:00:30Z";
+    let mut bench = Bench::configured(data.path(), later, &text, in_turn(&[5, 6, 4])).await;
+    let first = bench.minute().await;
+    assert_eq!((first.values(), first.events.len(), first.asked), (vec!["0.05 good".to_owned()], 0, 1));
+    bench.running.stop().await;
+    let again = "2026-11-21T13:00:30Z";
+    let mut bench = Bench::configured(data.path(), again, &text, in_turn(&[4])).await;
+    assert_eq!(bench.minute().await.values(), ["0.04 suspect"], "by its own values it is");
+    bench.running.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_exchanged_meter_of_the_same_address_is_not_judged_by_the_old_one_after_a_reload() {
+    let data = tempfile::tempdir().unwrap();
+    let mut bench = Bench::start(data.path(), START, TOTAL, in_turn(&[123_456, 5, 4])).await;
+    assert_eq!(bench.minute().await.values(), ["1234.56 good"]);
+    let plan = support::plan(&exchanged("2026-11-21 18:01:20"), data.path());
+    bench.running.reload(plan).await.unwrap();
+    let first = bench.minute().await;
+    assert_eq!((first.values(), first.events.len(), first.asked), (vec!["0.05 good".to_owned()], 0, 1));
+    assert_eq!(bench.minute().await.values(), ["0.04 suspect"], "by its own values it is");
+    bench.running.stop().await;
 }

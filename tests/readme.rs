@@ -291,13 +291,7 @@ async fn the_daemon_runs_and_is_watched_as_shown() {
     let data = format!("id = \"gw01\"\ndata_dir = \"{}\"", folder.path().join("store").display());
     let path = configuration(
         folder.path(),
-        &[
-            ("id = \"gw01\"", &data),
-            ("1883", &at),
-            ("/dev/ttyUSB0", &line.port),
-            ("\"15m\"", "\"5s\""),
-            ("\"1m\"", "\"5s\""),
-        ],
+        &[("id = \"gw01\"", &data), ("1883", &at), ("/dev/ttyUSB0", &line.port), ("\"15m\"", "\"5s\"")],
     );
     let watch = Running::start(&words(WATCH, &[("1883", &at)]));
     let payloads = Running::start(&words(WATCH_JSON, &[("1883", &at)]));
@@ -406,9 +400,9 @@ fn failures_table_says_what_meterd_prints() {
         ("no meter of the line answers", include_str!("../src/bus/task/hearing.rs")),
         ("the line is jammed", include_str!("../src/bus/task/hearing.rs")),
         ("the line is noisy", include_str!("../src/bus/task/hearing.rs")),
-        ("not asked: it does not answer since", include_str!("../src/bus/task.rs")),
-        ("no meter of the line answers since", include_str!("../src/bus/task.rs")),
-        ("the line is jammed since", include_str!("../src/bus/task.rs")),
+        ("not asked: it does not answer since", include_str!("../src/bus/task/choose.rs")),
+        ("no meter of the line answers since", include_str!("../src/bus/task/choose.rs")),
+        ("the line is jammed since", include_str!("../src/bus/task/choose.rs")),
         ("no DTU has dialled in", include_str!("../src/bus/port/mod.rs")),
         ("the connection is half-open", include_str!("../src/bus/port/mod.rs")),
         ("an unknown DTU has dialled in", include_str!("../src/bus/port/dial_in.rs")),

@@ -13,14 +13,14 @@ use meterd::command::{order, reply};
 use meterd::config::{
     Bus, Gateway, Meter, Mqtt, MqttVersion, Name, Plan, PortAddress, PortSettings, Protocol, Read, Task,
 };
-use meterd::event::{Event, Gap, Kind, Line as OfLine, Of, Passed};
+use meterd::event::{Broadcast, ClockOff, Event, Gap, Kind, Line as OfLine, Of, Passed};
 use meterd::mqtt::payload::{
     self, BirthMessage, DataMessage, EventMessage, MeterStatusMessage, RoundMessage, schema_birth,
     schema_data, schema_event, schema_flat, schema_meter_status, schema_round, schema_status,
 };
 use meterd::planner::Line;
-use meterd::reading::{Content, Failure, Quality, Reading, Reason, Report, Source, Transformers};
-use meterd::rounds::Round;
+use meterd::reading::{Content, Failure, Origin, Quality, Reading, Reason, Report, Source, Transformers};
+use meterd::rounds::{Kept, Round};
 use meterd::store::Identity;
 use rust_decimal::Decimal;
 use serde_json::Value as Json;
@@ -167,6 +167,7 @@ fn plan() -> Plan {
             zone: TimeZone::get("Asia/Shanghai").unwrap(),
             data_dir: "/var/lib/meterd".into(),
             clock: Trust::Auto,
+            clock_bound: Gateway::CLOCK_BOUND,
         },
         mqtt: Mqtt { version: MqttVersion::V4, ..Mqtt::at("broker", 1883) },
         store: meterd::config::Store::default(),
@@ -185,13 +186,17 @@ fn plan() -> Plan {
             protocol: Protocol::Dlt645_2007(address),
             wiring: None,
             profile: None,
-            transformers: Transformers { ct: Some("75/5".parse().unwrap()), pt: None },
+            transformers: Transformers { ct: Some("75/5".parse().unwrap()), pt: None, multiplier: None },
             point: meterd::config::Point::default(),
         }],
         tasks: vec![Task {
             name: name("live"),
-            every: Duration::from_secs(900),
+            when: meterd::config::When::Every(Duration::from_secs(900)),
             read: Read::Live,
+            priority: 5,
+            window: None,
+            backfill: 3,
+            broadcast: None,
             registers: meterd::config::Registers::default(),
             meters: vec![0],
         }],
@@ -237,7 +242,7 @@ fn message_of_a_report_fits_the_schema_and_keeps_every_digit() {
         meter: 0,
         task: 0,
         slot: "2026-11-21T02:15:00Z".parse().unwrap(),
-        source: Source::Present,
+        origin: Origin::default(),
         readings: vec![
             reading(&plan, "voltage_l1", number("220.0")),
             reading(&plan, "current_l1", number("-1.500")),
@@ -389,8 +394,14 @@ fn an_event_of_the_gateway_names_no_meter() {
 fn what_is_missing_and_what_happened_to_the_gateway_fits_the_schema_and_reads_back() {
     let at = |text: &str| text.parse::<Timestamp>().unwrap();
     let (before, after) = (at("2026-11-21T02:15:00Z"), at("2026-11-21T02:25:00.4Z"));
-    let gap =
-        Gap { task: 0, source: Source::Present, first: before, until: after, why: Passed::ClockNotTrusted };
+    let gap = Gap {
+        task: 0,
+        source: Source::Present,
+        first: before,
+        until: after,
+        why: Passed::ClockNotTrusted,
+        detail: None,
+    };
     let revisions = ("0123456789ab".to_owned(), "ba9876543210".to_owned());
     for (of, kind, end) in [
         (
@@ -426,6 +437,56 @@ fn what_is_missing_and_what_happened_to_the_gateway_fits_the_schema_and_reads_ba
 }
 
 #[test]
+fn a_clock_that_is_off_is_retained_and_a_broadcast_says_whether_it_went_out() {
+    let at = "2026-11-21T02:17:00.431Z".parse::<Timestamp>().unwrap();
+    let ms = jiff::SignedDuration::from_millis;
+    let off = |offset: Option<i64>, is_off| {
+        Kind::ClockOff(ClockOff {
+            is_off,
+            offset: offset.map(ms),
+            within: offset.map(|_| ms(515)),
+            bound: ms(300_000),
+            needs_visit: is_off,
+            why: "its clock …".to_owned(),
+        })
+    };
+    let of_bus = |refused| Kind::Broadcast { bus: 0, what: Broadcast::Time, refused };
+    for (of, kind, end) in [
+        (
+            Of::Meter(0),
+            off(Some(-372_400), true),
+            r#""event":"clock_off","off":true,"offset_s":-372,"within_s":1,"bound_s":300,"needs_visit":true,"why":"its clock …"}"#,
+        ),
+        (
+            Of::Meter(0),
+            off(None, true),
+            r#""event":"clock_off","off":true,"bound_s":300,"needs_visit":true,"why":"its clock …"}"#,
+        ),
+        (
+            Of::Meter(0),
+            off(Some(0), false),
+            r#""event":"clock_off","off":false,"offset_s":0,"within_s":1,"bound_s":300,"needs_visit":false,"why":"its clock …"}"#,
+        ),
+        (Of::Gateway, of_bus(None), r#""event":"broadcast","bus":"east","what":"time","sent":true}"#),
+        (
+            Of::Gateway,
+            of_bus(Some(("near_midnight", "it is late".to_owned()))),
+            r#""event":"broadcast","bus":"east","what":"time","sent":false,"refused":"near_midnight","why":"it is late"}"#,
+        ),
+    ] {
+        let word = kind.word();
+        let entry = payload::event(&Event { of, at, kind }, &plan());
+        assert!(entry.topic.ends_with(&format!("/event/{word}")), "{}", entry.topic);
+        assert_eq!(entry.retain, word == "clock_off");
+        let text = String::from_utf8(payload::compose("8f3c2a", 7, &entry.body)).unwrap();
+        assert_eq!(faults(&schema_event(), text.as_bytes()), [""; 0]);
+        assert!(text.ends_with(end), "{text}");
+        let message = EventMessage::parse(text.as_bytes()).unwrap();
+        assert_eq!(serde_json::to_string(&message).unwrap(), text, "it is read as it was written");
+    }
+}
+
+#[test]
 fn a_round_and_a_birth_fit_their_schemas_and_read_back() {
     let slot = "2026-11-21T02:15:00Z".parse::<Timestamp>().unwrap();
     let round = Round {
@@ -436,6 +497,7 @@ fn a_round_and_a_birth_fit_their_schemas_and_read_back() {
         partly: 1,
         failed: [(Reason::Silent, 2)].into(),
         at: slot + jiff::SignedDuration::from_millis(12_700),
+        kept: None,
     };
     let entry = payload::round(&round, &plan());
     assert_eq!((entry.topic.as_str(), entry.retain), ("meterd/v1/gw01/round/live", true));
@@ -446,18 +508,55 @@ fn a_round_and_a_birth_fit_their_schemas_and_read_back() {
     let end = r#""slot":"2026-11-21T10:15:00+08:00","planned":4,"read":1,"partly":1,"failed":[{"reason":"silent","meters":2}],"seconds":12}"#;
     assert!(String::from_utf8(text).unwrap().ends_with(end));
 
+    let (began, minute) = (slot + jiff::SignedDuration::from_mins(5), jiff::SignedDuration::from_mins(1));
+    let kept = Kept { first: 1, gone: 1, began, ended: Some(began + minute) };
+    let (read, failed) = (2, [(Reason::Silent, 1)].into());
+    let backfilled = Round { planned: 5, read, failed, at: began + 60 * minute, kept: Some(kept), ..round };
+    let text = payload::compose("8f3c2a", 8, &payload::round(&backfilled, &plan()).body);
+    assert_eq!(faults(&schema_round(), &text), [""; 0]);
+    let end = r#","planned":5,"read":2,"partly":1,"failed":[{"reason":"silent","meters":1}],"seconds":60,"first_pass":1,"backfilled":1,"missing":2,"gone":1}"#;
+    assert!(String::from_utf8(text).unwrap().ends_with(end));
+
     let mut plan = plan();
     plan.meters[0].point = meterd::config::Point {
         customer: Some("31".into()),
         digits: "6.2".parse().ok(),
         tariffs: vec!["峰".into()],
+        capacity: "315".parse().ok(),
+        metering: Some(meterd::config::Metering::HvLv),
+        total_meter: Some("total".into()),
+        major_class: Some(5),
+        installed: "2025-03-01".parse().ok(),
+        state: Some(meterd::config::InUse::Suspended),
+        state_since: "2026-11-01".parse().ok(),
+        exchanges: vec![meterd::config::Exchange {
+            date: "2026-11-15".parse().unwrap(),
+            time: "10:30".parse().ok(),
+            address: Some("000000000009".into()),
+            asset: None,
+            digits: "5.2".parse().ok(),
+            registers: vec![meterd::config::Joint {
+                register: "active_energy_import".into(),
+                last: "12345.60".parse().unwrap(),
+                first: "0.00".parse().unwrap(),
+            }],
+        }],
         ..Default::default()
     };
+    plan.meters[0].transformers.pt = "10000/100".parse().ok();
     let birth = payload::birth(&plan);
     assert_eq!((birth.len(), birth[0].topic.as_str()), (1, "meterd/v1/gw01/birth"));
     assert_eq!(faults(&schema_birth(), &birth[0].payload), [""; 0]);
     let message = BirthMessage::parse(&birth[0].payload).unwrap();
     assert_eq!(serde_json::to_string(&message).unwrap().into_bytes(), birth[0].payload);
+    let text = String::from_utf8(birth[0].payload.clone()).unwrap();
+    for part in [
+        r#""ct":"75/5","pt":"10000/100","multiplier":1500,"#,
+        r#""metering":"hv_lv","capacity":"315 kVA","digits":"6.2","installed":"2025-03-01","state":"suspended","state_since":"2026-11-01","#,
+        r#""exchanges":[{"date":"2026-11-15","time":"10:30:00","address":"000000000009","digits":"5.2","registers":[{"register":"active_energy_import","last":12345.60,"first":0.00}]}]"#,
+    ] {
+        assert!(text.contains(part), "{part} is not in {text}");
+    }
 }
 
 #[test]

@@ -219,6 +219,7 @@ async fn messages_say_what_they_are_and_expire_where_the_user_wants_it_but_not_w
         retain: true,
         worth: meterd::store::Worth::Event,
         identity: None,
+        notes: Vec::new(),
     };
     gateway.store.put(kept).await.unwrap();
     gateway.store.flush().await.unwrap();

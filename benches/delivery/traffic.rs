@@ -8,7 +8,7 @@ use meterd::clock::Clock;
 use meterd::config;
 use meterd::mqtt::payload;
 use meterd::planner::{Ask, Costs, Line, plan};
-use meterd::reading::{Report, Source, Transformers, decode};
+use meterd::reading::{Origin, Report, Transformers, decode};
 use meterd::simulator::{MeterSettings, Phases, VirtualMeter};
 use meterd::store::{self, Dropped, Entry, Handle, Lost, Rules, Writer};
 use std::cell::RefCell;
@@ -94,12 +94,11 @@ impl Traffic {
             readings.extend(decoded.readings);
         }
         let meter = n % self.meters;
-        let source = Source::Present;
         self.bodies.borrow_mut().entry(&Report {
             meter,
             task: 0,
             slot,
-            source,
+            origin: Origin::default(),
             readings,
             failures: Vec::new(),
         })

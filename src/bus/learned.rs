@@ -3,7 +3,9 @@
 //! Facts of a meter carry its address, since the meter of a point may be exchanged: what one was like says
 //! nothing of the next.
 
+use super::clocks::{self, Clocks};
 use super::energies::Energies;
+use super::habits::{Freezes, Habits, Records};
 use super::refusals::Refusals;
 use super::timing::{Class, Deadlines, Turnaround};
 use crate::reading::plausible::Last;
@@ -45,8 +47,33 @@ pub enum Learned {
         /// By register, or by the block whose sum differs.
         last: Vec<(Di, Last)>,
     },
+    /// What a meter freezes by.
+    Freezes {
+        /// Index of the meter.
+        meter: usize,
+        /// By what.
+        freezes: Freezes,
+    },
+    /// What a meter records.
+    Records {
+        /// Index of the meter.
+        meter: usize,
+        /// What.
+        records: Records,
+    },
+    /// What is known of a meter's clock.
+    Clock {
+        /// Index of the meter.
+        meter: usize,
+        /// What.
+        kept: clocks::Kept,
+    },
     /// The pause between two exchanges of the bus.
     Turnaround(Duration),
+    /// When the time was last broadcast on the bus.
+    Synced(Timestamp),
+    /// For which instant a freeze was last broadcast on the bus.
+    Frozen(Timestamp),
 }
 
 /// A fact's key, and its value; none where the fact is to be dropped.
@@ -57,6 +84,12 @@ const SLOWEST: &str = "slowest_us";
 const LAST: &str = "last";
 const ENERGIES: &str = "energies";
 const TURNAROUND: &str = "turnaround_us";
+const KEEPS: &str = "keeps";
+const FREEZES: &str = "freezes";
+const RECORDS: &str = "records";
+const CLOCK: &str = "clock";
+const SYNCED: &str = "synced";
+const FROZEN: &str = "instant_frozen";
 
 impl Learned {
     /// Whose fact it is; none where it is the bus's own.
@@ -65,8 +98,11 @@ impl Learned {
             Self::Lacks { meter, .. }
             | Self::Has { meter, .. }
             | Self::Slowest { meter, .. }
-            | Self::Energies { meter, .. } => Some(*meter),
-            Self::Turnaround(_) => None,
+            | Self::Energies { meter, .. }
+            | Self::Freezes { meter, .. }
+            | Self::Records { meter, .. }
+            | Self::Clock { meter, .. } => Some(*meter),
+            Self::Turnaround(_) | Self::Synced(_) | Self::Frozen(_) => None,
         }
     }
 
@@ -81,6 +117,15 @@ impl Learned {
                 (format!("{SLOWEST}/{address}/{}", class.word()), Some(delay.as_micros().to_string()))
             }
             Self::Energies { last, .. } => (format!("{LAST}/{address}/{ENERGIES}"), Some(texts(last))),
+            Self::Freezes { freezes, .. } => {
+                (format!("{KEEPS}/{address}/{FREEZES}"), serde_json::to_string(freezes).ok())
+            }
+            Self::Records { records, .. } => {
+                (format!("{KEEPS}/{address}/{RECORDS}"), serde_json::to_string(records).ok())
+            }
+            Self::Clock { kept, .. } => (format!("{KEEPS}/{address}/{CLOCK}"), Some(kept.to_string())),
+            Self::Synced(at) => (SYNCED.to_owned(), Some(at.to_string())),
+            Self::Frozen(at) => (FROZEN.to_owned(), Some(at.to_string())),
             Self::Turnaround(pause) => (TURNAROUND.to_owned(), Some(pause.as_micros().to_string())),
         }
     }
@@ -101,13 +146,51 @@ impl Learned {
             LAST if what == ENERGIES => {
                 Some(Self::Energies { meter, last: value.split(' ').filter_map(last_of).collect() })
             }
+            KEEPS if what == FREEZES => {
+                serde_json::from_str(value).ok().map(|freezes| Self::Freezes { meter, freezes })
+            }
+            KEEPS if what == RECORDS => {
+                serde_json::from_str(value).ok().map(|records| Self::Records { meter, records })
+            }
+            KEEPS if what == CLOCK => value.parse().ok().map(|kept| Self::Clock { meter, kept }),
             _ => None,
+        }
+    }
+
+    /// The address of the meter that a fact is of.
+    pub fn address_of(key: &str) -> Option<&str> {
+        let mut parts = key.split('/');
+        let kind = parts.next()?;
+        [LACKS, SLOWEST, LAST, KEEPS].contains(&kind).then(|| parts.next()).flatten()
+    }
+
+    /// What of it holds of a meter that hangs there since then: energies that were read before are of another one.
+    pub fn since(self, instant: Timestamp) -> Option<Self> {
+        match self {
+            Self::Energies { meter, mut last } => {
+                last.retain(|(_, last)| last.at >= instant);
+                (!last.is_empty()).then_some(Self::Energies { meter, last })
+            }
+            Self::Lacks { .. }
+            | Self::Has { .. }
+            | Self::Slowest { .. }
+            | Self::Freezes { .. }
+            | Self::Records { .. }
+            | Self::Clock { .. }
+            | Self::Turnaround(_)
+            | Self::Synced(_)
+            | Self::Frozen(_) => Some(self),
         }
     }
 
     /// A fact of the bus.
     pub fn of_bus(key: &str, value: &str) -> Option<Self> {
-        (key == TURNAROUND).then(|| micros(value).map(Self::Turnaround)).flatten()
+        match key {
+            TURNAROUND => micros(value).map(Self::Turnaround),
+            SYNCED => value.parse().ok().map(Self::Synced),
+            FROZEN => value.parse().ok().map(Self::Frozen),
+            _ => None,
+        }
     }
 }
 
@@ -122,6 +205,14 @@ pub struct Memory {
     pub refusals: Refusals,
     /// What the next energies are judged by.
     pub energies: Energies,
+    /// In what meters keep their values.
+    pub habits: Habits,
+    /// How far their clocks are off.
+    pub clocks: Clocks,
+    /// When the time was last broadcast.
+    pub synced: Option<Timestamp>,
+    /// For which instant a freeze was last broadcast.
+    pub frozen: Option<Timestamp>,
 }
 
 impl Memory {
@@ -133,6 +224,10 @@ impl Memory {
             turnaround: start,
             refusals: Refusals::default(),
             energies: Energies::default(),
+            habits: Habits::default(),
+            clocks: Clocks::default(),
+            synced: None,
+            frozen: None,
         };
         for one in learned {
             if let (Learned::Turnaround(pause), None) = (&one, pinned) {
@@ -149,6 +244,11 @@ impl Memory {
             Learned::Lacks { meter, di } => self.refusals.recall(meter, di),
             Learned::Slowest { meter, class, delay } => self.deadlines.recall(meter, class, delay),
             Learned::Energies { meter, last } => self.energies.recall(meter, &last),
+            Learned::Freezes { meter, freezes } => self.habits.recall_freeze(meter, freezes),
+            Learned::Records { meter, records } => self.habits.recall_records(meter, records),
+            Learned::Clock { meter, kept } => self.clocks.recall(meter, kept),
+            Learned::Synced(at) => self.synced = Some(at),
+            Learned::Frozen(at) => self.frozen = Some(at),
             Learned::Has { .. } | Learned::Turnaround(_) => {}
         }
     }
@@ -159,6 +259,8 @@ impl Memory {
         self.deadlines.renumber(to);
         self.refusals.renumber(to);
         self.energies.renumber(to);
+        self.habits.renumber(to);
+        self.clocks.renumber(to);
         learned.into_iter().for_each(|one| self.recall(one));
     }
 }
@@ -188,6 +290,8 @@ fn micros(text: &str) -> Option<Duration> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::bus::freeze;
+    use crate::bus::profile::{self, Setting, Settings};
 
     #[test]
     fn facts_read_back_as_what_was_learned() {
@@ -199,6 +303,13 @@ mod tests {
         let total = (Di::new(0x0001_0000), Last { digits: 99_999_999, at });
         let less = (Di::new_1997(0x901F), Last { digits: -7, at });
         all.push(Learned::Energies { meter, last: vec![total, less] });
+        let freezes = Freezes { kind: freeze::Kind::Hourly, since: 1_793_491_200 };
+        all.push(Learned::Freezes { meter, freezes });
+        let settings = Settings { recorded: Setting::Is(8), ..Settings::default() };
+        let kept = clocks::Kept { offset: None, at, state: clocks::State::NeedsVisit };
+        all.push(Learned::Clock { meter, kept });
+        let records = Records { kind: Some(profile::Kind::LoadRecords), settings };
+        all.push(Learned::Records { meter, records });
         for learned in all {
             let (key, value) = learned.fact(address);
             let value = value.unwrap();
@@ -207,6 +318,10 @@ mod tests {
         }
         let (key, value) = Learned::Turnaround(ms(7)).fact("");
         assert_eq!(Learned::of_bus(&key, &value.unwrap()), Some(Learned::Turnaround(ms(7))));
+        for of_bus in [Learned::Synced(at), Learned::Frozen(at)] {
+            let (key, value) = of_bus.fact("");
+            assert_eq!(Learned::of_bus(&key, &value.unwrap()), Some(of_bus));
+        }
         for (key, value) in [("", ""), ("turnaround_us", "x"), ("slowest_us/000012345678/never", "1")] {
             assert_eq!(Learned::of_bus(key, value).or(Learned::of_meter(meter, address, key, value)), None);
         }

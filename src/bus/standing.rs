@@ -127,6 +127,11 @@ impl Standings {
         !self.outage && self.meters.get(&meter).is_none_or(|standing| standing.state != State::Offline)
     }
 
+    /// Whether the meter was missed since its last answer.
+    pub fn is_missed(&self, meter: usize) -> bool {
+        self.outage || self.meters.get(&meter).is_some_and(|standing| standing.misses > 0)
+    }
+
     /// Since when nobody on the line answers.
     pub fn outage(&self) -> Option<Duration> {
         self.outage.then_some(self.unheard_since)

@@ -7,6 +7,7 @@ mod raw;
 use super::exchange::{ActiveReport, Exchange, Noted, Tap};
 use super::noise::{GLITCH, Noise, Turn};
 use super::port::{Opener, Port, PortError, Received};
+use super::visit::Question;
 use crate::clock::Clock;
 use crate::config::Protocol;
 use crate::planner::Line;
@@ -201,6 +202,14 @@ impl Talk {
         Ok(())
     }
 
+    /// Has the line at these settings and quiet, so that the next request goes out at its time. A port that cannot be had
+    /// is found out then.
+    pub async fn prepare(&mut self, line: Line) {
+        if let Err(error) = self.ready(line, SWITCHED).await {
+            tracing::debug!(%error, "the line could not be prepared");
+        }
+    }
+
     /// How long nothing passed on the line, as far as was listened.
     pub fn quiet_for(&self) -> Duration {
         self.clock.elapsed().saturating_sub(self.quiet_since)
@@ -209,6 +218,22 @@ impl Talk {
     /// Closes the port, so that the next question opens it again.
     pub fn close(&mut self) {
         self.port = None;
+    }
+
+    /// Puts the question of a visit, again if no answer came.
+    ///
+    /// # Errors
+    /// As [`Talk::read`].
+    pub async fn put(
+        &mut self,
+        asked: Asked,
+        question: Question,
+        patience: Patience,
+    ) -> Result<Answer, NoReply> {
+        match question {
+            Question::Read(di) => self.read(asked, di, patience).await,
+            Question::Records(di, count, from) => self.read_records(asked, (di, count, from), patience).await,
+        }
     }
 
     /// Asks a meter for one data identifier, again if no answer came.

@@ -1,37 +1,43 @@
 //! The task that owns a line: commands first, then what is due, one exchange at a time.
 
 mod adopt;
+mod ask;
+mod choose;
+mod clocks;
+mod current;
 mod gaps;
 mod hearing;
+mod kept;
 mod obey;
 mod report;
 
 pub use adopt::{Remains, Step};
+pub use kept::{GapSaid, Note, SlotSaid, State};
 
 use super::learned::{Learned, Memory};
 use super::port::back_off::BackOff;
 use super::reports::Reports;
-use super::round::{Point, Round};
 use super::standing::Standings;
-use super::talk::{Asked, NoReply, Patience, STOPPED, Talk};
-use super::timing::Class;
+use super::talk::{STOPPED, Talk};
 use crate::clock::{Clock, Distrust};
 use crate::command::Command;
-use crate::config::{Meter, Plan};
-use crate::event::{Event, Kind, Of};
-use crate::planner::{Costs, Plans};
+use crate::config::Plan;
+use crate::event::Event;
+use crate::planner::Plans;
 use crate::reading::{Reason, Report};
-use crate::schedule::{Job, Next, Schedule, Slots};
+use crate::schedule::{GivenUp, KeptSlots, Past, Schedule, Slots};
 use crate::telemetry::{Counts, Pulse};
-use dlt645::Di;
+use current::Current;
 use gaps::Looks;
 use jiff::Timestamp;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 
-/// How often the wall clock is looked at while nothing is due: it may be stepped meanwhile.
+/// How often is looked again at a clock that is not trusted, and the longest that is listened.
 const LOOK: Duration = Duration::from_secs(1);
+/// The longest rest without a look at what is due.
+const REST: Duration = Duration::from_secs(20);
 /// Silence after which a jammed line is free again, and how long it is listened to in one go.
 const QUIET: Duration = Duration::from_millis(200);
 /// A jam that is over by then costs no job: they wait so long.
@@ -39,6 +45,9 @@ const HOLD: Duration = Duration::from_secs(10);
 /// Seconds after local midnight in which meters are busy with their freezes.
 const MIDNIGHT: i64 = 10 * 60;
 const DAY: i64 = 86_400;
+
+/// Live jobs that may go before a visit of the same priority.
+const IN_A_ROW: u8 = 3;
 
 /// What an exchange under way is given when the daemon ends: most end within it, and the whole
 /// daemon has 5 s.
@@ -58,6 +67,10 @@ pub enum Said {
     },
     /// Something happened that is no reading.
     Event(Event),
+    /// One meter was read for one slot of a kept task, or could not be.
+    Slot(Box<SlotSaid>),
+    /// Slots of one meter will never be read.
+    Gap(Box<GapSaid>),
     /// Nothing more is due: what was said so far is to be made durable.
     RoundOver,
 }
@@ -80,7 +93,7 @@ pub struct Given {
     pub bus: usize,
     /// Time.
     pub clock: Clock,
-    /// Whether wall time can be trusted; slots open only then.
+    /// Whether wall time can be trusted; slots open only then. Sent again when the wall clock was stepped.
     pub trust: watch::Receiver<Result<(), Distrust>>,
     /// Where reports go; when it is full the bus waits for the store.
     pub said: mpsc::Sender<Told>,
@@ -96,6 +109,8 @@ pub struct Given {
     pub pulse: Arc<Pulse>,
     /// What was learned in earlier runs.
     pub learned: Vec<Learned>,
+    /// What earlier runs left of the slots of kept tasks.
+    pub past: Past,
 }
 
 /// The task.
@@ -104,8 +119,15 @@ pub struct BusTask {
     given: Given,
     talk: Talk,
     schedule: Schedule,
+    kept: KeptSlots,
     plans: Plans,
-    current: Option<(Job, Round)>,
+    current: Option<Current>,
+    /// Slots of which nobody has said yet that they are not fetched any more.
+    given_up: Vec<GivenUp>,
+    /// The last instant of which a freeze was to be broadcast in this run, and when it arrived.
+    frozen: Option<(Timestamp, Option<Timestamp>)>,
+    /// Live jobs since the last visit.
+    in_a_row: u8,
     memory: Memory,
     standings: Standings,
     back_off: BackOff,
@@ -124,13 +146,26 @@ async fn stopping(stop: &mut watch::Receiver<bool>) {
     tokio::time::sleep(GRACE).await;
 }
 
+/// Rests for so long, or until it is said that the wall clock was stepped or is not trusted. One task looks at it for all
+/// lines, so that a small machine wakes once.
+async fn rest(trust: &mut watch::Receiver<Result<(), Distrust>>, wait: Duration) {
+    let said = async {
+        if trust.changed().await.is_err() {
+            // Nobody judges the clock any more: the daemon is about to end.
+            std::future::pending::<()>().await;
+        }
+    };
+    // An error means that all of the rest is over.
+    let _ = tokio::time::timeout(wait, said).await;
+}
+
 impl BusTask {
     /// A task that talks on `talk` for the meters of one bus.
     pub fn new(mut given: Given, talk: Talk) -> Self {
         let plan = Arc::clone(&given.plan);
         let mut schedule = Schedule::new();
-        for (index, task) in plan.tasks.iter().enumerate() {
-            let slots = Slots::new(task.every, plan.gateway.zone.clone());
+        for (index, task) in plan.tasks.iter().enumerate().filter(|(_, task)| !task.read.is_kept()) {
+            let slots = Slots::of(&task.when, task.read, plan.gateway.zone.clone());
             schedule.add(index, slots, adopt::meters_here(&plan, given.bus, index));
         }
         let groups = adopt::groups(&plan, given.bus);
@@ -143,12 +178,21 @@ impl BusTask {
             .fold(0, |seed: u64, octet| seed.wrapping_mul(31).wrapping_add(octet.into()));
         let pinned = plan.buses.get(given.bus).and_then(|bus| bus.turnaround);
         let memory = Memory::of(std::mem::take(&mut given.learned), pinned);
+        let mut kept = kept::kept(&plan, given.bus, std::mem::take(&mut given.past));
+        adopt::groups(&plan, given.bus)
+            .into_keys()
+            .filter(|meter| memory.habits.has_no_freeze(*meter))
+            .for_each(|meter| kept.has_no_freeze(meter, true));
         Self {
             given,
             talk,
             schedule,
+            kept,
             plans: Plans::default(),
             current: None,
+            given_up: Vec::new(),
+            frozen: None,
+            in_a_row: 0,
             memory,
             standings: Standings::new(meters),
             back_off: BackOff::new(seed),
@@ -164,7 +208,8 @@ impl BusTask {
     /// back, with the line closed.
     pub async fn run(mut self) -> Remains {
         loop {
-            if *self.given.stop.borrow() {
+            // An error means that the daemon is gone.
+            if *self.given.stop.borrow() || self.given.stop.has_changed().is_err() {
                 break;
             }
             self.given.pulse.turned(self.given.clock.elapsed());
@@ -172,10 +217,12 @@ impl BusTask {
                 self.adopt(step).await;
             } else if let Ok(command) = self.given.commands.try_recv() {
                 self.obey(command).await;
-            } else if self.current.is_some() {
-                self.exchange().await;
+            } else if let Some((slot, meters)) = self.is_to_freeze() {
+                self.freeze_all(slot, meters).await;
+            } else if let Some(current) = self.current.take() {
+                self.exchange(current).await;
             } else if let Some(wait) = self.begin().await {
-                let Given { commands, steps, stop, .. } = &mut self.given;
+                let Given { trust, commands, steps, stop, .. } = &mut self.given;
                 tokio::select! {
                     biased;
                     _ = stop.changed() => {}
@@ -183,9 +230,9 @@ impl BusTask {
                     command = commands.recv() => match command {
                         Some(command) => self.obey(command).await,
                         // Nobody can command any more: the daemon is about to end.
-                        None => tokio::time::sleep(wait).await,
+                        None => tokio::time::sleep(wait.min(LOOK)).await,
                     },
-                    () = tokio::time::sleep(wait) => {}
+                    () = rest(trust, wait) => {}
                 }
             }
         }
@@ -195,186 +242,9 @@ impl BusTask {
         self.end().await
     }
 
-    /// Opens slots and begins the next round; or says how long there is nothing to do.
-    async fn begin(&mut self) -> Option<Duration> {
-        if self.jammed.is_some() {
-            self.listen().await;
-        }
-        let trusted = *self.given.trust.borrow();
-        if trusted.is_err() {
-            self.looks.distrusted();
-            return Some(LOOK);
-        }
-        let now = self.given.clock.now();
-        self.open(now).await;
-        if self.jammed.is_some_and(|since| self.given.clock.elapsed() < since + HOLD) {
-            return None;
-        }
-        if self.probe().await {
-            return None;
-        }
-        match self.schedule.next(now) {
-            Next::Now(job) => {
-                self.given.pulse.is_busy(true);
-                match self.hopeless(job.meter) {
-                    Some((reason, detail)) => {
-                        self.schedule.miss(job);
-                        self.report_all(job, reason, &detail).await;
-                    }
-                    None => self.start(job),
-                }
-                None
-            }
-            Next::NotBefore(at) => {
-                self.round_over().await;
-                let wait = Duration::try_from(at.duration_since(now)).unwrap_or_default();
-                // A wake-up just short of the slot would spin; a millisecond late is on time.
-                Some(self.until_probe(wait).clamp(Duration::from_millis(1), LOOK))
-            }
-            Next::Nothing => {
-                self.round_over().await;
-                Some(self.until_probe(LOOK).max(Duration::from_millis(1)))
-            }
-        }
-    }
-
-    /// Opens the slots that have come; says which jobs are too late for that.
-    async fn open(&mut self, now: Timestamp) {
-        let passed = self.looks.at(self.given.clock.elapsed(), now);
-        let opened = self.schedule.open(now);
-        for skipped in opened.skipped {
-            self.announce(skipped, passed).await;
-        }
-        for job in opened.expired {
-            self.report_all(job, Reason::Expired, "the next slot came before it was this meter's turn").await;
-        }
-    }
-
-    /// Why it is no use to ask this meter now, in a word and a sentence.
-    fn hopeless(&self, meter: usize) -> Option<(Reason, String)> {
-        let since = |since| self.show(self.wall(since));
-        if self.port_rests() {
-            Some((Reason::PortGone, "the port is closed and will be tried again".to_owned()))
-        } else if let Some(jammed) = self.jammed {
-            let detail = format!("the line is jammed since {}: somebody talks without end", since(jammed));
-            Some((Reason::Damaged, detail))
-        } else if let Some(outage) = self.standings.outage() {
-            let detail = format!("no meter of the line answers since {}: power or cable", since(outage));
-            Some((Reason::Silent, detail))
-        } else {
-            let missed = self.standings.missed_since(meter)?;
-            let detail = format!("not asked: it does not answer since {}, and is probed", since(missed));
-            Some((Reason::Silent, detail))
-        }
-    }
-
-    fn start(&mut self, job: Job) {
-        let plan = Arc::clone(&self.given.plan);
-        let (Some(meter), Some(task)) = (plan.meters.get(job.meter), plan.tasks.get(job.task)) else {
-            // The schedule was made of this plan.
-            tracing::error!(?job, "a job that is in no plan");
-            self.schedule.done(job);
-            return;
-        };
-        let wanted = task.registers.of(meter.dialect());
-        self.current = Some((job, self.round(job.meter, meter, wanted)));
-    }
-
-    /// The questions to a meter by what is known of it.
-    fn round(&mut self, index: usize, meter: &Meter, wanted: &[catalogue::Register]) -> Round {
-        let costs = Costs {
-            preamble: meter.preamble,
-            turnaround: self.memory.turnaround.pause(),
-            ..Costs::usual(meter.line)
-        };
-        let usual = wanted.first().map_or(Duration::ZERO, |first| costs.single(first));
-        let refused = self.memory.refusals.of(index, self.given.clock.elapsed(), usual);
-        let known = self.memory.energies.of(index, self.given.clock.elapsed());
-        let of = Point { wiring: meter.wiring, transformers: meter.transformers };
-        Round::by(&mut self.plans, wanted, refused, costs, of).judged_by(known)
-    }
-
-    /// One exchange of the round that is under way, and its end if nothing is left to ask.
-    async fn exchange(&mut self) {
-        let Some((job, mut round)) = self.current.take() else { return };
-        self.step(job.meter, &mut round).await;
-        if round.next().is_some() {
-            self.current = Some((job, round));
-        } else {
-            self.finish(job, round).await;
-        }
-    }
-
-    async fn step(&mut self, meter: usize, round: &mut Round) {
-        let Some(di) = round.next().map(|ask| ask.subject.di()) else { return };
-        let came = self.ask(meter, di, Patience::RETRIES).await;
-        let jammed = came.as_ref().is_err_and(|no_reply| no_reply.jammed);
-        round.over_noise(self.talk.is_noisy());
-        round.take(came);
-        if jammed {
-            round.abandon(Reason::Damaged, "the line is jammed: somebody talks without end");
-        }
-    }
-
-    /// One question to one meter; what its answer or its silence teaches of the line is taken.
-    async fn ask(&mut self, meter: usize, di: Di, retries: u32) -> Result<super::talk::Answer, NoReply> {
-        let plan = Arc::clone(&self.given.plan);
-        let Some(known) = plan.meters.get(meter) else {
-            return Err(NoReply::of(Reason::Expired, "the meter is in no file any more"));
-        };
-        let class = self.class(di);
-        let turnaround = self.memory.turnaround.pause();
-        let patience = Patience {
-            first_octet: self.memory.deadlines.first_octet(meter, class),
-            again: self.memory.deadlines.again(meter, class),
-            retries,
-            turnaround,
-        };
-        let back_to_back = self.talk.quiet_for() < turnaround * 2;
-        let was_open = self.talk.is_open();
-        let asked = Asked { protocol: known.protocol, line: known.line, preamble: known.preamble };
-        let came = tokio::select! {
-            biased;
-            came = self.talk.read(asked, di, patience) => came,
-            () = stopping(&mut self.given.stop) => Err(NoReply::stopped()),
-        };
-        for report in self.talk.take_reports() {
-            if self.reports.take(meter, &report.octets) {
-                let kind = Kind::ActiveReport { octets: report.octets };
-                self.happened(Event { of: Of::Meter(meter), at: report.taken_at, kind }).await;
-            }
-        }
-        match &came {
-            Err(no_reply) if no_reply.reason == Reason::PortGone => {
-                self.port_failed(was_open, &no_reply.detail).await;
-            }
-            Err(no_reply) if no_reply.reason == Reason::Expired => {}
-            Ok(_) | Err(_) => self.port_works(was_open).await,
-        }
-        if let Err(no_reply) = &came {
-            let bus = plan.buses.get(self.given.bus).map(|b| b.name.as_str());
-            let (meter, detail) = (known.name.as_str(), no_reply.detail.as_str());
-            tracing::debug!(bus, meter, %di, reason = no_reply.reason.word(), detail, "not read");
-        }
-        self.hear(meter, class, &came, back_to_back).await;
-        if let Some(turn) = self.talk.take_turn() {
-            self.log_noise(turn);
-        }
-        came
-    }
-
-    /// The kind of a question now.
-    fn class(&self, di: Di) -> Class {
-        let now = self.given.clock.now();
-        let offset = self.given.plan.gateway.zone.to_offset(now).seconds();
-        let of_day = (now.as_second() + i64::from(offset)).rem_euclid(DAY);
-        if of_day < MIDNIGHT { Class::Midnight } else { Class::of(di) }
-    }
-
     async fn end(mut self) -> Remains {
-        if let Some((job, mut round)) = self.current.take() {
-            round.abandon(Reason::Expired, STOPPED);
-            self.finish(job, round).await;
+        if let Some(current) = self.current.take() {
+            self.over(current.abandoned(STOPPED)).await;
         }
         for job in self.schedule.abandon() {
             self.report_all(job, Reason::Expired, STOPPED).await;

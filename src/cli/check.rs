@@ -2,7 +2,7 @@
 
 mod flash;
 
-use crate::config::{self, BusLoad, Plan, air_time, percent, tenths};
+use crate::config::{self, BusLoad, Plan, air_time, percent, period, tenths};
 use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -156,7 +156,7 @@ fn describe_bus(plan: &Plan, load: &BusLoad) -> String {
         let planned = plan.tasks.get(task.task);
         table.add_row([
             planned.map(|t| cut(t.name.as_str())).unwrap_or_default(),
-            period(task.every),
+            planned.map(|t| t.when.to_string()).unwrap_or_default(),
             task.meters.to_string(),
             task.registers.to_string(),
             task.exchanges.to_string(),
@@ -172,12 +172,12 @@ fn describe_bus(plan: &Plan, load: &BusLoad) -> String {
 /// Meters shown of one bus; the rest is counted.
 const SHOWN: usize = 40;
 /// A terminal's columns.
-const COLUMNS: usize = 80;
+pub(super) const COLUMNS: usize = 80;
 /// Columns of a name; a longer one is cut, so that a row fits a terminal of 80.
 const NAME: usize = 22;
 
 /// The name, or as much of it as fits.
-fn cut(name: &str) -> String {
+pub(super) fn cut(name: &str) -> String {
     if name.width() <= NAME {
         return name.to_owned();
     }
@@ -193,7 +193,7 @@ fn counted(count: usize, one: &str, many: &str) -> String {
     format!("{count} {}", if count == 1 { one } else { many })
 }
 
-fn table(header: &[&str]) -> Table {
+pub(super) fn table(header: &[&str]) -> Table {
     let mut table = Table::new();
     table
         .load_style(presets::NOTHING)
@@ -202,7 +202,7 @@ fn table(header: &[&str]) -> Table {
     table
 }
 
-fn trimmed(table: &Table) -> String {
+pub(super) fn trimmed(table: &Table) -> String {
     table.lines().map(|line| format!(" {}\n", line.trim_end())).collect()
 }
 
@@ -211,25 +211,9 @@ fn span(time: Duration) -> String {
     if time.subsec_millis() == 0 { period(time) } else { format!("{}ms", time.as_millis()) }
 }
 
-/// `15m`, as it is written.
-pub(super) fn period(every: Duration) -> String {
-    let seconds = every.as_secs();
-    [(86_400, "d"), (3600, "h"), (60, "m")]
-        .into_iter()
-        .find(|(unit, _)| seconds >= *unit && seconds.is_multiple_of(*unit))
-        .map_or_else(|| format!("{seconds}s"), |(unit, letter)| format!("{}{letter}", seconds / unit))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_period_is_printed_as_it_is_written() {
-        for (secs, text) in [(1, "1s"), (60, "1m"), (90, "90s"), (900, "15m"), (3600, "1h"), (86_400, "1d")] {
-            assert_eq!(period(Duration::from_secs(secs)), text);
-        }
-    }
 
     #[test]
     fn a_long_name_is_cut_by_its_columns_and_not_by_its_characters() {

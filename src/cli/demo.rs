@@ -33,9 +33,13 @@ pub(super) struct DemoArgs {
 }
 
 const WHAT: &str = "\
-Eight virtual meters 电能表 on two virtual lines 总线 are read every 2 s; the
-readings pass the store and a broker of the demo's own, and are shown as they
-arrive. It needs no hardware, no network and no file, and leaves none behind.";
+Eight virtual meters 电能表 on two virtual lines 总线 are read every 2 s, and
+asked for what they froze at the last four midnights 日冻结 and recorded in
+each hour of a day 负荷记录. Two old meters freeze nothing: that is a gap, and
+said. The readings pass the store and a broker of the demo's own, and are shown
+as they arrive: `of 11-20` is the day that a frozen value closes 数据日期,
+`late` what was fetched after its time 补抄. It needs no hardware, no network
+and no file, and leaves none behind.";
 
 /// What the view is given to connect before the daemon starts.
 const ONLOOKER: Duration = Duration::from_secs(2);
@@ -199,13 +203,28 @@ fn configuration(folder: &Path, lines: &[simulator::Running], broker: u16) -> St
             text.push_str(&format!("ct = {ct:?}\n"));
         }
     }
-    // What changes at every look, and what may be looked at less often: together they fit the lines.
+    // What the meters have kept of the last midnight and of each hour: the reason for it all.
+    for (name, read, when, registers) in [
+        ("day", "daily-freeze", "daily = \"00:05\"\npriority = 4", "\"active_energy_import\""),
+        // A day back is enough to see it; meters of 1997 keep no load records.
+        (
+            "hours",
+            "load-profile",
+            "every = \"1h\"\nbackfill = 1\nmeters = [\"flat-*\", \"shop*\", \"lift*\"]",
+            "\"active_energy_import\"",
+        ),
+    ] {
+        text.push_str(&format!(
+            "\n[[task]]\nname = {name:?}\nread = {read:?}\n{when}\nregisters = [{registers}]\n"
+        ));
+    }
+    // What changes at every look, and what may be looked at less often: together they fit the lines, and go first.
     for (name, every, registers) in [
         ("live", "2s", "\"active_energy_import\", \"active_energy_import_t*\", \"active_power\""),
         ("network", "6s", "\"voltage_l1\", \"current_l1\", \"power_factor\""),
     ] {
         text.push_str(&format!(
-            "\n[[task]]\nname = {name:?}\nevery = {every:?}\nregisters = [{registers}]\n"
+            "\n[[task]]\nname = {name:?}\nevery = {every:?}\npriority = 1\nregisters = [{registers}]\n"
         ));
     }
     text

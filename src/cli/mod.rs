@@ -5,6 +5,7 @@ mod decode;
 mod profiles;
 mod read;
 mod registers;
+mod report;
 mod run;
 mod simulate;
 mod trace;
@@ -49,6 +50,8 @@ enum Command {
     /// Show it all here: virtual meters, a broker, the daemon 演示
     #[cfg(feature = "demo")]
     Demo(demo::DemoArgs),
+    /// Say how complete a day is, which meters are missing 采集成功率
+    Report(report::ReportArgs),
     /// Watch readings as they arrive over MQTT
     Watch(watch::WatchArgs),
 }
@@ -72,6 +75,7 @@ pub fn main() -> ExitCode {
         | Command::Registers(_)
         | Command::Profiles(_)
         | Command::Simulate(_)
+        | Command::Report(_)
         | Command::Watch(_) => "warn",
         // The demo's broker calls every closed connection an error.
         #[cfg(feature = "demo")]
@@ -95,6 +99,7 @@ pub fn main() -> ExitCode {
             Command::Simulate(args) => simulate::run(args).await,
             #[cfg(feature = "demo")]
             Command::Demo(args) => demo::run(args).await,
+            Command::Report(args) => report::run(&args),
             Command::Watch(args) => watch::run(args).await,
         }
     });

@@ -182,7 +182,7 @@ impl PlanJson {
             }
             TaskJson {
                 task: task.name.to_string(),
-                every_s: task.every.as_secs(),
+                every_s: task.when.every().as_secs(),
                 meters: task.meters.len(),
                 registers,
             }

@@ -1,9 +1,10 @@
 //! What the tasks cost on the lines: exchanges and air time of a whole plan. Pure.
 
 use super::findings::Findings;
-use super::{Dialect, Meter, Plan, Task, Wiring, bus, meter};
+use super::{Dialect, Meter, Plan, Read, Task, Wiring, bus, meter};
 use crate::planner::{Costs, Line, RATES, plan};
 use catalogue::Register;
+use dlt645::Edition;
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::time::Duration;
@@ -102,7 +103,7 @@ fn load(bus: usize, meters: &[On], tasks: &[Task]) -> BusLoad {
             registers: 0,
             exchanges: 0,
             air: Duration::ZERO,
-            every: planned.every,
+            every: planned.when.every(),
         };
         for kind in &kinds {
             let here = |meter: &&usize| meters.get(**meter) == Some(kind);
@@ -115,7 +116,8 @@ fn load(bus: usize, meters: &[On], tasks: &[Task]) -> BusLoad {
                 (Some(wiring), Some(phase)) => wiring.has_phase(phase),
                 (None, _) | (_, None) => true,
             };
-            let there: Vec<Register> = registers.iter().filter(has).copied().collect();
+            let mut there: Vec<Register> = registers.iter().filter(has).copied().collect();
+            there.extend(stamp(planned.read, kind.dialect));
             let costs = Costs { preamble: kind.preamble, ..Costs::usual(kind.line) };
             let asks = plan(&there, &refused, &costs);
             let one: Duration = asks.iter().map(|a| a.air_time(&costs)).sum();
@@ -127,6 +129,14 @@ fn load(bus: usize, meters: &[On], tasks: &[Task]) -> BusLoad {
         (load.meters > 0).then_some(load)
     });
     BusLoad { bus, tasks: tasks.collect() }
+}
+
+/// The stamp that is read before what a meter froze; the frozen values cost what the present ones do, and load records
+/// no more.
+fn stamp(read: Read, dialect: Dialect) -> Option<Register> {
+    let is_frozen = matches!(read, Read::DailyFreeze | Read::Month) && dialect.edition == Edition::E2007;
+    let found = is_frozen.then(|| dialect.catalogue().find("daily_freeze_time_day1", 0).ok()).flatten()?;
+    found.first().copied()
 }
 
 /// Refuses what a line cannot carry, and warns of what it carries without room for a retry. Every

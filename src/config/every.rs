@@ -40,6 +40,16 @@ pub(super) fn parse(text: &str) -> Result<Duration, BadPeriod> {
     }
 }
 
+/// `15m`, as it is written.
+pub(crate) fn written(every: Duration) -> String {
+    let seconds = every.as_secs();
+    UNITS
+        .into_iter()
+        .rev()
+        .find(|(_, unit)| seconds >= *unit && seconds.is_multiple_of(*unit))
+        .map_or_else(|| format!("{seconds}s"), |(letter, unit)| format!("{}{letter}", seconds / unit))
+}
+
 /// A text that is no short time.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 #[error("a time is a whole number and ms or s, e.g. 800ms")]
@@ -124,6 +134,13 @@ mod tests {
         assert_eq!(parse("7m"), uneven("6m", "8m"));
         assert_eq!(parse("5h"), uneven("4h", "6h"));
         assert_eq!(parse("59s"), uneven("54s", "60s"));
+    }
+
+    #[test]
+    fn a_period_is_printed_as_it_is_written() {
+        for text in ["1s", "1m", "90s", "15m", "1h", "1d"] {
+            assert_eq!(written(parse(text).unwrap()), text);
+        }
     }
 
     #[test]

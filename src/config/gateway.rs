@@ -4,15 +4,20 @@ use super::findings::{At, Findings, Here};
 use super::keys::{did_you_mean, nearest, not_among};
 use super::plan::Gateway;
 use super::raw::{self, Section};
+use super::store::between;
 use crate::clock::Trust;
 use jiff::tz::{self, TimeZone, TimeZoneDatabase};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 /// Where the store lives if `data_dir` is not written.
 pub(super) const DATA_DIR: &str = "/var/lib/meterd";
 
 const CLOCKS: [(&str, Trust); 3] =
     [("auto", Trust::Auto), ("synchronised", Trust::Synchronised), ("set", Trust::Set)];
+
+/// What a bound of the meters' clocks may be: more than a display of seconds and a slow line make, and a day at most.
+const BOUNDS: (Duration, Duration) = (Duration::from_secs(10), Duration::from_secs(86_400));
 
 /// What was written, as far as it is sound.
 #[derive(Debug, Default)]
@@ -44,9 +49,19 @@ pub(super) fn read(section: Option<&Section>, top: &Here, folder: &Path, finding
         Some(text) => trust_of(&text, findings),
         None => Some(Trust::default()),
     };
+    let clock_bound = match section.text("clock_bound", findings) {
+        Some(text) => between("clock_bound", &text, BOUNDS.0, BOUNDS.1, findings),
+        None => Some(Gateway::CLOCK_BOUND),
+    };
     let meter_files = meter_files(section, findings);
-    let gateway = id.zip(zone).zip(data_dir).zip(clock);
-    let gateway = gateway.map(|(((id, zone), data_dir), clock)| Gateway { id, zone, data_dir, clock });
+    let gateway = id.zip(zone).zip(data_dir).zip(clock).zip(clock_bound);
+    let gateway = gateway.map(|((((id, zone), data_dir), clock), clock_bound)| Gateway {
+        id,
+        zone,
+        data_dir,
+        clock,
+        clock_bound,
+    });
     Written { gateway, meter_files }
 }
 

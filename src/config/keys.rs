@@ -15,7 +15,7 @@ pub(super) const GATEWAY: Shape = Shape {
     name: "gateway",
     label: "[gateway]",
     many: false,
-    keys: &["id", "timezone", "data_dir", "clock", "meter_files"],
+    keys: &["id", "timezone", "data_dir", "clock", "clock_bound", "meter_files"],
 };
 pub(super) const STORE: Shape = Shape {
     name: "store",
@@ -82,24 +82,54 @@ pub(super) const METER: Shape = Shape {
         "wiring",
         "ct",
         "pt",
+        "multiplier",
         "profile",
         "customer",
         "customer_name",
         "area",
+        "total_meter",
         "class",
+        "major_class",
+        "minor_class",
         "asset",
         "measuring_point",
+        "metering",
+        "capacity",
         "digits",
         "phase",
+        "installed",
         "state",
+        "state_since",
+        "state_until",
+        "tariff_count",
         "tariffs",
+        "exchange",
     ],
+};
+/// Stand in [`METER`], under its key `exchange`.
+pub(super) const METER_EXCHANGE: Shape = Shape {
+    name: "meter.exchange",
+    label: "[[meter.exchange]]",
+    many: true,
+    keys: &["date", "address", "asset", "digits", "last", "first"],
 };
 pub(super) const TASK: Shape = Shape {
     name: "task",
     label: "[[task]]",
     many: true,
-    keys: &["name", "every", "read", "registers", "meters"],
+    keys: &[
+        "name",
+        "every",
+        "daily",
+        "monthly",
+        "read",
+        "registers",
+        "meters",
+        "priority",
+        "window",
+        "backfill",
+        "broadcast",
+    ],
 };
 
 pub(super) const COMMANDS: Shape =

@@ -1,6 +1,8 @@
 //! From files to a plan: reads them, has every part proved, and puts the parts together.
 
+use super::archive::text::Written;
 use super::fault::{Fault, Faults};
+use super::file::{read, read_archive};
 use super::findings::{Findings, Here};
 use super::keys;
 use super::plan::{Bus, Meter, Plan};
@@ -9,7 +11,6 @@ use super::raw::Document;
 use super::registers::{self, Resolve};
 use super::sent::{Origin, Sent};
 use super::{air, archive, bus, commands, gateway, meter, mqtt, store, task};
-use std::io::{self, ErrorKind};
 use std::path::Path;
 
 /// A configuration without faults.
@@ -97,9 +98,16 @@ fn prove(
     }
     for written in gateway.meter_files.iter().filter(|_| !sent_archive) {
         let path = folder.join(&written.value);
-        match read(&path) {
-            Ok(text) => {
+        match read_archive(&path) {
+            Ok((text, in_what)) => {
                 let file = findings_ref.open(path.display().to_string(), &text);
+                if in_what == Written::Gb18030 {
+                    let top = Here { file, span: 0..0, label: "", key: String::new() };
+                    findings_ref.warn(
+                        &top,
+                        format!("is not UTF-8 and is read as {in_what}; look whether its names are right"),
+                    );
+                }
                 cells.extend(archive::read(file, findings_ref));
             }
             Err(unreadable) => {
@@ -159,36 +167,6 @@ fn warn(
         let top = Here { label: "", ..document.top(&keys::TASK) };
         findings.warn(&top, "there is no [[task]], so no meter is read");
     }
-}
-
-/// Why a file gave no text.
-#[derive(Debug, thiserror::Error)]
-enum Unreadable {
-    #[error("does not exist")]
-    Absent,
-    #[error("may not be read by this user; give it read permission")]
-    Forbidden,
-    #[error("is a folder; name a file")]
-    Folder,
-    #[error("is not UTF-8 (line {line}); save it as UTF-8, a spreadsheet as \"CSV UTF-8\"")]
-    NotUtf8 { line: usize },
-    #[error("cannot be read: {0}")]
-    Io(io::Error),
-}
-
-#[expect(clippy::wildcard_enum_match_arm, reason = "kinds of I/O errors are not ours to list")]
-fn read(path: &Path) -> Result<String, Unreadable> {
-    let octets = std::fs::read(path).map_err(|error| match error.kind() {
-        ErrorKind::NotFound => Unreadable::Absent,
-        ErrorKind::PermissionDenied => Unreadable::Forbidden,
-        ErrorKind::IsADirectory => Unreadable::Folder,
-        _ => Unreadable::Io(error),
-    })?;
-    String::from_utf8(octets).map_err(|error| {
-        let sound = error.utf8_error().valid_up_to();
-        let newlines = error.as_bytes()[..sound].iter().filter(|octet| **octet == b'\n').count();
-        Unreadable::NotUtf8 { line: newlines + 1 }
-    })
 }
 
 #[cfg(test)]
@@ -261,7 +239,7 @@ mod tests {
         let shop = &plan.meters[4].point;
         assert_eq!((shop.customer.as_deref(), shop.tariffs.len()), (Some("3100301"), 4));
         assert_eq!(plan.tasks[0].meters, [0, 1, 2, 3, 4]);
-        assert_eq!(plan.tasks[1].meters, [0, 1, 2, 3], "flat-* and transformer-1, not shop-1");
+        assert_eq!(plan.tasks[4].meters, [0, 1, 2, 3], "flat-* and transformer-1, not shop-1");
     }
 
     #[test]
@@ -271,8 +249,8 @@ mod tests {
         assert_eq!(plan.gateway.clock, Trust::Auto);
         assert_eq!(plan.meters[1].ct().map(|r| r.to_string()).as_deref(), Some("75/5"));
         assert_eq!(plan.meters[1].pt().map(|r| r.to_string()).as_deref(), Some("10000/100"));
-        assert_eq!(plan.tasks[1].every, Duration::from_secs(900));
-        assert_eq!(plan.tasks[1].meters, [0, 1]);
+        assert_eq!(plan.tasks[1].when.every(), Duration::from_secs(3600));
+        assert_eq!(plan.tasks[4].meters, [0, 1]);
     }
 
     #[test]

@@ -1,14 +1,17 @@
 //! Meters (电能表), from `[[meter]]` and from rows of an archive (档案) alike.
 
 use super::bus;
+use super::exchange::cells as exchange;
 use super::findings::{At, Findings, Here};
+use super::groups;
 use super::keys::{did_you_mean, listed, nearest, not_among};
 use super::plan::{Bus, Dialect, Meter, Protocol, Wiring};
-use super::point;
+use super::point::cells::{self as point, ROUNDED, is_rounded};
 use super::profile::Shelf;
+use super::ratio;
 use super::raw::{self, Section};
 use crate::planner::Line;
-use crate::reading::{Ratio, Transformers};
+use crate::reading::Ratio;
 use catalogue::Profile;
 use dlt645::{Address, Edition};
 use sha2::{Digest, Sha256};
@@ -28,8 +31,7 @@ pub(super) struct Cells {
     pub(super) frame: Option<At<String>>,
     pub(super) preamble: Option<At<String>>,
     pub(super) wiring: Option<At<String>>,
-    pub(super) ct: Option<At<String>>,
-    pub(super) pt: Option<At<String>>,
+    pub(super) ratios: ratio::Cells,
     pub(super) profile: Option<At<String>>,
     pub(super) point: point::Cells,
 }
@@ -40,13 +42,19 @@ pub(super) struct Written {
     /// The name as tasks write it, sound or not.
     pub(super) name: Option<At<String>>,
     pub(super) meter: Option<Meter>,
+    /// The total meter that it is counted under, as it is written.
+    total_meter: Option<At<String>>,
 }
 
 /// The texts of one `[[meter]]`.
 pub(super) fn from_section(section: &Section, findings: &mut Findings) -> Cells {
     let tariffs = section.texts("tariffs", findings);
+    let exchanges = exchange::from_section(section, findings);
+    let mut one = |key, is_number| {
+        if is_number { section.number(key, findings) } else { section.text(key, findings) }
+    };
     Cells {
-        point: point::Cells::of(|key| section.text(key, findings), tariffs),
+        point: point::Cells::of(&mut one, tariffs, exchanges),
         name: section.required("name", "\"flat-101\"", findings),
         bus: section.required("bus", "\"riser-1\", the name of its [[bus]]", findings),
         protocol: section.text("protocol", findings),
@@ -55,8 +63,11 @@ pub(super) fn from_section(section: &Section, findings: &mut Findings) -> Cells 
         frame: section.text("frame", findings),
         preamble: section.number("preamble", findings),
         wiring: section.text("wiring", findings),
-        ct: section.text("ct", findings),
-        pt: section.text("pt", findings),
+        ratios: ratio::Cells {
+            ct: section.text("ct", findings),
+            pt: section.text("pt", findings),
+            multiplier: section.text("multiplier", findings),
+        },
         profile: section.text("profile", findings),
     }
 }
@@ -80,7 +91,7 @@ pub(super) fn read(
     for cells in cells {
         let twin = cells.name.as_ref().is_some_and(|name| taken(name, &mut names, findings));
         let name = cells.name.as_ref().and_then(|text| raw::name(text, "name", findings));
-        let bus = cells.bus.as_ref().and_then(|text| bus_of(text, &by_name, findings));
+        let bus = cells.bus.as_ref().and_then(|text| bus_of(text, &by_name, buses.len(), findings));
         let edition = match &cells.protocol {
             Some(text) => edition_of(text, findings),
             None => Some(Edition::E2007),
@@ -109,35 +120,29 @@ pub(super) fn read(
             Some(text) => wiring_of(text, findings).map(Some),
             None => Some(None),
         };
-        let ct = ratio_of(cells.ct.as_ref(), "ct", findings);
-        let pt = ratio_of(cells.pt.as_ref(), "pt", findings);
+        let transformers = ratio::read(&cells.ratios, findings);
         let profile = match &cells.profile {
             // As an empty cell of the archive.
             Some(text) if text.value.is_empty() => Some(None),
             Some(text) => profile_of(text, edition, shelf, findings).map(Some),
             None => Some(None),
         };
-        let point = point::read(&cells.point, findings);
+        let dialect = edition.zip(profile).map(|(edition, profile)| Dialect { edition, profile });
+        let point = point::read(&cells.point, dialect, address, findings);
         let protocol = edition.zip(address).map(|(edition, address)| Protocol::dlt645(edition, address));
         let speaks = protocol.zip(profile);
-        let meter =
-            name.zip(bus).zip(speaks).zip(line.zip(preamble)).zip(wiring.zip(point)).zip(ct.zip(pt)).map(
-                |(((((name, bus), (protocol, profile)), (line, preamble)), (wiring, point)), (ct, pt))| {
-                    Meter {
-                        name,
-                        bus,
-                        protocol,
-                        profile,
-                        line,
-                        preamble,
-                        wiring,
-                        transformers: Transformers { ct, pt },
-                        point,
-                    }
-                },
-            );
-        written.push(Written { name: cells.name, meter });
+        let archived = wiring.zip(transformers).zip(point);
+        let meter = name.zip(bus).zip(speaks).zip(line.zip(preamble)).zip(archived).map(
+            |((((name, bus), (protocol, profile)), (line, preamble)), ((wiring, transformers), point))| {
+                Meter { name, bus, protocol, profile, line, preamble, wiring, transformers, point }
+            },
+        );
+        let total_meter = cells.point.total_meter().cloned();
+        written.push(Written { name: cells.name, meter, total_meter });
     }
+    let members: Vec<groups::Member<'_>> =
+        written.iter().map(|one| (one.name.as_ref(), one.total_meter.as_ref())).collect();
+    groups::prove(&members, findings);
     written
 }
 
@@ -153,8 +158,15 @@ fn taken(name: &At<String>, names: &mut HashMap<String, Here>, findings: &mut Fi
     true
 }
 
-fn bus_of(text: &At<String>, buses: &HashMap<&str, usize>, findings: &mut Findings) -> Option<usize> {
-    let found = buses.get(text.value.as_str()).copied();
+/// By its name; a number that is no bus's name is its place in `meterd.toml`, as the trade numbers ports (端口).
+fn bus_of(
+    text: &At<String>,
+    buses: &HashMap<&str, usize>,
+    count: usize,
+    findings: &mut Findings,
+) -> Option<usize> {
+    let by_place = || text.value.parse::<usize>().ok()?.checked_sub(1).filter(|place| *place < count);
+    let found = buses.get(text.value.as_str()).copied().or_else(by_place);
     if found.is_none() {
         let mut known: Vec<&str> = buses.keys().copied().collect();
         known.sort_unstable();
@@ -209,30 +221,26 @@ fn line_of(cells: &Cells, bus: Option<&bus::Written>, findings: &mut Findings) -
     Some(line)
 }
 
+/// The word of the configuration, or what the trade writes: DL/T 645-2007, 645-2007; and the number of Q/GDW 376.1, F10.
 fn edition_of(text: &At<String>, findings: &mut Findings) -> Option<Edition> {
-    match text.value.as_str() {
-        "dlt645-1997" => Some(Edition::E1997),
-        "dlt645-2007" => Some(Edition::E2007),
-        other => {
-            findings.fault(&text.here, not_among("protocol", other, &PROTOCOLS));
-            None
-        }
+    let plain: String = text.value.chars().filter(|c| c.is_ascii_alphanumeric()).collect();
+    let trade = plain.to_ascii_uppercase();
+    match trade.strip_prefix("DLT").unwrap_or(&trade) {
+        "6451997" | "64597" | "1" => return Some(Edition::E1997),
+        "6452007" | "64507" | "30" => return Some(Edition::E2007),
+        "31" => findings.fault(
+            &text.here,
+            "protocol 31 is a power line carrier module (载波), which is on no RS-485 line; leave its meters out",
+        ),
+        _ => findings.fault(&text.here, not_among("protocol", &text.value, &PROTOCOLS)),
     }
+    None
 }
 
-fn address_of(text: &At<String>, findings: &mut Findings) -> Option<Address> {
+pub(super) fn address_of(text: &At<String>, findings: &mut Findings) -> Option<Address> {
     let asked = text.value.as_str();
-    let spreadsheet = asked.contains(['.', '+'])
-        || asked
-            .split_once(['e', 'E'])
-            .is_some_and(|(a, b)| a.parse::<u32>().is_ok() && b.parse::<u32>().is_ok());
-    if spreadsheet {
-        findings.fault(
-            &text.here,
-            format!(
-                "address \"{asked}\" was turned into a number by a spreadsheet and has lost digits; format the column as text (文本) and type the address again"
-            ),
-        );
+    if is_rounded(asked) || asked.contains(['.', '+']) {
+        findings.fault(&text.here, format!("address \"{asked}\" {ROUNDED}"));
         return None;
     }
     let fault = match asked.parse::<Address>() {
@@ -249,12 +257,22 @@ fn address_of(text: &At<String>, findings: &mut Findings) -> Option<Address> {
 }
 
 fn wiring_of(text: &At<String>, findings: &mut Findings) -> Option<Wiring> {
-    let found = WIRINGS.into_iter().find(|wiring| wiring.word() == text.value);
+    let is_it = |wiring: &Wiring| [wiring.word(), trade_word(*wiring)].contains(&text.value.as_str());
+    let found = WIRINGS.into_iter().find(is_it);
     if found.is_none() {
         let known = listed(&WIRINGS.map(Wiring::word));
         findings.fault(&text.here, format!("wiring \"{}\" is not known; known: {known}", text.value));
     }
     found
+}
+
+/// As the trade writes it.
+const fn trade_word(wiring: Wiring) -> &'static str {
+    match wiring {
+        Wiring::P1W2 => "单相",
+        Wiring::P3W3 => "三相三线",
+        Wiring::P3W4 => "三相四线",
+    }
 }
 
 /// A profile of what the meter speaks; what is wrong with the protocol is no second fault.
@@ -279,18 +297,6 @@ fn profile_of(
     }
 }
 
-/// `None` if what is written is no ratio; `Some(None)` if nothing is.
-fn ratio_of(text: Option<&At<String>>, key: &str, findings: &mut Findings) -> Option<Option<Ratio>> {
-    let Some(text) = text else { return Some(None) };
-    match text.value.parse() {
-        Ok(ratio) => Some(Some(ratio)),
-        Err(bad) => {
-            findings.fault(&text.here, format!("{key} \"{}\" cannot be used: {bad}", text.value));
-            None
-        }
-    }
-}
-
 /// Twelve hexadecimal digits over everything that is configured of the meters, in the order of their
 /// names: where and in which order they are written makes no difference.
 pub(super) fn archive_digits(meters: &[Meter], buses: &[Bus]) -> String {
@@ -311,6 +317,7 @@ pub(super) fn archive_digits(meters: &[Meter], buses: &[Bus]) -> String {
             .into_iter()
             // What was known by its digits before there were profiles keeps them.
             .chain(meter.profile.map(|profile| profile.name().to_owned()))
+            .chain(meter.transformers.multiplier.map(|both| format!("multiplier={both}")))
             .chain(meter.point.written())
             .collect::<Vec<_>>()
             .join("\t")

@@ -3,12 +3,15 @@
 use super::access::{Login, Tls};
 use super::packet::Packet;
 use super::point::Point;
+use super::when::When;
 use crate::clock::Trust;
 use crate::command::Word;
+use crate::event::Broadcast;
 use crate::planner::Line;
 use crate::reading::{Ratio, Transformers};
 use catalogue::{Catalogue, Profile, Register};
 use dlt645::{Address, Edition};
+use jiff::civil::Time;
 use jiff::tz::TimeZone;
 use std::fmt;
 use std::net::SocketAddr;
@@ -64,6 +67,13 @@ pub struct Gateway {
     pub data_dir: PathBuf,
     /// When wall time is trusted.
     pub clock: Trust,
+    /// How far a meter's clock may be off (时钟超差).
+    pub clock_bound: Duration,
+}
+
+impl Gateway {
+    /// The bound, if none is written.
+    pub const CLOCK_BOUND: Duration = Duration::from_secs(300);
 }
 
 /// `[store]`.
@@ -284,9 +294,17 @@ pub struct Task {
     /// Last level of the data topic.
     pub name: Name,
     /// When.
-    pub every: Duration,
+    pub when: When,
     /// What kind of value.
     pub read: Read,
+    /// Of several tasks at once the lower number goes first, 1 to 9.
+    pub priority: u8,
+    /// From when to when on a day it may run; at any time without it. It may go over midnight.
+    pub window: Option<(Time, Time)>,
+    /// Days that are fetched later by itself from what meters keep (补抄).
+    pub backfill: u8,
+    /// What it broadcasts to all meters of its lines.
+    pub broadcast: Option<Broadcast>,
     /// Which registers.
     pub registers: Registers,
     /// Indices of meters, ascending.
@@ -306,10 +324,69 @@ pub struct Registers {
 #[derive(
     Clone, Copy, PartialEq, Eq, Hash, Debug, serde::Serialize, serde::Deserialize, schemars::JsonSchema,
 )]
-#[serde(rename_all = "snake_case")]
+#[serde(rename_all = "kebab-case")]
 pub enum Read {
-    /// Present registers, now.
+    /// Present registers, now (实时).
     Live,
+    /// What meters froze at midnight (日冻结).
+    DailyFreeze,
+    /// What meters froze at the begin of a month (月冻结).
+    Month,
+    /// What meters recorded at each slot (负荷曲线).
+    LoadProfile,
+    /// Event records (事件记录), now.
+    Events,
+    /// How far the meters' clocks are off, now.
+    Clock,
+    /// What is written in the meter and changes seldom (铭牌, 参数), now.
+    Nameplate,
+}
+
+impl Read {
+    /// Every one.
+    pub const ALL: [Self; 7] = [
+        Self::Live,
+        Self::DailyFreeze,
+        Self::Month,
+        Self::LoadProfile,
+        Self::Events,
+        Self::Clock,
+        Self::Nameplate,
+    ];
+
+    /// The word of the configuration and of payloads.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Live => "live",
+            Self::DailyFreeze => "daily-freeze",
+            Self::Month => "month",
+            Self::LoadProfile => "load-profile",
+            Self::Events => "events",
+            Self::Clock => "clock",
+            Self::Nameplate => "nameplate",
+        }
+    }
+
+    /// Whether meters keep it, so that a slot that was missed can be read later.
+    pub const fn is_kept(self) -> bool {
+        match self {
+            Self::DailyFreeze | Self::Month | Self::LoadProfile => true,
+            Self::Live | Self::Events | Self::Clock | Self::Nameplate => false,
+        }
+    }
+
+    /// What is read where no registers are written; nothing where they must be.
+    pub const fn usual(self) -> &'static [&'static str] {
+        match self {
+            Self::Live | Self::Events => &[],
+            Self::DailyFreeze | Self::Month => {
+                &["active_energy_import", "active_energy_import_t*", "active_energy_export"]
+            }
+            Self::LoadProfile => &["active_energy_import", "active_energy_export"],
+            Self::Clock => &["clock_date", "clock_time"],
+            Self::Nameplate => &["communication_address"],
+        }
+    }
 }
 
 /// A name of a gateway, bus, meter or task: 1–64 characters of any script, none of / + #, no

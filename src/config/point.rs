@@ -2,12 +2,17 @@
 //!
 //! Nothing of it changes how a meter is asked; it is handed on in the birth message.
 
-use super::findings::{At, Findings};
-use super::keys::not_among;
+pub(super) mod cells;
+mod digits;
+mod words;
+
+pub use digits::{BadCapacity, BadDigits, Capacity, Digits};
+pub use words::{Class, InUse, Metering, Phase};
+
+use super::exchange::Exchange;
+use jiff::civil::Date;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use std::fmt;
-use std::str::FromStr;
 
 /// What the archive says of a meter point; all of it is optional.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize, JsonSchema)]
@@ -24,10 +29,23 @@ pub struct Point {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "String")]
     pub area: Option<String>,
+    /// Name of the meter point of the total meter (总表) that this one is counted under (总分表). They nest, and go round
+    /// nowhere.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "String")]
+    pub total_meter: Option<String>,
     /// Kind of customer (用户类别).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Class")]
     pub class: Option<Class>,
+    /// The head-end's own number of the kind of customer (用户大类号), 0 to 15.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "u8")]
+    pub major_class: Option<u8>,
+    /// Its number within that kind (用户小类号), 0 to 15.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "u8")]
+    pub minor_class: Option<u8>,
     /// Asset number of the meter (资产编号).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "String")]
@@ -36,6 +54,14 @@ pub struct Point {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "String")]
     pub measuring_point: Option<String>,
+    /// On which sides of a transformer is supplied and metered (计量方式).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Metering")]
+    pub metering: Option<Metering>,
+    /// Contracted capacity (合同容量) with its unit, such as 315 kVA.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "String")]
+    pub capacity: Option<Capacity>,
     /// Digits of the energy register before and behind the point (示数位数), such as 6.2.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "String")]
@@ -44,125 +70,54 @@ pub struct Point {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Phase")]
     pub phase: Option<Phase>,
+    /// The day from which on there is a meter (装表日期).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "String", extend("format" = "date"))]
+    pub installed: Option<Date>,
     /// Whether the point is in use (运行状态).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "InUse")]
     pub state: Option<InUse>,
+    /// First day of this state, if it was not always so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "String", extend("format" = "date"))]
+    pub state_since: Option<Date>,
+    /// Last day of this state, if its end is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "String", extend("format" = "date"))]
+    pub state_until: Option<Date>,
+    /// How many tariffs are settled (费率个数), 1 to 63.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "u8")]
+    pub tariff_count: Option<u8>,
     /// Labels of the tariffs (费率) from 1 on, 63 at most, such as 尖, 峰, 平, 谷; empty where none are written.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub tariffs: Vec<String>,
-}
-
-/// A word of a short list, in configuration and payloads.
-macro_rules! words {
-    ($(#[$of:meta])* $name:ident { $($(#[$each:meta])* $word:ident = $text:literal,)+ }) => {
-        $(#[$of])*
-        #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize, JsonSchema)]
-        pub enum $name { $($(#[$each])* #[serde(rename = $text)] $word,)+ }
-
-        impl $name {
-            /// Every one.
-            pub const ALL: &'static [Self] = &[$(Self::$word,)+];
-
-            /// The word of the configuration and of payloads.
-            pub const fn word(self) -> &'static str {
-                match self { $(Self::$word => $text,)+ }
-            }
-        }
-    };
-}
-
-words! {
-    /// Kind of customer (用户类别).
-    Class {
-        /// A household (居民).
-        Household = "household",
-        /// Any other customer (非居民).
-        Other = "other",
-        /// The meter of a whole area (总表, 考核表).
-        Total = "total",
-        /// A customer who is looked at first (重点用户).
-        Key = "key",
-    }
-}
-
-words! {
-    /// Phase of a single-phase meter (相别).
-    Phase {
-        /// A相.
-        L1 = "l1",
-        /// B相.
-        L2 = "l2",
-        /// C相.
-        L3 = "l3",
-    }
-}
-
-words! {
-    /// Whether a meter point is in use (运行状态).
-    InUse {
-        /// 运行.
-        InUse = "in_use",
-        /// 暂停.
-        Suspended = "suspended",
-        /// 拆除.
-        Removed = "removed",
-        /// 销户.
-        Closed = "closed",
-    }
-}
-
-/// Digits of an energy register before and behind the point.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub struct Digits {
-    /// Before the point, 1 to 9.
-    pub before: u8,
-    /// Behind it, 0 to 4.
-    pub behind: u8,
-}
-
-/// A text that says no digits.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
-#[error("write the digits before and behind the point, such as \"6.2\": 1 to 9 before, 0 to 4 behind")]
-pub struct BadDigits;
-
-impl FromStr for Digits {
-    type Err = BadDigits;
-
-    fn from_str(text: &str) -> Result<Self, BadDigits> {
-        let (before, behind) = text.split_once('.').ok_or(BadDigits)?;
-        let one = |part: &str| match part.as_bytes() {
-            [digit @ b'0'..=b'9'] => Ok(digit - b'0'),
-            _ => Err(BadDigits),
-        };
-        match (one(before)?, one(behind)?) {
-            (before @ 1..=9, behind @ 0..=4) => Ok(Self { before, behind }),
-            _ => Err(BadDigits),
-        }
-    }
-}
-
-impl fmt::Display for Digits {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}.{}", self.before, self.behind)
-    }
-}
-
-impl Serialize for Digits {
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
-    }
-}
-
-impl<'de> Deserialize<'de> for Digits {
-    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
-    }
+    /// Meters that were exchanged here (换表), by their dates. The birth message has them in a form of its own.
+    #[serde(skip)]
+    pub exchanges: Vec<Exchange>,
 }
 
 impl Point {
+    /// Whether readings of a day (数据日期) are due: there is a meter, and it is in use at the end of that day. A point of
+    /// which nothing is written is always due.
+    ///
+    /// Outside of the dates of its state the opposite holds: before a suspension and after it a point is in use, and
+    /// before it came into use it is not.
+    pub fn is_due(&self, date: Date) -> bool {
+        if self.installed.is_some_and(|installed| date < installed) {
+            return false;
+        }
+        let Some(state) = self.state else { return true };
+        let holds = self.state_since.is_none_or(|since| since <= date)
+            && self.state_until.is_none_or(|until| date <= until);
+        (state == InUse::InUse) == holds
+    }
+
     /// What is written as `key=value`, in the order of the keys; nothing for a point of which nothing is.
     pub(super) fn written(&self) -> Vec<String> {
+        let date = |date: Option<Date>| date.map(|date| date.to_string());
+        let number = |number: Option<u8>| number.map(|number| number.to_string());
         let texts = [
             ("customer", self.customer.clone()),
             ("customer_name", self.customer_name.clone()),
@@ -174,152 +129,24 @@ impl Point {
             ("phase", self.phase.map(|phase| phase.word().to_owned())),
             ("state", self.state.map(|state| state.word().to_owned())),
             ("tariffs", (!self.tariffs.is_empty()).then(|| self.tariffs.join("|"))),
+            ("total_meter", self.total_meter.clone()),
+            ("major_class", number(self.major_class)),
+            ("minor_class", number(self.minor_class)),
+            ("metering", self.metering.map(|metering| metering.word().to_owned())),
+            ("capacity", self.capacity.map(|capacity| capacity.to_string())),
+            ("installed", date(self.installed)),
+            ("state_since", date(self.state_since)),
+            ("state_until", date(self.state_until)),
+            ("tariff_count", number(self.tariff_count)),
         ];
-        texts.into_iter().filter_map(|(key, text)| Some(format!("{key}={}", text?))).collect()
+        let texts = texts.into_iter().filter_map(|(key, text)| Some(format!("{key}={}", text?)));
+        texts.chain(self.exchanges.iter().map(Exchange::written)).collect()
     }
-}
-
-/// Keys of one text; `tariffs` is a list.
-const TEXTS: [&str; 9] =
-    ["customer", "customer_name", "area", "class", "asset", "measuring_point", "digits", "phase", "state"];
-/// Tariffs of DL/T 645-2007 (appendix A: rates 1 to 63).
-const TARIFFS: usize = 63;
-/// Characters of one text.
-const LONGEST: usize = 128;
-
-/// The texts of one meter point, wherever it is written.
-#[derive(Debug, Default)]
-pub(super) struct Cells {
-    texts: [Option<At<String>>; TEXTS.len()],
-    tariffs: Option<At<Vec<At<String>>>>,
-}
-
-impl Cells {
-    /// Each text by its key; an empty one is not written.
-    pub(super) fn of(
-        mut text: impl FnMut(&'static str) -> Option<At<String>>,
-        tariffs: Option<At<Vec<At<String>>>>,
-    ) -> Self {
-        Self { texts: TEXTS.map(|key| text(key).filter(|text| !text.value.is_empty())), tariffs }
-    }
-
-    /// The labels of one cell of a spreadsheet, parted by `|`.
-    pub(super) fn labels(cell: At<String>) -> At<Vec<At<String>>> {
-        let At { value, here } = cell;
-        let each = value.split('|').map(|label| At { value: label.trim().to_owned(), here: here.clone() });
-        At { value: each.collect(), here }
-    }
-}
-
-/// Proves them; `None` after a fault.
-pub(super) fn read(cells: &Cells, findings: &mut Findings) -> Option<Point> {
-    let Cells { texts, tariffs } = cells;
-    let [customer, customer_name, area, class, asset, measuring_point, digits, phase, state] = texts;
-    let customer = plain(customer.as_ref(), "customer", findings);
-    let customer_name = plain(customer_name.as_ref(), "customer_name", findings);
-    let area = plain(area.as_ref(), "area", findings);
-    let class = word(class.as_ref(), "class", Class::ALL, Class::word, findings);
-    let asset = plain(asset.as_ref(), "asset", findings);
-    let measuring_point = plain(measuring_point.as_ref(), "measuring_point", findings);
-    let digits = digits_of(digits.as_ref(), findings);
-    let phase = word(phase.as_ref(), "phase", Phase::ALL, Phase::word, findings);
-    let state = word(state.as_ref(), "state", InUse::ALL, InUse::word, findings);
-    let tariffs = tariffs_of(tariffs.as_ref(), findings);
-    Some(Point {
-        customer: customer?,
-        customer_name: customer_name?,
-        area: area?,
-        class: class?,
-        asset: asset?,
-        measuring_point: measuring_point?,
-        digits: digits?,
-        phase: phase?,
-        state: state?,
-        tariffs: tariffs?,
-    })
-}
-
-/// `None` after a fault; `Some(None)` if nothing is written. So all below.
-fn plain(text: Option<&At<String>>, key: &str, findings: &mut Findings) -> Option<Option<String>> {
-    let Some(text) = text else { return Some(None) };
-    sound(text, key, findings).then(|| Some(text.value.clone()))
-}
-
-fn sound(text: &At<String>, key: &str, findings: &mut Findings) -> bool {
-    let value = &text.value;
-    let count = value.chars().count();
-    let fault = if value.chars().any(char::is_control) {
-        format!("{key} has a control character; leave it out")
-    } else if value.trim() != value {
-        format!("{key} \"{value}\" has a space at its end; write \"{}\"", value.trim())
-    } else if count > LONGEST {
-        format!("{key} has {count} characters; {LONGEST} are the most")
-    } else {
-        return true;
-    };
-    findings.fault(&text.here, fault);
-    false
-}
-
-fn word<T: Copy>(
-    text: Option<&At<String>>,
-    key: &str,
-    all: &[T],
-    word: fn(T) -> &'static str,
-    findings: &mut Findings,
-) -> Option<Option<T>> {
-    let Some(text) = text else { return Some(None) };
-    let found = all.iter().copied().find(|one| word(*one) == text.value);
-    if found.is_none() {
-        let known: Vec<&str> = all.iter().map(|one| word(*one)).collect();
-        findings.fault(&text.here, not_among(key, &text.value, &known));
-    }
-    found.map(Some)
-}
-
-fn digits_of(text: Option<&At<String>>, findings: &mut Findings) -> Option<Option<Digits>> {
-    let Some(text) = text else { return Some(None) };
-    match text.value.parse() {
-        Ok(digits) => Some(Some(digits)),
-        Err(bad) => {
-            findings.fault(&text.here, format!("digits \"{}\" cannot be used: {bad}", text.value));
-            None
-        }
-    }
-}
-
-fn tariffs_of(tariffs: Option<&At<Vec<At<String>>>>, findings: &mut Findings) -> Option<Vec<String>> {
-    let Some(At { value: labels, here }) = tariffs else { return Some(Vec::new()) };
-    if labels.len() > TARIFFS {
-        let count = labels.len();
-        findings.fault(here, format!("tariffs has {count} labels; a meter has {TARIFFS} tariffs at most"));
-        return None;
-    }
-    let mut all = Vec::with_capacity(labels.len());
-    for label in labels {
-        if label.value.is_empty() || label.value.contains('|') {
-            let fault = "tariffs has a label that is empty or holds |; name each tariff, such as \"峰\"";
-            findings.fault(&label.here, fault);
-        } else if sound(label, "tariffs", findings) {
-            all.push(label.value.clone());
-        }
-    }
-    (all.len() == labels.len()).then_some(all)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn digits_are_one_before_and_one_behind_the_point() {
-        for text in ["6.2", "1.0", "9.4"] {
-            assert_eq!(text.parse::<Digits>().unwrap().to_string(), text);
-        }
-        for text in ["", "6", "0.2", "6.5", "10.2", "6.", "6.2.1", "a.b", "6,2"] {
-            assert_eq!(text.parse::<Digits>(), Err(BadDigits), "{text}");
-        }
-    }
 
     #[test]
     fn a_point_of_which_nothing_is_written_adds_nothing_to_the_archives_digits() {
@@ -328,8 +155,47 @@ mod tests {
             class: Some(Class::Key),
             digits: "6.2".parse().ok(),
             tariffs: vec!["峰".to_owned(), "谷".to_owned()],
+            capacity: "315".parse().ok(),
             ..Point::default()
         };
-        assert_eq!(point.written(), ["class=key", "digits=6.2", "tariffs=峰|谷"]);
+        assert_eq!(point.written(), ["class=key", "digits=6.2", "tariffs=峰|谷", "capacity=315 kVA"]);
+    }
+
+    fn due(point: &Point, dates: &[&str]) -> Vec<bool> {
+        dates.iter().map(|text| point.is_due(text.parse().unwrap())).collect()
+    }
+
+    const DAYS: [&str; 4] = ["2026-10-31", "2026-11-01", "2026-11-30", "2026-12-01"];
+
+    fn in_state(state: InUse, since: Option<&str>, until: Option<&str>) -> Point {
+        let date = |text: Option<&str>| text.map(|text| text.parse().unwrap());
+        Point { state: Some(state), state_since: date(since), state_until: date(until), ..Point::default() }
+    }
+
+    #[test]
+    fn a_customer_is_due_on_every_day_but_those_of_a_suspension() {
+        assert_eq!(due(&Point::default(), &DAYS), [true; 4]);
+        let (since, until) = (Some("2026-11-01"), Some("2026-11-30"));
+        for state in [InUse::Suspended, InUse::Dismantled] {
+            assert_eq!(due(&in_state(state, since, until), &DAYS), [true, false, false, true]);
+            assert_eq!(due(&in_state(state, since, None), &DAYS), [true, false, false, false]);
+            assert_eq!(due(&in_state(state, None, until), &DAYS), [false, false, false, true]);
+        }
+    }
+
+    #[test]
+    fn a_closed_or_removed_customer_is_due_until_the_day_before() {
+        for state in [InUse::Closed, InUse::Removed] {
+            assert_eq!(due(&in_state(state, Some("2026-11-30"), None), &DAYS), [true, true, false, false]);
+            assert_eq!(due(&in_state(state, None, None), &DAYS), [false; 4]);
+        }
+    }
+
+    #[test]
+    fn nothing_is_due_before_there_is_a_meter_or_before_it_came_into_use() {
+        let installed = Point { installed: "2026-11-01".parse().ok(), ..Point::default() };
+        assert_eq!(due(&installed, &DAYS), [false, true, true, true]);
+        let back = in_state(InUse::InUse, Some("2026-11-30"), None);
+        assert_eq!(due(&back, &DAYS), [false, false, true, true]);
     }
 }

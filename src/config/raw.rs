@@ -1,12 +1,15 @@
 //! `meterd.toml` as a tree of our own, with the place of every key and value, and what takes typed
 //! values out of it. It knows the names of tables and keys, never what a value means.
 
+mod tree;
+
 use super::findings::{At, Findings, Here};
 use super::keys::{self, Shape};
 use super::plan::Name;
 use super::syntax;
 use std::ops::Range;
-use toml::de::{DeTable, DeValue};
+use toml::de::DeTable;
+use tree::table;
 
 /// A table with its entries in the order of the file.
 #[derive(Clone, Debug)]
@@ -172,10 +175,37 @@ impl Section {
             findings.fault(&here, format!("{key} is a table; write {} and its keys below", shape.label));
             return None;
         };
+        Some(self.below(table, 0, shape, findings))
+    }
+
+    fn below(&self, table: &Table, index: usize, shape: &'static Shape, findings: &mut Findings) -> Self {
         let extent = extent(findings.text(self.file), table.header.start);
-        let section = Self { shape, table: table.clone(), file: self.file, index: 0, extent };
+        let section = Self { shape, table: table.clone(), file: self.file, index, extent };
         section.check_keys(findings);
-        Some(section)
+        section
+    }
+
+    /// The tables under a key, however many; their unknown keys are reported.
+    pub(super) fn inner_tables(
+        &self,
+        key: &str,
+        shape: &'static Shape,
+        findings: &mut Findings,
+    ) -> Vec<Self> {
+        let Some(entry) = self.entry(key) else { return Vec::new() };
+        let tables: Option<Vec<&Table>> = match &entry.value {
+            Value::List(items) => items.iter().map(|(item, _)| item.table()).collect(),
+            Value::Text(_) | Value::Integer(_) | Value::Table(_) | Value::Foreign => None,
+        };
+        let Some(tables) = tables else {
+            let here = self.place(entry.span.clone(), key);
+            findings.fault(
+                &here,
+                format!("{key} is a list of tables; write {} and its keys below, once for each", shape.label),
+            );
+            return Vec::new();
+        };
+        tables.into_iter().enumerate().map(|(n, table)| self.below(table, n, shape, findings)).collect()
     }
 
     /// A text, if it is written and is one.
@@ -257,6 +287,21 @@ impl Section {
         (texts.is_empty() == items.is_empty()).then_some(At { value: texts, here })
     }
 
+    /// One text or a list of them, if it is written.
+    pub(super) fn one_or_more(&self, key: &str, findings: &mut Findings) -> Option<At<Vec<At<String>>>> {
+        let entry = self.entry(key)?;
+        if !matches!(entry.value, Value::Text(_)) {
+            return self.texts(key, findings);
+        }
+        let text = self.text(key, findings)?;
+        Some(At { here: text.here.clone(), value: vec![text] })
+    }
+
+    /// Where a key is written, or the table where it is not.
+    pub(super) fn here(&self, key: &str) -> Here {
+        self.entry(key).map_or_else(|| self.header(), |entry| self.place(entry.span.clone(), key))
+    }
+
     /// A list of texts that must be there; `example` is what to write.
     pub(super) fn required_texts(
         &self,
@@ -311,34 +356,6 @@ impl Value {
             Self::Table(table) => Some(table),
             Self::Text(_) | Self::Integer(_) | Self::List(_) | Self::Foreign => None,
         }
-    }
-}
-
-fn table(tree: &DeTable<'_>, header: Range<usize>) -> Table {
-    let mut entries: Vec<Entry> = tree
-        .iter()
-        .map(|(key, value)| Entry {
-            key: key.get_ref().to_string(),
-            key_span: key.span(),
-            value: self::value(value.get_ref(), value.span()),
-            span: value.span(),
-        })
-        .collect();
-    entries.sort_by_key(|e| e.key_span.start);
-    Table { entries, header }
-}
-
-fn value(value: &DeValue<'_>, span: Range<usize>) -> Value {
-    match value {
-        DeValue::String(text) => Value::Text(text.to_string()),
-        DeValue::Integer(number) => {
-            i64::from_str_radix(number.as_str(), number.radix()).map_or(Value::Foreign, Value::Integer)
-        }
-        DeValue::Array(items) => {
-            Value::List(items.iter().map(|i| (self::value(i.get_ref(), i.span()), i.span())).collect())
-        }
-        DeValue::Table(inner) => Value::Table(table(inner, span)),
-        DeValue::Float(_) | DeValue::Boolean(_) | DeValue::Datetime(_) => Value::Foreign,
     }
 }
 

@@ -4,6 +4,7 @@
 //! old plan asks here for those of the new one, and what has none is over.
 
 use super::plan::{Meter, Plan};
+use super::point::Point;
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -110,12 +111,20 @@ impl Shift {
         self.tasks.get(old).copied().flatten()
     }
 
+    /// The old index of a task whose kept slots go on: the same instants, and no more days back than before. What lies
+    /// further back is known to the store alone.
+    pub fn kept_before(&self, new: usize) -> Option<usize> {
+        let (old, is_same) = self.task_before(new)?;
+        let days = |plan: &Plan, task: usize| plan.tasks.get(task).map(|task| task.backfill);
+        (is_same && days(&self.new, new) <= days(&self.old, old)).then_some(old)
+    }
+
     /// The old index of a task, and whether its slots are at the same instants.
     pub fn task_before(&self, new: usize) -> Option<(usize, bool)> {
         let old = self.tasks.iter().position(|to| *to == Some(new))?;
         let is_same = self.old.gateway.zone == self.new.gateway.zone
-            && self.old.tasks.get(old).map(|task| task.every)
-                == self.new.tasks.get(new).map(|task| task.every);
+            && self.old.tasks.get(old).map(|task| (&task.when, task.read))
+                == self.new.tasks.get(new).map(|task| (&task.when, task.read));
         Some((old, is_same))
     }
 
@@ -141,10 +150,14 @@ fn by_name<'a>(names: impl Iterator<Item = &'a str>) -> HashMap<&'a str, usize> 
 
 fn same(before: &Meter, now: &Meter) -> Same {
     // Written out, so that a new field of a meter is thought of here.
-    // What the archive says of the point beside is nothing to its bus.
-    let Meter { name: _, bus: _, protocol, line, preamble, profile: _, wiring, transformers, point: _ } =
-        before;
-    if *protocol != now.protocol || before.dialect() != now.dialect() {
+    let Meter { name: _, bus: _, protocol, line, preamble, profile: _, wiring, transformers, point } = before;
+    // What the archive says of the point beside is nothing to its bus, but that another meter hangs there, which can
+    // have the same address.
+    let exchanged = |point: &Point| point.exchanges.last().map(|last| (last.date, last.time));
+    if *protocol != now.protocol
+        || before.dialect() != now.dialect()
+        || exchanged(point) != exchanged(&now.point)
+    {
         Same::Point
     } else if (*line, *preamble, *wiring, *transformers)
         != (now.line, now.preamble, now.wiring, now.transformers)
@@ -197,7 +210,7 @@ mod tests {
                 profile: None,
                 wiring: wired.then_some(Wiring::P3W4),
                 transformers: Transformers::default(),
-                point: crate::config::Point::default(),
+                point: Point::default(),
             })
             .collect();
         let of = |chosen: &[bool]| {
@@ -207,8 +220,12 @@ mod tests {
             .iter()
             .map(|(number, every, chosen)| Task {
                 name: name("t", *number),
-                every: Duration::from_secs(*every),
+                when: crate::config::When::Every(Duration::from_secs(*every)),
                 read: Read::Live,
+                priority: 5,
+                window: None,
+                backfill: 0,
+                broadcast: None,
                 registers: Registers::default(),
                 meters: of(chosen),
             })
@@ -219,6 +236,7 @@ mod tests {
                 zone: TimeZone::UTC,
                 data_dir: "/d".into(),
                 clock: Trust::Auto,
+                clock_bound: Gateway::CLOCK_BOUND,
             },
             mqtt: Mqtt::at("h", 1),
             store: crate::config::Store::default(),
@@ -281,7 +299,7 @@ mod tests {
                 let there = new.tasks.iter().position(|other| other.name == task.name);
                 prop_assert_eq!(shift.task(index), there);
                 if let Some(to) = there {
-                    prop_assert_eq!(shift.task_before(to), Some((index, new.tasks[to].every == task.every)));
+                    prop_assert_eq!(shift.task_before(to), Some((index, new.tasks[to].when == task.when)));
                 }
             }
             let known: BTreeSet<usize> =

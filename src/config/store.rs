@@ -28,7 +28,8 @@ pub(super) fn read(section: Option<&Section>, findings: &mut Findings) -> Option
     Some(Store { exposure: exposure?, max_bytes, max_age: max_age?, keep: keep? })
 }
 
-fn between(
+/// A span of time within bounds.
+pub(super) fn between(
     key: &str,
     text: &At<String>,
     least: Duration,

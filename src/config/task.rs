@@ -1,18 +1,23 @@
 //! `[[task]]`: what is read when.
 
-use super::every;
 use super::findings::{At, Findings, Here};
 use super::keys::{did_you_mean, nearest, not_among};
 use super::meter;
 use super::pattern;
 use super::plan::{Dialect, Meter, Read, Registers, Task};
 use super::profile;
+use super::quiet::{Settlements, quiet};
 use super::raw::{self, Section};
 use super::registers::Resolve;
+use super::when::{self, MonthDay, OnDay, When};
+use crate::event::Broadcast;
 use dlt645::Edition;
+use jiff::civil::{Date, Time};
 use std::collections::{BTreeSet, HashMap};
 
-const READS: [&str; 1] = ["live"];
+/// Days that are fetched later by itself, and those that a meter keeps at most (05 06: 62 freezes).
+const BACKFILL: u8 = 3;
+const MOST_DAYS: i64 = 62;
 
 /// Reads all tasks; those that are not sound are left out.
 pub(super) fn read(
@@ -38,33 +43,149 @@ pub(super) fn read(
             }
         }
         let name = name.and_then(|text| raw::name(&text, "name", findings));
-        let every =
-            section.required("every", "\"15m\"", findings).and_then(|text| match every::parse(&text.value) {
-                Ok(every) => Some(every),
-                Err(bad) => {
-                    findings.fault(&text.here, format!("every \"{}\" cannot be used: {bad}", text.value));
-                    None
-                }
-            });
-        let read = match section.text("read", findings) {
-            Some(text) if !READS.contains(&text.value.as_str()) => {
-                findings.fault(&text.here, not_among("read", &text.value, &READS));
-                None
-            }
-            Some(_) | None => Some(Read::Live),
-        };
-        let chosen = meters_of(section, meters, findings);
-        let registers = registers(section, &Spoken::by(meters, chosen.as_deref()), resolve, findings);
-        let sound = name.zip(every).zip(read).zip(registers.zip(chosen));
-        tasks.extend(sound.map(|(((name, every), read), (registers, meters))| Task {
-            name,
-            every,
-            read,
-            registers,
-            meters,
+        let when = when::read(section, findings);
+        let read = read_of(section, when.as_ref(), findings);
+        let timing = timing(section, read, findings);
+        let broadcast = broadcast(section, read, when.as_ref(), findings);
+        let chosen = meters_of(section, meters, findings)
+            .and_then(|chosen| with_records(section, read, chosen, meters, findings));
+        let spoken = Spoken::by(meters, chosen.as_deref());
+        let registers = registers(section, read, &spoken, resolve, findings);
+        let sound = name.zip(when).zip(read.zip(timing).zip(broadcast)).zip(registers.zip(chosen));
+        tasks.extend(sound.map(|(((name, when), ((read, timing), broadcast)), (registers, meters))| {
+            let Timing { priority, window, backfill } = timing;
+            Task { name, when, read, priority, window, backfill, broadcast, registers, meters }
         }));
     }
     tasks
+}
+
+/// What is read, where it goes together with when.
+fn read_of(section: &Section, when: Option<&When>, findings: &mut Findings) -> Option<Read> {
+    let text = match section.text("read", findings) {
+        Some(text) => text,
+        None if section.has("read") => return None,
+        None => return Some(Read::Live),
+    };
+    let Some(read) = Read::ALL.into_iter().find(|read| read.word() == text.value) else {
+        findings.fault(&text.here, not_among("read", &text.value, &Read::ALL.map(Read::word)));
+        return None;
+    };
+    let (fits, remedy) = match (read, when) {
+        (_, None) => (true, ""),
+        (Read::DailyFreeze, Some(When::Every(_))) => (false, "write daily = \"00:05\" in place of every"),
+        (Read::Month, Some(When::Every(_) | When::Daily(_))) => (false, "write monthly = \"1 00:05\""),
+        (Read::LoadProfile, Some(When::Daily(_) | When::Monthly(_))) => {
+            (false, "write every, the interval of the records, e.g. every = \"1h\"")
+        }
+        (Read::LoadProfile, Some(When::Every(every))) => {
+            (every.as_secs().is_multiple_of(60), "write an interval of whole minutes, e.g. every = \"15m\"")
+        }
+        (_, Some(_)) => (true, ""),
+    };
+    if !fits {
+        findings.fault(
+            &text.here,
+            format!("read \"{}\" does not go with when the task runs; {remedy}", text.value),
+        );
+    }
+    fits.then_some(read)
+}
+
+/// Keys that say how a task goes among others.
+struct Timing {
+    priority: u8,
+    window: Option<(Time, Time)>,
+    backfill: u8,
+}
+
+fn timing(section: &Section, read: Option<Read>, findings: &mut Findings) -> Option<Timing> {
+    let mut number = |key: &str, most: i64, usual: u8| {
+        if !section.has(key) {
+            return Some(usual);
+        }
+        let number = section.integer(key, findings)?;
+        let sound = u8::try_from(number.value).ok().filter(|n| (1..=most).contains(&i64::from(*n)));
+        if sound.is_none() {
+            findings.fault(&number.here, format!("{key} {} must be 1 to {most}", number.value));
+        }
+        sound
+    };
+    let priority = number("priority", 9, 5);
+    let backfill = number("backfill", MOST_DAYS, BACKFILL);
+    if let Some(read) = read.filter(|read| section.has("backfill") && !read.is_kept()) {
+        let here = section.here("backfill");
+        findings.fault(
+            &here,
+            format!("read \"{}\" is of the instant and kept nowhere; leave backfill out", read.word()),
+        );
+        return None;
+    }
+    let window = when::window(section, findings);
+    Some(Timing { priority: priority?, window: window?, backfill: backfill? })
+}
+
+/// What `broadcast` may be, and what is read where it is.
+const BROADCASTS: [(&str, Broadcast, &[Read]); 2] = [
+    ("time", Broadcast::Time, &[Read::Clock]),
+    ("freeze", Broadcast::Freeze, &[Read::DailyFreeze, Read::Month]),
+];
+/// What it is where nothing goes out.
+const OFF: &str = "off";
+
+/// Reads `broadcast`; `Some(None)` where nothing goes out.
+fn broadcast(
+    section: &Section,
+    read: Option<Read>,
+    when: Option<&When>,
+    findings: &mut Findings,
+) -> Option<Option<Broadcast>> {
+    let text = match section.text("broadcast", findings) {
+        Some(text) if text.value == OFF => return Some(None),
+        Some(text) => text,
+        None if section.has("broadcast") => return None,
+        None => return Some(None),
+    };
+    let Some((word, what, reads)) = BROADCASTS.into_iter().find(|(word, ..)| *word == text.value) else {
+        findings.fault(&text.here, not_among("broadcast", &text.value, &["off", "time", "freeze"]));
+        return None;
+    };
+    if let Some(read) = read.filter(|read| !reads.contains(read)) {
+        let own: Vec<String> = reads.iter().map(|read| format!("read = \"{}\"", read.word())).collect();
+        let (own, read) = (own.join(" or "), read.word());
+        findings.fault(&text.here, format!("broadcast \"{word}\" goes with {own}, not with \"{read}\""));
+        return None;
+    }
+    if let (Broadcast::Time, Some(refused)) = (what, when.and_then(|when| refused(section, when))) {
+        findings.fault(
+            &refused.here,
+            format!("broadcast \"time\" {}; write a quiet time, e.g. daily = \"10:17\"", refused.value),
+        );
+        return None;
+    }
+    Some(Some(what))
+}
+
+/// Why the time would never be broadcast then.
+fn refused(section: &Section, when: &When) -> Option<At<String>> {
+    // Of a month in which nothing is settled but as the guard takes it where it does not know.
+    let day = |on: MonthDay| on.of(Date::constant(2026, 1, 2));
+    let times = match when {
+        When::Every(_) => {
+            let value = "goes with daily or monthly, not with every".to_owned();
+            return Some(At { value, here: section.here("every") });
+        }
+        When::Daily(times) => times.iter().map(|time| (day(MonthDay::Nth(2)), *time)).collect(),
+        When::Monthly(days) => {
+            days.iter().map(|OnDay { day: on, time }| (day(*on), *time)).collect::<Vec<_>>()
+        }
+    };
+    let busy = times.into_iter().find_map(|(day, time)| {
+        let busy = quiet(day.to_datetime(time), &Settlements::Unknown).err()?;
+        Some(format!("cannot go out at {}: {busy}", time.strftime("%H:%M")))
+    })?;
+    let key = if matches!(when, When::Daily(_)) { "daily" } else { "monthly" };
+    Some(At { value: busy, here: section.here(key) })
 }
 
 /// How many meters of a task speak which dialect; 2007 before 1997, in the order of the meters.
@@ -94,11 +215,20 @@ impl Spoken {
 /// warning, since the others are read all the same; what none has is a fault.
 fn registers(
     section: &Section,
+    read: Option<Read>,
     spoken: &Spoken,
     resolve: Resolve<'_>,
     findings: &mut Findings,
 ) -> Option<Registers> {
-    let list = section.required_texts("registers", "[\"voltage_l1\", \"1-0:1.8.0\"]", findings)?;
+    let usual = read.map_or(&[][..], Read::usual);
+    let list = match section.has("registers") || usual.is_empty() {
+        true => section.required_texts("registers", "[\"voltage_l1\", \"1-0:1.8.0\"]", findings)?,
+        false => {
+            let here = section.here("read");
+            let texts = usual.iter().map(|text| At { value: (*text).to_owned(), here: here.clone() });
+            At { value: texts.collect(), here: here.clone() }
+        }
+    };
     if list.value.is_empty() {
         findings.fault(&list.here, "registers is empty; write at least one, e.g. [\"voltage_l1\"]");
         return None;
@@ -173,6 +303,34 @@ fn meters_of(section: &Section, meters: &[meter::Written], findings: &mut Findin
         }
     }
     Some(chosen.into_iter().collect())
+}
+
+/// Meters of 1997 keep no load records: the others are read without them.
+fn with_records(
+    section: &Section,
+    read: Option<Read>,
+    mut chosen: Vec<usize>,
+    meters: &[meter::Written],
+    findings: &mut Findings,
+) -> Option<Vec<usize>> {
+    if read != Some(Read::LoadProfile) {
+        return Some(chosen);
+    }
+    let all = chosen.len();
+    let of = |meter: &usize| meters.get(*meter).and_then(|written| written.meter.as_ref());
+    chosen.retain(|meter| of(meter).is_none_or(|meter| meter.dialect().edition == Edition::E2007));
+    let left = all - chosen.len();
+    if left > 0 {
+        let said =
+            format!("meters of DL/T 645-1997 keep no load records (负荷记录): {left} of {all} meter(s)");
+        let here = section.here("read");
+        if chosen.is_empty() {
+            findings.fault(&here, format!("{said}; write read = \"live\", or name meters of 2007"));
+            return None;
+        }
+        findings.warn(&here, format!("{said} are left out of the task"));
+    }
+    Some(chosen)
 }
 
 fn no_meter(text: &At<String>, meters: &[meter::Written], findings: &mut Findings) {

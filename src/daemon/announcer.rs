@@ -159,7 +159,7 @@ impl Announcer {
             let by = known.registers.get(&register);
             let by = by.and_then(|by| plan.tasks.iter().find(|task| task.name.as_str() == by));
             // The task that reads it more often.
-            let is_better = by.is_none_or(|by| task.every < by.every);
+            let is_better = by.is_none_or(|by| task.when.every() < by.when.every());
             let has_room = known.registers.len() < REGISTERS || known.registers.contains_key(&register);
             if is_better && has_room {
                 known.registers.insert(register, task.name.to_string());

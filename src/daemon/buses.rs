@@ -8,6 +8,7 @@ use crate::bus::task::{BusTask, Given, Remains, Step, Told};
 use crate::clock::Clock;
 use crate::command::{self, Lane};
 use crate::config::{Plan, PortAddress, Shift};
+use crate::schedule::Past;
 use crate::telemetry::{Counts, Pulse};
 use std::sync::Arc;
 use tokio::sync::{mpsc, oneshot, watch};
@@ -76,7 +77,7 @@ impl Ground {
         plan: &Arc<Plan>,
         index: usize,
         seat: Option<&Seat>,
-        learned: Vec<Learned>,
+        (learned, past): (Vec<Learned>, Past),
         before: Before,
     ) -> Line {
         let bus = &plan.buses[index];
@@ -102,6 +103,7 @@ impl Ground {
             counts: Arc::clone(&self.counts),
             pulse: Arc::clone(&pulse),
             learned,
+            past,
         };
         let talk = Talk::new(opener, bus.line, self.clock.clone());
         let (closed_in, closed) = watch::channel(false);

@@ -3,7 +3,7 @@
 use crate::clock::{Clock, Distrust, Kernel, Steps, trusted};
 use crate::config::Plan;
 use crate::event::{Event, Kind, Of};
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{mpsc, watch};
@@ -16,6 +16,10 @@ const ASK_KERNEL: Duration = Duration::from_secs(60);
 /// Two clocks that took longer to look at were not looked at together.
 const TOGETHER: Duration = Duration::from_millis(500);
 
+/// A time service slews the clock by less in minutes; after more the lines look at what is due.
+const SLEWED: SignedDuration = SignedDuration::from_millis(500);
+
+/// The verdict; sent again, even if it is the same, when the clock was stepped.
 pub(super) type Trusted = watch::Receiver<Result<(), Distrust>>;
 
 /// Judges the clock once a second; says in `events` when it was stepped.
@@ -37,6 +41,7 @@ pub(super) fn judge(
     let task = tokio::spawn(async move {
         let mut asked = clock.elapsed();
         let mut steps = Steps::default();
+        let mut known = (asked, clock.now());
         loop {
             look_for_step(&mut steps, &clock, &events);
             tokio::select! {
@@ -44,7 +49,8 @@ pub(super) fn judge(
                 stopped = stop.changed() => if stopped.is_err() || *stop.borrow() { return },
                 // The configuration says how much is asked for.
                 Ok(()) = in_force.changed() => {}
-                () = tokio::time::sleep(JUDGE) => {}
+                // At a full second, as other daemons wake: a small machine sleeps longer so.
+                () = tokio::time::sleep(JUDGE.saturating_sub(since_second(&clock))) => {}
             }
             if kernel == Kernel::Waiting || clock.elapsed() - asked >= ASK_KERNEL {
                 kernel = clock.kernel();
@@ -52,10 +58,12 @@ pub(super) fn judge(
             }
             let trust = in_force.borrow_and_update().gateway.clock;
             let now = verdict(kernel, &clock, trust);
-            let changed = trust_in.send_if_modified(|before| {
-                let other = before.is_ok() != now.is_ok();
+            let stepped = is_stepped(&mut known, &clock);
+            let mut changed = false;
+            trust_in.send_if_modified(|before| {
+                changed = before.is_ok() != now.is_ok();
                 *before = now;
-                other
+                changed || stepped
             });
             if changed {
                 say_verdict(now);
@@ -63,6 +71,21 @@ pub(super) fn judge(
         }
     });
     (task, trust_out)
+}
+
+fn since_second(clock: &Clock) -> Duration {
+    Duration::from_nanos(clock.elapsed().subsec_nanos().into())
+}
+
+/// Whether the wall clock went on otherwise than the monotonic one since `known`, which is then what is known from here on.
+fn is_stepped(known: &mut (Duration, Timestamp), clock: &Clock) -> bool {
+    let (elapsed, wall) = (clock.elapsed(), clock.now());
+    let gone = SignedDuration::try_from(elapsed.saturating_sub(known.0)).unwrap_or(SignedDuration::MAX);
+    let stepped = (wall.duration_since(known.1) - gone).abs() > SLEWED;
+    if stepped {
+        *known = (elapsed, wall);
+    }
+    stepped
 }
 
 fn look_for_step(steps: &mut Steps, clock: &Clock, events: &mpsc::Sender<Event>) {

@@ -1,5 +1,6 @@
 //! What the store knows of the run before: whether it ended in order, and by which archive it read.
 
+use crate::bus::learned::Learned;
 use crate::config::Plan;
 use crate::store::{Fact, Scope, StoreError, Writer};
 use jiff::Timestamp;
@@ -42,6 +43,21 @@ impl Past {
     }
 }
 
+/// What earlier runs learned of a meter that is there now, by its index.
+pub(super) fn recalled(plan: &Plan, index: usize, facts: &[Fact]) -> Vec<Learned> {
+    let Some(meter) = plan.meters.get(index) else { return Vec::new() };
+    let (address, since) = (meter.protocol.address(), meter.hangs_since(&plan.gateway.zone));
+    let of = |fact: &Fact| {
+        let learned = Learned::of_meter(index, &address, &fact.key, &fact.value)?;
+        match since {
+            Some(since) if fact.at < since => None,
+            Some(since) => learned.since(since),
+            None => Some(learned),
+        }
+    };
+    facts.iter().filter_map(of).collect()
+}
+
 fn mark(writer: &mut Writer, key: &str, value: &str, at: Timestamp) {
     let fact = Fact { key: key.to_owned(), value: value.to_owned(), at };
     if let Err(cause) = writer.learn(Scope::Gateway, &fact) {
@@ -60,6 +76,37 @@ pub(super) fn ended(writer: &mut Writer) {
 mod tests {
     use super::*;
     use crate::config::plan_from_text;
+    use std::path::Path;
+
+    #[test]
+    fn what_was_learned_of_a_meter_before_its_exchange_is_not_recalled_of_the_next_one_with_its_address() {
+        let plan = |exchange: &str| {
+            let text = format!(
+                "[gateway]\nid = \"gw\"\ntimezone = \"Asia/Shanghai\"\n[[bus]]\nname = \"a\"\n\
+                 port = \"/dev/ttyS1\"\n[[meter]]\nname = \"m\"\nbus = \"a\"\naddress = \"1\"\n{exchange}"
+            );
+            plan_from_text("meterd.toml", &text, Path::new("")).unwrap().plan
+        };
+        let at = |text: &str| text.parse::<Timestamp>().unwrap();
+        let fact = |key: &str, value: &str, at| Fact {
+            key: format!("{key}/000000000001/{}", if key == "last" { "energies" } else { "02010100" }),
+            value: value.to_owned(),
+            at,
+        };
+        // The old meter's total, and what the new one showed at noon of the day after.
+        let (old, new) =
+            (at("2026-11-15T01:00:00Z").as_millisecond(), at("2026-11-16T04:00:00Z").as_millisecond());
+        let facts = [
+            fact("last", &format!("00010000=1234567@{old} 00020000=5@{new}"), at("2026-11-16T04:00:00Z")),
+            fact("not_supported", "no requested data", at("2026-11-15T01:00:00Z")),
+        ];
+        let known = |exchange: &str| recalled(&plan(exchange), 0, &facts);
+        assert_eq!(known("").len(), 2);
+        let exchange = |keys: &str| format!("[[meter.exchange]]\ndate = \"2026-11-15\"\n{keys}");
+        assert_eq!(known(&exchange("address = \"2\"\n")).len(), 2, "its address tells them apart");
+        let [Learned::Energies { last, .. }] = &known(&exchange(""))[..] else { panic!() };
+        assert_eq!(last.iter().map(|(_, last)| last.digits).collect::<Vec<_>>(), [5]);
+    }
 
     #[test]
     fn an_end_that_was_not_in_order_is_known_with_the_last_that_was_heard() {

@@ -1,11 +1,13 @@
 //! Another configuration for a daemon that runs: all of it or nothing, and nothing stands still that is as it was.
 
 use super::buses::Before;
-use super::{Running, link};
+use super::past::recalled;
+use super::{Running, link, slots};
 use crate::bus::learned::Learned;
 use crate::bus::task::Step;
 use crate::command::desk::Works;
 use crate::config::{BusFate, Plan, Same, Shift};
+use crate::schedule::Past;
 use crate::store::About;
 use std::collections::HashSet;
 use std::fmt;
@@ -66,6 +68,7 @@ impl Running {
         }
         let shift = Arc::new(Shift::between(Arc::clone(&self.plan), Arc::new(plan)));
         let learned = self.recall(&shift).await;
+        let slots = self.recall_slots(&shift).await;
         // From here on nothing waits: it is done, or it is not.
         let Some(ground) = &mut self.ground else {
             return Err(Refused(vec!["the daemon is about to end".to_owned()]));
@@ -93,6 +96,8 @@ impl Running {
             BusFate::Changed(_) | BusFate::Ends => None,
         });
         let mut learned: Vec<Option<Vec<Learned>>> = learned.into_iter().map(Some).collect();
+        let mut slots: Vec<Option<Past>> = slots.into_iter().map(Some).collect();
+        let mut past = |bus: usize| slots.get_mut(bus).and_then(Option::take).unwrap_or_default();
         let mut take = |bus: usize| learned.get_mut(bus).and_then(Option::take).unwrap_or_default();
         let mut lines: Vec<_> = after.buses.iter().map(|_| None).collect();
         let mut remains: Vec<_> = after.buses.iter().map(|_| None).collect();
@@ -100,7 +105,7 @@ impl Running {
         for (index, mut line) in std::mem::take(&mut self.buses).into_iter().enumerate() {
             match shift.bus(index) {
                 BusFate::GoesOn(to) => {
-                    let step = Step { shift: Arc::clone(&shift), learned: take(to) };
+                    let step = Step { shift: Arc::clone(&shift), learned: take(to), past: past(to) };
                     if line.steps.try_send(step).is_err() {
                         // There was room; so its task is gone, which is said when it is joined.
                         tracing::error!(bus = line.name, "the bus is dead and cannot take the configuration");
@@ -132,7 +137,7 @@ impl Running {
                     let closed = self.ending.iter().filter_map(|line| line.in_the_way_of(port)).collect();
                     let remains = remains.map(|remains| (remains, Arc::clone(&shift)));
                     let seat = self.listening.seat(index);
-                    ground.start(&after, index, seat, take(index), Before { closed, remains })
+                    ground.start(&after, index, seat, (take(index), past(index)), Before { closed, remains })
                 })
             })
             .collect();
@@ -162,7 +167,7 @@ impl Running {
             (0..plan.buses.len()).flat_map(|bus| shift.arrived(bus).iter().map(move |meter| (bus, *meter)));
         let meters = meters.filter_map(|(bus, meter)| {
             let of = plan.meters.get(meter)?;
-            Some((bus, Some((meter, of)), About::Meter(of.name.to_string())))
+            Some((bus, Some(meter), About::Meter(of.name.to_string())))
         });
         let mut learned = vec![Vec::new(); plan.buses.len()];
         let wanted: Vec<_> = buses.chain(meters).collect();
@@ -176,14 +181,41 @@ impl Running {
         };
         for ((bus, meter, _), facts) in wanted.into_iter().zip(facts) {
             let Some(learned) = learned.get_mut(bus) else { continue };
-            learned.extend(facts.iter().filter_map(|fact| match meter {
-                Some((index, meter)) => {
-                    Learned::of_meter(index, &meter.protocol.address(), &fact.key, &fact.value)
-                }
-                None => Learned::of_bus(&fact.key, &fact.value),
-            }));
+            match meter {
+                Some(meter) => learned.extend(recalled(plan, meter, &facts)),
+                None => learned.extend(facts.iter().filter_map(|f| Learned::of_bus(&f.key, &f.value))),
+            }
         }
         learned
+    }
+}
+
+impl Running {
+    /// What the store knows of kept slots of which the buses do not know, by the new index of the bus.
+    async fn recall_slots(&self, shift: &Arc<Shift>) -> Vec<Past> {
+        let buses = shift.after().buses.len();
+        let arrived: HashSet<usize> = (0..buses).flat_map(|bus| shift.arrived(bus).iter().copied()).collect();
+        let is_kept = |task: &usize| shift.after().tasks.get(*task).is_some_and(|task| task.read.is_kept());
+        let new_tasks: HashSet<usize> = (0..shift.after().tasks.len())
+            .filter(is_kept)
+            .filter(|task| shift.kept_before(*task).is_none())
+            .collect();
+        if arrived.is_empty() && new_tasks.is_empty() {
+            return vec![Past::default(); buses];
+        }
+        let plan = Arc::clone(shift.after());
+        let recalled = self.store.have(move |writer| {
+            slots::past(writer, &plan, |task, meter| new_tasks.contains(&task) || arrived.contains(&meter))
+        });
+        match timeout(RECALL, recalled).await {
+            Ok(Ok(Ok(past))) => past,
+            Ok(Ok(Err(_)) | Err(_)) | Err(_) => {
+                tracing::warn!(
+                    "the store does not say which slots of the new meters are read: they are read again"
+                );
+                vec![Past::default(); buses]
+            }
+        }
     }
 }
 
@@ -255,9 +287,10 @@ impl Changed {
                             .filter_map(|m| Some(plan.meters.get(*m)?.name.clone()))
                             .collect::<HashSet<_>>()
                     };
-                    let same = (task.every, task.read, &task.registers)
-                        == (now.every, now.read, &now.registers)
-                        && meters(old, &task.meters) == meters(new, &now.meters);
+                    let same =
+                        (&task.when, task.read, task.priority, task.window, task.backfill, &task.registers)
+                            == (&now.when, now.read, now.priority, now.window, now.backfill, &now.registers)
+                            && meters(old, &task.meters) == meters(new, &now.meters);
                     if !same {
                         changed.tasks_changed.push(name);
                     }

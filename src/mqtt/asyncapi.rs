@@ -43,9 +43,11 @@ const fn about(kind: Kind) -> About {
             "Readings of a meter, a task and a slot: full, or flat where the configuration says so.",
             &["data", "flat"],
         ),
-        Kind::MeterEvent => {
-            ("meterEvent", "What happened to a meter; the last level is its key `event`.", &["event"])
-        }
+        Kind::MeterEvent => (
+            "meterEvent",
+            "What happened to a meter; the last level is its key `event`. `clock_off` (时钟超差) alone is retained.",
+            &["event"],
+        ),
         Kind::Command => ("command", "What the head-end asks of the gateway.", &["command"]),
         Kind::Reply => ("reply", "The answer to a command that names no response topic.", &["reply"]),
         Kind::Discovery => (

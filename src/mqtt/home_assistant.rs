@@ -235,7 +235,7 @@ fn message(plan: &Plan, meter: &Meter, tasks: &[&Task], known: &Known) -> Discov
             let of = register.name().to_string();
             let is_its = known.registers.get(&of).is_some_and(|by| by == task.name.as_str());
             let (true, Some(class)) = (is_its, class(register)) else { continue };
-            let expire_after = SLOTS * task.every.as_secs();
+            let expire_after = SLOTS * task.when.every().as_secs();
             let sensor = Sensor {
                 unique_id: format!("meterd/{gateway}/{name}/{of}"),
                 name: sentence(&of),

@@ -1,7 +1,7 @@
 use super::*;
 use crate::config::plan_from_text;
 use crate::mqtt::payload::{Bodies, compose};
-use crate::reading::{Content, Report, Source};
+use crate::reading::{Content, Report};
 use catalogue::Catalogue;
 use jiff::Timestamp;
 use minijinja::{Environment, context};
@@ -181,7 +181,7 @@ fn the_template_gives_the_value_of_either_form_and_nothing_for_one_that_is_bad_a
                 meter: 0,
                 task: 0,
                 slot: "2026-11-21T02:15:00Z".parse().unwrap(),
-                source: Source::Present,
+                origin: crate::reading::Origin::default(),
                 readings: vec![reading],
                 failures: Vec::new(),
             };

@@ -5,6 +5,7 @@
 
 mod birth;
 mod bodies;
+mod clocks;
 mod event;
 mod flat;
 mod happened;
@@ -15,6 +16,7 @@ mod times;
 
 pub use birth::{BirthMessage, BirthMeter, BirthRegister, BirthTask, birth};
 pub use bodies::Bodies;
+pub use clocks::{BroadcastJson, ClockOffJson};
 pub use event::{ActiveReportJson, EventBody, EventJson, EventMessage, JumpJson, LineJson, event};
 pub use flat::{FlatBody, FlatHead, FlatMessage, FlatValue, FlatValues};
 pub use happened::{
@@ -28,6 +30,7 @@ use super::json::{self, Number, Scalar};
 use super::{PAYLOAD_VERSION, StatusMessage};
 use crate::reading::{Content, Failure, Quality, Reading, Reason, Source};
 use jiff::Timestamp;
+use jiff::civil::{Date, DateTime};
 use jiff::tz::TimeZone;
 use schemars::{JsonSchema, Schema};
 use serde::{Deserialize, Serialize};
@@ -224,6 +227,16 @@ pub(super) fn instant(at: Timestamp, zone: &TimeZone, digits: Digits) -> String 
 /// An instant that is to be shown, to the second.
 pub(crate) fn second(at: Timestamp, zone: &TimeZone) -> String {
     instant(at, zone, Digits::Seconds)
+}
+
+/// A day as it is written: ISO 8601.
+pub(super) fn day(day: Date) -> String {
+    day.to_string()
+}
+
+/// An instant of a meter's own clock, which has no zone and, in freezes, no seconds.
+pub(super) fn meter_time(at: DateTime) -> String {
+    at.strftime("%Y-%m-%dT%H:%M").to_string()
 }
 
 /// A body's text behind its number: all keys and the closing brace, without the opening one.

@@ -15,7 +15,8 @@
 //! {home_assistant}/device/{gateway}/{meter}/config  1   yes    no   a meter for Home Assistant to find, where that is asked for
 //! ```
 //!
-//! What has a seq comes through the store, again until the broker has signed for it. [`Kind`] is the same table for the
+//! Of the events of a meter `clock_off` alone is retained: it stands until the next, so that the topics of all meters
+//! together list the clocks that are off. What has a seq comes through the store, again until the broker has signed for it. [`Kind`] is the same table for the
 //! program.
 
 use super::Qos;

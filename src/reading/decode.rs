@@ -117,7 +117,8 @@ mod tests {
 
     #[test]
     fn value_stays_what_the_meter_sent_and_primary_stands_beside_it() {
-        let transformers = Transformers { ct: "75/5".parse().ok(), pt: "10000/100".parse().ok() };
+        let transformers =
+            Transformers { ct: "75/5".parse().ok(), pt: "10000/100".parse().ok(), multiplier: None };
         let cases: [(&str, &[u8], &str, &str, &str); 4] = [
             ("voltage_l1", &[0x00, 0x10], "100.0", "100", "10000.0"),
             ("current_l1", &[0x34, 0x12, 0x00], "1.234", "15", "18.510"),
@@ -141,9 +142,25 @@ mod tests {
         let decoded = decode(&ask, &[0x99; 4], Timestamp::UNIX_EPOCH, none).unwrap();
         assert_eq!(values(&decoded), ["active_energy_import=999999.99"]);
         assert_eq!(decoded.readings[0].primary, None);
-        let ct_only = Transformers { ct: "5/5".parse().ok(), pt: None };
+        let ct_only = Transformers { ct: "5/5".parse().ok(), pt: None, multiplier: None };
         let decoded = decode(&ask, &[0x01, 0, 0, 0], Timestamp::UNIX_EPOCH, ct_only).unwrap();
         assert_eq!(decoded.readings[0].primary.unwrap().ratio, Decimal::ONE);
+    }
+
+    #[test]
+    fn a_multiplier_alone_is_for_energy_and_power_and_says_nothing_of_current_and_voltage() {
+        let alone = |multiplier| Transformers { ct: None, pt: None, multiplier: Some(multiplier) };
+        let primary = |name: &str, octets: &[u8], of| {
+            let decoded = decode(&Ask::single(register(name)), octets, Timestamp::UNIX_EPOCH, of).unwrap();
+            decoded.readings[0].primary.map(|primary| primary.value.to_string())
+        };
+        let of = alone(Decimal::from(1500));
+        let energy = primary("active_energy_import", &[0x50, 0x01, 0, 0], of);
+        assert_eq!(energy.as_deref(), Some("2250.00"));
+        assert_eq!(primary("active_power", &[0, 0x10, 0], of).as_deref(), Some("150.0000"));
+        assert_eq!(primary("voltage_l1", &[0x00, 0x10], of), None);
+        assert_eq!(primary("current_l1", &[0x34, 0x12, 0x00], of), None);
+        assert_eq!(primary("active_energy_import", &[0x50, 0x01, 0, 0], alone(Decimal::ONE)), None);
     }
 
     #[test]

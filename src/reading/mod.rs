@@ -13,8 +13,10 @@ pub use ratio::{BadRatio, Ratio};
 
 use catalogue::{Quantity, Register};
 use dlt645::format::{NoValue, Value};
-use jiff::Timestamp;
+use jiff::civil::{Date, DateTime};
+use jiff::{SignedDuration, Timestamp};
 use rust_decimal::Decimal;
+use serde::de::IntoDeserializer;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -46,11 +48,39 @@ impl Quality {
 }
 
 /// Where a value comes from in the meter.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Source {
     /// The present register.
+    #[default]
     Present,
+    /// The daily freeze (日冻结, 05 06).
+    DailyFreeze,
+    /// The hourly freeze (整点冻结, 05 04).
+    HourlyFreeze,
+    /// The timed freeze (定时冻结, 05 00).
+    TimedFreeze,
+    /// An instant freeze that was commanded (瞬时冻结, 05 01).
+    InstantFreeze,
+    /// A settlement register (结算日; of a 1997 meter the last month's).
+    Settlement,
+    /// A load record (负荷记录, 06).
+    LoadRecord,
+}
+
+/// Where readings come from, and how their instant is known.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Origin {
+    /// Where in the meter.
+    pub source: Source,
+    /// The day that they close (数据日期), where they close one.
+    pub day: Option<Date>,
+    /// Their instant by the meter's own clock: the stamp of a freeze or of a record.
+    pub meter_time: Option<DateTime>,
+    /// How far the meter's clock was ahead when it was last measured.
+    pub clock_offset: Option<SignedDuration>,
+    /// Whether their slot was missed and they were read from the meter's memory later (补抄).
+    pub backfilled: bool,
 }
 
 /// Why there is no value, by who must act; the same words stand in MQTT, in `read --json` and in the log.
@@ -94,6 +124,11 @@ impl Reason {
 }
 
 impl Reason {
+    /// The reason with this word, if there is one.
+    pub fn of_word(word: &str) -> Option<Self> {
+        Self::deserialize(IntoDeserializer::<serde::de::value::Error>::into_deserializer(word)).ok()
+    }
+
     /// What octets that are no value are a failure by.
     pub const fn of(no_value: NoValue) -> Self {
         match no_value {
@@ -178,8 +213,8 @@ pub struct Report {
     pub task: usize,
     /// The instant that the readings are for (数据时标).
     pub slot: Timestamp,
-    /// Where in the meter they come from.
-    pub source: Source,
+    /// Where they come from.
+    pub origin: Origin,
     /// Values.
     pub readings: Vec<Reading>,
     /// Registers without a value.
@@ -193,20 +228,33 @@ pub struct Transformers {
     pub ct: Option<Ratio>,
     /// Voltage transformer (电压互感器), e.g. 10000/100.
     pub pt: Option<Ratio>,
+    /// What is known of both together (倍率), where neither is.
+    pub multiplier: Option<Decimal>,
 }
 
 impl Transformers {
-    /// The primary side of a value; `None` where no ratio is configured or the value is no quantity.
-    pub fn primary(self, quantity: Quantity, value: &Value) -> Option<Primary> {
-        if self.ct.is_none() && self.pt.is_none() {
-            return None;
-        }
-        let number = value.number()?;
+    /// Of both together (综合倍率): CT times PT, else what is known of both; `None` where nothing is.
+    pub fn multiplier(self) -> Option<Decimal> {
         let of = |r: Option<Ratio>| r.map_or(Decimal::ONE, Ratio::exact);
+        if self.ct.is_none() && self.pt.is_none() {
+            return self.multiplier;
+        }
+        Some((of(self.ct) * of(self.pt)).normalize())
+    }
+
+    /// The primary side of a value; `None` where no ratio is configured for it or the value is no quantity. A multiplier
+    /// alone says nothing of current and voltage; one of 1 is as none.
+    pub fn primary(self, quantity: Quantity, value: &Value) -> Option<Primary> {
+        let of = |r: Option<Ratio>| r.map_or(Decimal::ONE, Ratio::exact);
+        let is_known = self.ct.is_some() || self.pt.is_some();
+        let both = self.multiplier().filter(|both| is_known || *both != Decimal::ONE)?;
+        let number = value.number()?;
         let ratio = match quantity.transformed() {
-            catalogue::Transformed::ByCurrent => of(self.ct),
-            catalogue::Transformed::ByVoltage => of(self.pt),
-            catalogue::Transformed::ByBoth => of(self.ct) * of(self.pt),
+            catalogue::Transformed::ByCurrent if is_known => of(self.ct),
+            catalogue::Transformed::ByVoltage if is_known => of(self.pt),
+            // What of a multiplier is the current's, and what the voltage's, nobody knows.
+            catalogue::Transformed::ByCurrent | catalogue::Transformed::ByVoltage => return None,
+            catalogue::Transformed::ByBoth => both,
             catalogue::Transformed::Not => Decimal::ONE,
         };
         Some(Primary { ratio, value: (number * ratio).normalize_keeping(number.scale()) })

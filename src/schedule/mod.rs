@@ -5,9 +5,11 @@
 //! it is handed back as expired, so that somebody says so.
 
 mod adopt;
+mod kept;
 mod slots;
 
 pub use adopt::Adopted;
+pub use kept::{Adopted as AdoptedKept, Came, Errand, GivenUp, Kept, KeptSlots, Missing, Own, Past, Wanted};
 pub use slots::Slots;
 
 use jiff::{SignedDuration, Timestamp};
@@ -173,6 +175,11 @@ impl Schedule {
             .map(|state| state.slots.after(state.newest.map_or(now, |n| n.max(now))))
             .min()
             .map_or(Next::Nothing, Next::NotBefore)
+    }
+
+    /// Whether anything of a task is due.
+    pub fn has_due(&self, task: usize) -> bool {
+        self.due.iter().any(|job| job.task == task)
     }
 
     /// The job has been served, whatever came of it.

@@ -39,6 +39,11 @@ pub(super) fn value(meter: &VirtualMeter, register: Register, now: Timestamp) ->
             _ => return None,
         },
         (0xC, 1, 1) if item == 1 => Value::Number(Decimal::from(15)),
+        // It settles at 00:00 of the 1st, as the calendar has it.
+        (0xC, 1, 1) if item == 7 => {
+            let time = Some(Time { hour: 0, minute: 0, second: None });
+            Value::Recurring(Recurring { month: None, day: 1, time })
+        }
         (0xC, 3, 1) if item == 3 => Value::Number(Decimal::from(meter.settings().tariffs)),
         _ => return None,
     };

@@ -7,9 +7,27 @@ use super::pair::Pair;
 use crate::bus::port::Received;
 use crate::bus::port::memory::{self, MemoryOpener, MemoryPort, MemoryWire};
 use crate::clock::Clock;
+use jiff::Timestamp;
 use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
+
+/// A stretch of wall time in which nobody on the line can be heard.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Outage {
+    /// When it begins.
+    pub from: Timestamp,
+    /// When it is over.
+    pub to: Timestamp,
+    /// Whether the port itself is gone, as when it is unplugged; else the cable is cut behind it: silence.
+    pub port: bool,
+}
+
+impl Outage {
+    fn has(&self, at: Timestamp) -> bool {
+        (self.from..self.to).contains(&at)
+    }
+}
 
 /// A virtual line that runs as a task of this runtime until its reader is gone.
 #[derive(Debug)]
@@ -21,13 +39,29 @@ pub struct InMemory {
 /// Starts a line in memory, and gives what a reader opens it with, as often as it wants; `kept` answers can be
 /// asked for by [`InMemory::sent`].
 pub fn in_memory(pair: impl Into<Pair>, clock: Clock, kept: usize) -> (MemoryOpener, InMemory) {
+    in_memory_with(pair, clock, kept, Vec::new())
+}
+
+/// The same with outages, none within another.
+pub fn in_memory_with(
+    pair: impl Into<Pair>,
+    clock: Clock,
+    kept: usize,
+    outages: Vec<Outage>,
+) -> (MemoryOpener, InMemory) {
     let log = Log::keeping(kept);
     let pair = pair.into().logged(log.clone());
     let (supply, opener) = memory::opener();
+    let plugged = Plugged { pair, clock, outages };
+    (opener, InMemory { log, task: tokio::spawn(plugged.run(supply.clone(), plug_in(&supply))) })
+}
+
+/// Supplies a port, for which there is room: the one before it was taken.
+fn plug_in(supply: &mpsc::Sender<MemoryPort>) -> MemoryWire {
     let (port, wire) = memory::pair();
-    // There is room for the first port; it is plugged in before anybody can look for it.
+    // Where the reader is gone, the wire says so.
     let _ = supply.try_send(port);
-    (opener, InMemory { log, task: tokio::spawn(plugged(pair, wire, supply, clock)) })
+    wire
 }
 
 impl InMemory {
@@ -45,51 +79,80 @@ impl InMemory {
     }
 }
 
-/// Plugs the line in again whenever its reader closes it.
-async fn plugged(mut pair: Pair, mut wire: MemoryWire, supply: mpsc::Sender<MemoryPort>, clock: Clock) {
-    loop {
-        let unplugged = carry(&mut pair, wire, &clock).await;
-        pair.cut();
-        if let Some(unplugged) = unplugged {
-            tokio::time::sleep(unplugged).await;
-        }
-        let (port, next) = memory::pair();
-        if supply.send(port).await.is_err() {
-            return;
-        }
-        wire = next;
-    }
+/// A line and its port.
+struct Plugged {
+    pair: Pair,
+    clock: Clock,
+    outages: Vec<Outage>,
 }
 
-/// Until the reader closes its port, or the port is unplugged: for how long.
-async fn carry(pair: &mut Pair, mut wire: MemoryWire, clock: &Clock) -> Option<Duration> {
-    loop {
-        let due = pair.due();
-        let due = async {
-            match due {
-                Some(due) => tokio::time::sleep_until(clock.instant(due)).await,
-                None => std::future::pending().await,
+impl Plugged {
+    /// Plugs the line in again whenever its reader closes it.
+    async fn run(mut self, supply: mpsc::Sender<MemoryPort>, mut wire: MemoryWire) {
+        loop {
+            let unplugged = self.carry(wire).await;
+            self.pair.cut();
+            if let Some(unplugged) = unplugged {
+                tokio::time::sleep(unplugged).await;
             }
-        };
-        tokio::select! {
-            biased;
-            heard = wire.hear() => match heard {
-                Some(octets) => {
-                    let unplugged = pair.hear(&octets, clock.elapsed(), clock.now(), wire.line());
-                    if unplugged.is_some() {
-                        return unplugged;
-                    }
-                }
-                None => return None,
-            },
-            () = due => {}
+            while let (Some(gone), _) = self.port_gone() {
+                tokio::time::sleep(gone).await;
+            }
+            if supply.is_closed() {
+                return;
+            }
+            wire = plug_in(&supply);
         }
-        while let Some(piece) = pair.deliver(clock.elapsed()) {
-            let mut received = Received::default();
-            for (octet, damaged) in piece {
-                if damaged { received.push_damaged(octet) } else { received.push(&[octet]) }
+    }
+
+    /// For how long the port is gone now, and how long it is there still.
+    fn port_gone(&self) -> (Option<Duration>, Option<Duration>) {
+        let now = self.clock.now();
+        let until = |at: Timestamp| Duration::try_from(at.duration_since(now)).unwrap_or_default();
+        let ports = || self.outages.iter().filter(|outage| outage.port);
+        let gone = ports().find(|outage| outage.has(now)).map(|outage| until(outage.to));
+        (gone, ports().filter(|outage| outage.from > now).map(|outage| until(outage.from)).min())
+    }
+
+    /// Until the reader closes its port, or the port is unplugged: for how long.
+    async fn carry(&mut self, mut wire: MemoryWire) -> Option<Duration> {
+        loop {
+            let (gone, goes) = self.port_gone();
+            if gone.is_some() {
+                return gone;
             }
-            wire.say_or_lose(received);
+            let goes = goes.map(|goes| self.clock.elapsed() + goes);
+            let due = self.pair.due().into_iter().chain(goes).min();
+            let due = async {
+                match due {
+                    Some(due) => tokio::time::sleep_until(self.clock.instant(due)).await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                biased;
+                heard = wire.hear() => match heard {
+                    Some(octets) => {
+                        let now = self.clock.now();
+                        if self.outages.iter().any(|outage| outage.has(now)) {
+                            continue;
+                        }
+                        let unplugged = self.pair.hear(&octets, self.clock.elapsed(), now, wire.line());
+                        if unplugged.is_some() {
+                            return unplugged;
+                        }
+                    }
+                    None => return None,
+                },
+                () = due => {}
+            }
+            while let Some(piece) = self.pair.deliver(self.clock.elapsed()) {
+                let mut received = Received::default();
+                for (octet, damaged) in piece {
+                    if damaged { received.push_damaged(octet) } else { received.push(&[octet]) }
+                }
+                wire.say_or_lose(received);
+            }
         }
     }
 }
@@ -166,6 +229,31 @@ mod tests {
             tokio::time::sleep(Duration::from_secs(1)).await;
             assert_eq!(line.sent().len(), answers, "{own:?} asked at {rate}");
             drop((port, opener));
+            line.ended().await.unwrap();
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_cut_cable_is_silence_and_a_port_that_is_gone_cannot_be_opened() {
+        for port in [false, true] {
+            let clock = Clock::virtual_at(Timestamp::UNIX_EPOCH);
+            let at = |second| Timestamp::from_second(second).unwrap();
+            let outages = vec![Outage { from: at(10), to: at(20), port }];
+            let (opener, line) = in_memory_with(pair(None), clock, 8, outages);
+            let mut opener = Opener::Memory(opener);
+            let mut first = asked(&mut opener, Line::DEFAULT).await;
+            came(&mut first, 24).await;
+            tokio::time::sleep(Duration::from_secs(11)).await;
+            let mut none = Received::default();
+            let heard = tokio::time::timeout(Duration::from_millis(1), first.receive(&mut none)).await;
+            assert_eq!(heard.is_ok_and(|heard| heard.is_err()), port, "gone, or silent");
+            drop(first);
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            assert_eq!(opener.open(Line::DEFAULT).await.is_err(), port);
+            tokio::time::sleep(Duration::from_secs(9)).await;
+            let mut second = asked(&mut opener, Line::DEFAULT).await;
+            came(&mut second, 24).await;
+            drop((second, opener));
             line.ended().await.unwrap();
         }
     }

@@ -201,13 +201,17 @@ impl VirtualLine {
                                 (di, result)
                             }
                             Request::Freeze { at, .. } => return meter.freeze(at, now),
+                            // Nobody answers it, obeyed or not.
+                            Request::BroadcastTime { time, .. } => {
+                                meter.sync(time, now);
+                                return Ok(());
+                            }
                             // Nothing can be written to a virtual meter.
                             Request::ReadMore { .. }
                             | Request::ReRead { .. }
                             | Request::ReadAddress
                             | Request::Write { .. }
                             | Request::WriteAddress { .. }
-                            | Request::BroadcastTime { .. }
                             | Request::SetRate { .. }
                             | Request::SetPassword { .. }
                             | Request::ResetDemand { .. }
@@ -224,6 +228,7 @@ impl VirtualLine {
                         };
                         result
                     });
+                let Some(spoken) = answer else { continue };
                 // Follow-up frames carry the values of the read that they continue.
                 let follow_up = match Request::parse(&frame) {
                     Ok(Request::ReadMore { di, .. }) if !called => Some(di),
@@ -235,21 +240,22 @@ impl VirtualLine {
                         Some(_) | None => Said::Refused { di, word: ErrorWord::NO_REQUESTED_DATA },
                     };
                 }
-                if let Some(frame) = answer {
-                    let settings = meter.settings();
-                    let mut octets = vec![0xFE; usize::from(settings.preamble)];
-                    octets.extend_from_slice(&frame);
-                    let at = if follow_up.is_some() { *read_at } else { now };
-                    let after = settings.response_delay;
-                    let begun = now.saturating_add(after).unwrap_or(now);
-                    let sent = Sent { meter: settings.address, said, frame, at, begun, ended: begun };
-                    answers.push(Spoken { answer: Answer { octets, after }, sent });
-                }
+                let settings = meter.settings();
+                let mut octets = vec![0xFE; usize::from(settings.preamble)];
+                octets.extend_from_slice(&spoken);
+                let at = if follow_up.is_some() { *read_at } else { now };
+                let after = settings.response_delay;
+                let begun = now.saturating_add(after).unwrap_or(now);
+                let sent = Sent { meter: settings.address, said, frame: spoken, at, begun, ended: begun };
+                answers.push(Spoken { answer: Answer { octets, after }, sent });
             }
         }
         answers
     }
 }
+
+#[cfg(test)]
+mod sync_tests;
 
 #[cfg(test)]
 mod tests {
@@ -264,7 +270,7 @@ mod tests {
         text.split(' ').map(|o| u8::from_str_radix(o, 16).unwrap()).collect()
     }
 
-    fn at(text: &str) -> Timestamp {
+    pub(super) fn at(text: &str) -> Timestamp {
         text.parse().unwrap()
     }
 
@@ -378,7 +384,7 @@ mod tests {
         assert_eq!(answers, [1, 0, 1]);
     }
 
-    fn frame(control: u8, data: &[u8]) -> Vec<u8> {
+    pub(super) fn frame(control: u8, data: &[u8]) -> Vec<u8> {
         let mut frame = vec![0x68, 0x34, 0x12, 0, 0, 0, 0, 0x68, control, data.len() as u8];
         frame.extend(data.iter().map(|o| o.wrapping_add(0x33)));
         frame.push(frame.iter().fold(0, |sum: u8, o| sum.wrapping_add(*o)));

@@ -49,7 +49,7 @@ impl Default for Memory {
 
 impl Memory {
     /// The power cuts by the meter's clock.
-    pub(super) fn supply(&self, calendar: Calendar) -> Supply {
+    pub(super) fn supply(&self, calendar: &Calendar) -> Supply {
         let cut = |shown: DateTime| calendar.between(calendar.shown_at(shown));
         Supply::new(self.power_cuts.iter().map(|(from, to)| (cut(*from), cut(*to))).collect())
     }

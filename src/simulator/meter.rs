@@ -2,7 +2,7 @@
 //!
 //! Formats, lengths and layouts of blocks are the catalogue's; values are those of its house, or what a
 //! scenario fixed. It has no state that a question could change, and it never reads a clock; a freeze
-//! command is all that it obeys.
+//! command and the time that is broadcast are all that it obeys.
 
 use super::calendar::{self, Calendar};
 use super::edition_1997;
@@ -12,9 +12,9 @@ use super::memory::{self, Commanded, Memory};
 use super::supply::Supply;
 use catalogue::{Block, Catalogue, Entry, Register};
 use dlt645::format::{Digits, Value};
-use dlt645::pdu::{FreezeAt, RecordTime};
+use dlt645::pdu::{ClockTime, FreezeAt, RecordTime};
 use dlt645::{Address, Di, Edition, ErrorWord};
-use jiff::civil::Date;
+use jiff::civil::{Date, DateTime};
 use jiff::tz::Offset;
 use jiff::{SignedDuration, Timestamp};
 use rust_decimal::Decimal;
@@ -54,6 +54,8 @@ pub struct MeterSettings {
     pub utc_offset: Offset,
     /// How far its clock is fast; negative where it is slow. It does everything by its own clock.
     pub clock_offset: SignedDuration,
+    /// How much faster its clock gets in a day; 0.5 s is what a meter may have.
+    pub clock_drift: SignedDuration,
     /// The day on which it began to count.
     pub installed: Date,
     /// What it freezes and records, and when it had no power.
@@ -115,6 +117,7 @@ impl MeterSettings {
             blocks: true,
             utc_offset: Offset::constant(8),
             clock_offset: SignedDuration::ZERO,
+            clock_drift: SignedDuration::ZERO,
             installed: Date::constant(2026, 1, 1),
             memory: Memory::default(),
             fixed: BTreeMap::new(),
@@ -128,10 +131,17 @@ impl MeterSettings {
 pub struct VirtualMeter {
     settings: MeterSettings,
     calendar: Calendar,
+    /// When it had power, by what was lived and by what its clock showed.
+    lived_supply: Supply,
     supply: Supply,
     house: House,
     commanded: Commanded,
+    /// The day by its own clock on which it last obeyed a broadcast of the time.
+    synced_on: Option<Date>,
 }
+
+/// A broadcast of the time is obeyed by clocks that are off by so much at most (DL/T 645-2007 clause 7.6).
+const SYNC: SignedDuration = SignedDuration::from_mins(5);
 
 impl VirtualMeter {
     /// Makes a meter; its house depends on the seed and the address, not on its place on the line.
@@ -140,10 +150,13 @@ impl VirtualMeter {
         let seed = mix(seed, u64::from_le_bytes([a, b, c, d, e, f, 0, 0]), 0);
         let s = &settings;
         let house = House::new(seed, s.phases, s.tariffs, s.nominal_voltage, s.energy, s.solar);
-        let calendar = Calendar::new(s.utc_offset, s.installed, s.clock_offset);
-        let supply = s.memory.supply(calendar);
-        let house = house.behind(&supply);
-        Self { calendar, supply, house, settings, commanded: Commanded::default() }
+        let calendar = Calendar::new(s.utc_offset, s.installed, s.clock_offset, s.clock_drift);
+        let still = Calendar::new(s.utc_offset, s.installed, s.clock_offset, SignedDuration::ZERO);
+        let lived_supply = s.memory.supply(&still);
+        let supply = s.memory.supply(&calendar);
+        let house = house.behind(&lived_supply);
+        let commanded = Commanded::default();
+        Self { calendar, lived_supply, supply, house, settings, commanded, synced_on: None }
     }
 
     /// What it was made with.
@@ -151,12 +164,46 @@ impl VirtualMeter {
         &self.settings
     }
 
-    pub(super) fn calendar(&self) -> Calendar {
-        self.calendar
+    pub(super) const fn calendar(&self) -> &Calendar {
+        &self.calendar
     }
 
-    pub(super) fn supply(&self) -> &Supply {
+    /// When it had power, by its own clock.
+    pub(super) const fn supply(&self) -> &Supply {
         &self.supply
+    }
+
+    /// What its display shows.
+    pub fn shown(&self, now: Timestamp) -> DateTime {
+        self.calendar.shown(now)
+    }
+
+    /// Obeys a broadcast of the time (08H) whose last octet came at `now`, once a day, where its clock is off by five
+    /// minutes at most; whether it did.
+    pub fn sync(&mut self, time: ClockTime, now: Timestamp) -> bool {
+        let Some(parts) = time.parts() else { return false };
+        let [year, month, day, hour, minute, second] =
+            parts.map(|part| i8::try_from(part).unwrap_or(i8::MAX));
+        let to = DateTime::new(2000 + i16::from(year), month, day, hour, minute, second, 0).ok();
+        let shown = self.calendar.shown(now);
+        let near = to.filter(|to| to.duration_since(shown).abs() <= SYNC);
+        let Some(to) = near.filter(|_| self.synced_on != Some(shown.date())) else { return false };
+        self.calendar.set(to, now);
+        self.synced_on = Some(to.date());
+        self.supply = self.settings.memory.supply(&self.calendar);
+        true
+    }
+
+    /// What was lived when the display showed this.
+    fn lived(&self, shown: Since) -> Since {
+        self.calendar.lived(self.calendar.instant(shown))
+    }
+
+    /// A period between two settlements (see [`Calendar::period`]) by what was lived.
+    fn period(&self, settlement: u8, now: Timestamp) -> Option<(Since, Since)> {
+        let (from, to) = self.calendar.period(settlement, now)?;
+        let to = if settlement == 0 { self.calendar.lived(now) } else { self.lived(to) };
+        Some((self.lived(from), to))
     }
 
     pub(super) fn commanded(&self) -> &Commanded {
@@ -165,7 +212,7 @@ impl VirtualMeter {
 
     /// Whether it has power; without it hears and says nothing.
     pub fn has_power(&self, now: Timestamp) -> bool {
-        self.supply.cut_at(self.calendar.since(now)).is_none()
+        self.lived_supply.cut_at(self.calendar.lived(now)).is_none()
     }
 
     /// Obeys a freeze command (16H): an instant freeze at once, a timed one from now on.
@@ -291,7 +338,7 @@ impl VirtualMeter {
             return None;
         }
         // Before the meter was installed its settlements hold zeros.
-        let at = self.calendar.period(settlement, now).map(|(_, end)| end);
+        let at = self.period(settlement, now).map(|(_, end)| end);
         let of = |flow, power| at.map_or(0, |at| self.house.energy(flow, power, tariff, at));
         let phase = |flow, phase| {
             (tariff == 0 && phase <= self.settings.phases.count())
@@ -337,17 +384,17 @@ impl VirtualMeter {
             _ => return None,
         };
         let (demand, at) = self
-            .calendar
             .period(settlement, now)
             .map_or((0, None), |(from, to)| self.house.demand(flow, power, tariff, from, to));
-        let at =
-            at.map(|end| self.calendar.at(end)).map(|at| (calendar::date(at), calendar::time(at, false)));
+        let at = at
+            .map(|end| self.calendar.shown(self.calendar.when_lived(end)))
+            .map(|at| (calendar::date(at), calendar::time(at, false)));
         Some(Value::Demand { value: Decimal::new(demand as i64, 4), at })
     }
 
     /// Annex A.3: `02 kind phase 00`, and `02 80 00 n`.
     fn instantaneous(&self, kind: u8, phase: u8, last: u8, now: Timestamp) -> Option<Value> {
-        let (house, at) = (&self.house, self.calendar.since(now));
+        let (house, at) = (&self.house, self.calendar.lived(now));
         if kind == 0x80 {
             return if phase == 0 { self.variable(last, at) } else { None };
         }

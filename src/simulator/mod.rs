@@ -8,7 +8,8 @@
 //!
 //! Everything left of the port is pure: a seed and a time give the octets. Formats and layouts are those
 //! of the same catalogue that the daemon reads with, so a mistake in it shows in the golden frames,
-//! never here. A virtual meter answers reads and takes a freeze command; nothing can be written to it.
+//! never here. A virtual meter answers reads, and obeys a freeze command and the time that is broadcast; nothing else can be
+//! written to it.
 
 mod calendar;
 mod dice;
@@ -37,7 +38,7 @@ pub use dice::Dice;
 pub use fault::{BadInjection, Injection, LineFault, Noise, NoiseModel, Per, Tally};
 pub use freeze::Refreeze;
 pub use house::Phases;
-pub use in_memory::{InMemory, in_memory};
+pub use in_memory::{InMemory, Outage, in_memory, in_memory_with};
 pub use line::{Answer, Log, Said, Sent, VirtualLine};
 pub use listen::{BadListen, Bound, Listen, ListenError};
 pub use memory::Memory;

@@ -1,6 +1,8 @@
 //! The way to the store's task.
 
-use super::{About, Closed, Entry, Fact, Known, Lanes, Offered, Pending, State, Wanted, Writer};
+use super::{
+    About, Closed, Entry, Fact, Known, Lanes, Offered, Pending, Run, SlotNote, State, Wanted, Writer,
+};
 use std::fmt;
 use std::sync::Arc;
 use tokio::sync::{mpsc, oneshot, watch};
@@ -19,6 +21,8 @@ pub struct Handle {
 pub(super) enum Put {
     Entry(Entry),
     Learn(About, Known),
+    Notes(Vec<SlotNote>),
+    Run(Run),
     RoundOver,
     Flush(oneshot::Sender<()>),
 }
@@ -155,7 +159,7 @@ impl Handle {
     ///
     /// # Errors
     /// [`Closed`]; it may not be done.
-    pub(super) async fn have<T: Send + 'static>(
+    pub(crate) async fn have<T: Send + 'static>(
         &self,
         job: impl FnOnce(&mut Writer) -> T + Send + 'static,
     ) -> Result<T, Closed> {

@@ -128,6 +128,7 @@ mod tests {
             retain: false,
             worth: Worth::Event,
             identity: None,
+            notes: Vec::new(),
         };
         let entries: Vec<Entry> = (0..500).map(entry).collect();
         writer.commit(&entries).unwrap();

@@ -2,7 +2,8 @@
 //!
 //! An [`Entry`] is put, committed with its place in the outbox under a number of its own, offered to
 //! the MQTT session as [`Pending`], and leaves the outbox when the broker has signed for that very number. It
-//! then stays for a time in which it can be asked for again. The store knows which slots have their readings, and keeps what was learned of meters and buses.
+//! then stays for a time in which it can be asked for again. The store knows which slots have their readings, what is
+//! missing of the others, and keeps what was learned of meters and buses.
 //!
 //! It never offers what is not durable, never gives a number twice, never drops what nobody signed for without
 //! an entry that says so, and never looks at a clock: time comes with what it is given.
@@ -19,13 +20,16 @@ mod identity;
 mod lanes;
 mod learned;
 mod lock;
+mod look;
 mod open;
 mod ranges;
 mod recent;
 mod resend;
 mod room;
+mod runs;
 mod salvage;
 mod schema;
+mod slots;
 mod storing;
 mod sum;
 mod task;
@@ -38,6 +42,9 @@ pub use error::{OpenError, StoreError};
 pub use handle::Handle;
 pub use lanes::{Lanes, Offered};
 pub use learned::{About, Fact, Known, Scope};
+pub use look::{Look, NoLook, SlotRead, look};
+pub use runs::Run;
+pub use slots::{SlotNote, SlotState};
 pub use task::{Lost, start};
 pub use writer::{Batch, Committed, Writer};
 
@@ -61,6 +68,8 @@ pub struct Entry {
     pub worth: Worth,
     /// Whose readings it has; `None` for a message that is none of readings, which is always stored.
     pub identity: Option<Identity>,
+    /// What is known of slots by it. Written with the message, and also where that is a duplicate.
+    pub notes: Vec<SlotNote>,
 }
 
 /// What a message is worth: when the store is at its bound, of what nobody has signed for live data goes first, then
@@ -122,9 +131,14 @@ pub struct Rules {
     pub max_age: Duration,
     /// How long a message that the broker has signed for can be asked for again.
     pub keep: Duration,
+    /// Slots of this time before the newest stay known even at the bound, lest they be read again.
+    pub known: Duration,
 }
 
 impl Rules {
+    /// How long slots stay known where only present values are read.
+    pub const KNOWN: Duration = Duration::from_secs(48 * 3600);
+
     /// The bound where none is set and the file system is large.
     pub const MOST_BYTES: u64 = 1 << 30;
 
@@ -136,7 +150,7 @@ impl Rules {
         let size =
             || rustix::fs::statvfs(dir).map_or(256 << 20, |of| of.f_blocks.saturating_mul(of.f_frsize));
         let quarter = || (size() / 4).clamp(config::Store::LEAST_BYTES, Self::MOST_BYTES);
-        Self { exposure, max_bytes: max_bytes.unwrap_or_else(quarter), max_age, keep }
+        Self { exposure, max_bytes: max_bytes.unwrap_or_else(quarter), max_age, keep, known: Self::KNOWN }
     }
 }
 
@@ -144,7 +158,7 @@ impl Default for Rules {
     /// Those of a configuration without `[store]`, with 1 GiB.
     fn default() -> Self {
         let config::Store { exposure, max_age, keep, .. } = config::Store::default();
-        Self { exposure, max_bytes: Self::MOST_BYTES, max_age, keep }
+        Self { exposure, max_bytes: Self::MOST_BYTES, max_age, keep, known: Self::KNOWN }
     }
 }
 

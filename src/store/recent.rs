@@ -84,7 +84,7 @@ mod tests {
 
     fn entry(n: u64) -> Entry {
         let (topic, body, retain) = ("t".to_owned(), n.to_string(), n.is_multiple_of(2));
-        Entry { topic, body, retain, worth: Worth::Live, identity: None }
+        Entry { topic, body, retain, worth: Worth::Live, identity: None, notes: Vec::new() }
     }
 
     fn stored(newest: u64, entries: usize, duplicates: usize) -> Committed {

@@ -1,14 +1,13 @@
 //! Room: what goes when the store is at its bound, or has kept something long enough.
 //!
 //! At the bound of bytes these go, in this order, the oldest of each first: messages that the broker has signed for;
-//! knowledge of which slots were read, if older than [`KNOWN_AT_LEAST`]; then what nobody signed for, live data before
+//! knowledge of which slots were read, if older than [`Rules::known`]; then what nobody signed for, live data before
 //! events before settlement data. Of the last an announcement is stored in the same transaction.
 //!
 //! The file does not shrink: pages that are free are used again, so its size is bounded by what was ever in use at
 //! once. Every query here finds its rows at the end of an index.
 
 use super::{Announce, Dropped, Entry, Rules, Why};
-use jiff::SignedDuration;
 use rusqlite::{Connection, OptionalExtension, params};
 use std::time::Duration;
 
@@ -30,9 +29,6 @@ const STEP: u64 = 16;
 /// Messages past their age that one commit drops at most for each that it stores: a clock that ran ahead for a moment
 /// costs little.
 const AGED_PER_ENTRY: u64 = 16;
-
-/// Slots of this time before the newest stay known even at the bound, lest they be read again.
-const KNOWN_AT_LEAST: SignedDuration = SignedDuration::from_hours(48);
 
 /// What a commit goes by.
 #[derive(Clone)]
@@ -75,7 +71,7 @@ pub(super) fn make(
         forget_kept(connection, newest - milliseconds(terms.rules.keep), limit)?;
         told.extend(age(connection, newest, terms.rules.max_age, limit)?.dropped(Why::Age));
     }
-    told.extend(shrink(connection, terms.rules.max_bytes, newest)?.dropped(Why::Space));
+    told.extend(shrink(connection, &terms.rules, newest)?.dropped(Why::Space));
     let mut announcements = Vec::with_capacity(told.len());
     for dropped in &told {
         left += dropped.messages;
@@ -122,9 +118,9 @@ fn age(connection: &Connection, newest: i64, max_age: Duration, limit: u64) -> r
 }
 
 /// Drops what must go until the file is within its bound.
-fn shrink(connection: &Connection, max_bytes: u64, newest: Option<i64>) -> rusqlite::Result<Gone> {
+fn shrink(connection: &Connection, rules: &Rules, newest: Option<i64>) -> rusqlite::Result<Gone> {
     let mut gone = Gone::default();
-    let bound = max_bytes.saturating_sub(LOG_BYTES) / PAGE;
+    let bound = rules.max_bytes.saturating_sub(LOG_BYTES) / PAGE;
     if used(connection)? <= bound {
         return Ok(gone);
     }
@@ -134,7 +130,7 @@ fn shrink(connection: &Connection, max_bytes: u64, newest: Option<i64>) -> rusql
             break;
         }
         let kept = drop_some(connection, -1)?;
-        if !kept.is_empty() || forget_slots(connection, newest)? {
+        if !kept.is_empty() || forget_slots(connection, newest, rules.known)? {
             continue;
         }
         let mut found = Vec::new();
@@ -184,22 +180,39 @@ fn drop_one(connection: &Connection, rank: i64, seq: i64) -> rusqlite::Result<()
 }
 
 /// Drops some knowledge of old slots; false if there is none to drop.
-fn forget_slots(connection: &Connection, newest: Option<i64>) -> rusqlite::Result<bool> {
+fn forget_slots(connection: &Connection, newest: Option<i64>, known: Duration) -> rusqlite::Result<bool> {
     let newest = match newest {
         Some(newest) => Some(newest),
         None => connection.query_row("SELECT max(slot) FROM reading", [], |row| row.get(0))?,
     };
     let Some(newest) = newest else { return Ok(false) };
-    let horizon = newest.saturating_sub(i64::try_from(KNOWN_AT_LEAST.as_millis()).unwrap_or(i64::MAX));
+    let horizon = newest.saturating_sub(i64::try_from(known.as_millis()).unwrap_or(i64::MAX));
     Ok(prune(connection, horizon, 8 * STEP)? > 0)
 }
 
-/// Forgets up to `limit` of the oldest slots before `horizon`, and says how many.
+/// What is known of slots, in the order in which it is forgotten: a note outlives the readings of its slot, which else
+/// would seem to be all that was wanted.
+const FORGET: [&str; 3] = [
+    "DELETE FROM reading WHERE (slot, meter, task, seq) IN (
+         SELECT slot, meter, task, seq FROM reading WHERE slot < ?1
+         ORDER BY slot, meter, task, seq LIMIT ?2)",
+    "DELETE FROM slot WHERE (slot, meter, task) IN (
+         SELECT slot, meter, task FROM slot WHERE slot < ?1 ORDER BY slot, meter, task LIMIT ?2)",
+    "DELETE FROM run WHERE (slot, task) IN (
+         SELECT slot, task FROM run WHERE slot < ?1 ORDER BY slot, task LIMIT ?2)",
+];
+
+/// Forgets up to `limit` of the oldest rows about slots before `horizon`, and says how many.
 pub(super) fn prune(connection: &Connection, horizon: i64, limit: u64) -> rusqlite::Result<usize> {
-    let sql = "DELETE FROM reading WHERE (slot, meter, task, seq) IN (
-                   SELECT slot, meter, task, seq FROM reading WHERE slot < ?1
-                   ORDER BY slot, meter, task, seq LIMIT ?2)";
-    connection.prepare_cached(sql)?.execute(params![horizon, limit.min(i64::MAX as u64).cast_signed()])
+    let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+    let mut gone = 0;
+    for sql in FORGET {
+        let left = i64::try_from(limit - gone).unwrap_or(i64::MAX);
+        if left > 0 {
+            gone += connection.prepare_cached(sql)?.execute(params![horizon, left])?;
+        }
+    }
+    Ok(gone)
 }
 
 #[cfg(test)]

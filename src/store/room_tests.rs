@@ -1,6 +1,6 @@
 use super::*;
 use crate::config;
-use crate::store::{Identity, Wanted, Worth, Writer};
+use crate::store::{Identity, SlotNote, SlotState, Wanted, Worth, Writer};
 use jiff::Timestamp;
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -21,6 +21,7 @@ fn message(n: u64, worth: Worth, slot: Option<i64>) -> Entry {
             slot: Timestamp::from_second(slot).unwrap(),
             registers: ["x".to_owned()].into(),
         }),
+        notes: Vec::new(),
     }
 }
 
@@ -139,6 +140,14 @@ fn knowledge_of_old_slots_makes_room_before_anything_that_nobody_signed_for() {
         let newest = writer.commit(&batch).unwrap().newest;
         writer.forget(&(newest - 499..=newest).collect::<Vec<_>>()).unwrap();
     }
+    let noted = |hour: i64| {
+        let (meter, task, why) = ("m0".to_owned(), "live".to_owned(), String::new());
+        let slot = Timestamp::from_second(SLOT + 3600 * hour).unwrap();
+        let (state, registers) = (SlotState::Settled, Vec::new());
+        SlotNote { meter, task, slot, state, why, reason: None, tries: 1, registers, at: slot }
+    };
+    let since = Timestamp::from_second(SLOT).unwrap();
+    writer.note_slots(&[noted(50), noted(199)]).unwrap();
     let now = SLOT + 200 * 3600;
     for n in 0..60 {
         let batch: Vec<_> = (0..100).map(|m| message(100 * n + m, Worth::Live, Some(now))).collect();
@@ -151,6 +160,7 @@ fn knowledge_of_old_slots_makes_room_before_anything_that_nobody_signed_for() {
     assert!(!writer.knows("m0", "live", Timestamp::from_second(SLOT + 3600 * 150).unwrap()).unwrap());
     let lately = Timestamp::from_second(SLOT + 3600 * 199).unwrap();
     assert!(writer.knows("m0", "live", lately).unwrap(), "of the last two days all is known");
+    assert_eq!(writer.slot_notes("live", since).unwrap(), [noted(199)]);
 }
 
 #[test]

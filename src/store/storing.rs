@@ -3,7 +3,7 @@
 
 use super::identity::{Names, Sets};
 use super::sum::{self, Summed};
-use super::{Entry, Identity};
+use super::{Entry, Identity, Run, SlotNote, runs, slots};
 use rusqlite::{CachedStatement, Transaction, params};
 
 /// The sets of registers that messages of a slot were the first to bring.
@@ -56,13 +56,23 @@ impl<'a> Storing<'a> {
         {
             return Ok(Stored::Duplicate);
         }
-        let Entry { topic, body, retain, worth, identity } = entry;
+        let Entry { topic, body, retain, worth, identity, notes: _ } = entry;
         let slotless = identity.is_none();
         let at = identity.as_ref().map_or(self.now_ms, |identity| identity.slot.as_millisecond());
         let worth = *worth as i64;
         let of = Summed { seq, topic, body, retain: *retain, at: Some(at), worth, slotless };
         self.placing.insert(&of, worth)?;
         Ok(Stored::New)
+    }
+
+    /// Keeps what is known of slots.
+    pub(super) fn note(&mut self, notes: &[SlotNote]) -> rusqlite::Result<()> {
+        slots::write(self.transaction, self.points, notes)
+    }
+
+    /// Keeps how complete slots are.
+    pub(super) fn run(&mut self, runs: &[Run]) -> rusqlite::Result<()> {
+        runs::write(self.transaction, self.points, runs)
     }
 
     /// Notes which readings the message `seq` is the first to bring; false if it brings none that is new.

@@ -28,6 +28,17 @@ pub(super) fn message(of: Summed<'_>) -> i64 {
     i64::from(hasher.finalize().cast_signed())
 }
 
+/// CRC-32 of a row of numbers and texts; lengths are in it.
+pub(super) fn of(numbers: &[i64], texts: &[&str]) -> u32 {
+    let mut hasher = Hasher::new();
+    numbers.iter().for_each(|number| hasher.update(&number.to_be_bytes()));
+    for text in texts {
+        hasher.update(&(text.len() as u64).to_be_bytes());
+        hasher.update(text.as_bytes());
+    }
+    hasher.finalize()
+}
+
 /// 15 bits of a place in the outbox, which take two octets in the file.
 pub(super) fn place(rank: i64, seq: i64) -> i64 {
     let mut hasher = Hasher::new();

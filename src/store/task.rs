@@ -20,7 +20,7 @@
 
 use super::handle::{Ask, Facts, Handle, Job, Put, Request, What};
 use super::recent::Recent;
-use super::{About, Announce, Batch, Entry, Known, Offered, Rules, State, StoreError, Writer};
+use super::{About, Announce, Batch, Entry, Known, Offered, Rules, Run, SlotNote, State, StoreError, Writer};
 use crate::clock::Clock;
 use std::mem;
 use std::pin::Pin;
@@ -48,6 +48,9 @@ const HELD_BESIDE: usize = 256;
 
 /// Facts held while the disk refuses.
 const HELD_FACTS: usize = 1024;
+
+/// Notes of slots held while the disk refuses, and runs. A slot without its note is read again.
+const HELD_NOTES: usize = 1024;
 
 /// Signed numbers held while the disk refuses to take them out; then mqtt waits too.
 const SIGNED: usize = 4096;
@@ -110,6 +113,9 @@ struct Held {
     refused: u64,
     /// A loss waits to be announced.
     owing: bool,
+    /// Those that came without a message, or since theirs.
+    notes: Vec<SlotNote>,
+    runs: Vec<Run>,
     facts: Vec<(About, Known)>,
     signed: Vec<u64>,
     /// The newest of what is on the disk too.
@@ -145,6 +151,8 @@ impl Held {
             octets: 0,
             refused: 0,
             owing: false,
+            notes: Vec::new(),
+            runs: Vec::new(),
             facts: Vec::new(),
             signed: Vec::new(),
             recent: Recent::default(),
@@ -163,6 +171,10 @@ impl Held {
         match put {
             Put::Entry(entry) => {
                 self.octets += octets(&entry);
+                // Those without a message are written behind all that have one.
+                if !entry.notes.is_empty() {
+                    self.notes.retain(|note| !entry.notes.iter().any(|newer| newer.is_of_the_slot_of(note)));
+                }
                 self.batch.push(entry);
                 self.shed();
             }
@@ -173,8 +185,19 @@ impl Held {
                     self.facts.remove(0);
                 }
             }
+            Put::Notes(notes) => {
+                self.notes.extend(notes);
+                let over = self.notes.len().saturating_sub(HELD_NOTES);
+                self.notes.drain(..over);
+            }
+            Put::Run(run) => {
+                self.runs.retain(|old| (&old.task, old.slot) != (&run.task, run.slot));
+                self.runs.push(run);
+                let over = self.runs.len().saturating_sub(HELD_NOTES);
+                self.runs.drain(..over);
+            }
             // Nothing is left of it where its messages went with an earlier commit.
-            Put::RoundOver => self.round_over = !self.batch.is_empty() || !self.facts.is_empty(),
+            Put::RoundOver => self.round_over = self.held() > 0,
             Put::Flush(reply) => self.flushes.push(reply),
         }
     }
@@ -202,21 +225,25 @@ impl Held {
 
     /// Whether one more fits into the next commit. While the disk refuses there is always room: polling goes on.
     const fn has_room(&self) -> bool {
-        self.failures > 0 || self.is_ending || (self.batch.len() < BATCH && self.facts.len() < BATCH)
+        self.failures > 0 || self.is_ending || !self.is_full()
+    }
+
+    /// Messages, notes and facts.
+    const fn held(&self) -> usize {
+        self.batch.len() + self.notes.len() + self.runs.len() + self.facts.len()
+    }
+
+    const fn is_full(&self) -> bool {
+        self.batch.len() >= BATCH || self.notes.len() + self.runs.len() >= BATCH || self.facts.len() >= BATCH
     }
 
     const fn is_empty(&self) -> bool {
-        !self.owing
-            && self.batch.is_empty()
-            && self.facts.is_empty()
-            && self.signed.is_empty()
-            && self.flushes.is_empty()
+        !self.owing && self.held() == 0 && self.signed.is_empty() && self.flushes.is_empty()
     }
 
     /// Whether something asks for a write now; after a failure only the timer does.
     const fn is_due(&self) -> bool {
-        let many =
-            self.batch.len() >= BATCH || self.facts.len() >= BATCH || self.signed.len() >= SIGNED_BATCH;
+        let many = self.is_full() || self.signed.len() >= SIGNED_BATCH;
         let asked = !self.flushes.is_empty()
             || (!self.recalls.is_empty() && !self.facts.is_empty())
             || (!self.is_ending && (many || self.round_over || (self.settling && !self.signed.is_empty())));
@@ -336,7 +363,8 @@ async fn end(
 
 fn octets(entry: &Entry) -> usize {
     let registers = entry.identity.as_ref().map_or(0, |identity| identity.registers.len());
-    entry.topic.len() + entry.body.len() + HELD_BESIDE + 48 * registers
+    let notes: usize = entry.notes.iter().map(|note| HELD_BESIDE + 32 * note.registers.len()).sum();
+    entry.topic.len() + entry.body.len() + HELD_BESIDE + 48 * registers + notes
 }
 
 /// Ends when the timer does; never without one.
@@ -350,14 +378,16 @@ async fn over(timer: &mut Option<Pin<Box<Sleep>>>) {
 /// Writes all that is held; what the disk refuses stays held.
 async fn write(writer: Writer, held: &mut Held) -> (Writer, Result<(), StoreError>) {
     let (batch, signed) = (mem::take(&mut held.batch), mem::take(&mut held.signed));
+    let (notes, runs) = (mem::take(&mut held.notes), mem::take(&mut held.runs));
     let (facts, now, refused) = (mem::take(&mut held.facts), held.clock.now(), held.refused);
-    let (writer, (batch, facts, signed, result)) = lend(writer, move |writer| {
+    let (writer, (batch, notes, runs, facts, signed, result)) = lend(writer, move |writer| {
         writer.set_now(now);
         writer.refused(refused);
-        let result = writer.write(Batch { entries: &batch, facts: &facts, signed: &signed });
+        let written = Batch { entries: &batch, notes: &notes, runs: &runs, facts: &facts, signed: &signed };
+        let result = writer.write(written);
         // The messages are stored, whether or not the state can be read.
         let result = result.map(|committed| (committed, writer.first_state()));
-        (batch, facts, signed, result)
+        (batch, notes, runs, facts, signed, result)
     })
     .await;
     match result {
@@ -388,6 +418,7 @@ async fn write(writer: Writer, held: &mut Held) -> (Writer, Result<(), StoreErro
         }
         Err(cause) => {
             (held.batch, held.facts, held.signed) = (batch, facts, signed);
+            (held.notes, held.runs) = (notes, runs);
             (failed(writer, held, &cause).await, Err(cause))
         }
     }

@@ -1,5 +1,5 @@
 use super::*;
-use crate::store::{Closed, Dropped, Fact, Identity, Why, Worth};
+use crate::store::{Closed, Dropped, Fact, Identity, SlotNote, SlotState, Why, Worth};
 use jiff::Timestamp;
 use std::path::Path;
 use std::sync::Arc;
@@ -20,6 +20,7 @@ fn entry(n: i64) -> Entry {
             slot: Timestamp::from_second(1_800_000_000 + n).unwrap(),
             registers: ["x".to_owned()].into(),
         }),
+        notes: Vec::new(),
     }
 }
 
@@ -35,6 +36,7 @@ fn tell(dropped: &Dropped) -> Entry {
         retain: false,
         worth: Worth::Event,
         identity: None,
+        notes: Vec::new(),
     }
 }
 
@@ -300,4 +302,25 @@ async fn facts_are_given_with_those_that_were_put_last() {
     tokio::task::yield_now().await;
     let facts = store.facts(vec![of("b"), of("c"), of("a")]).await.unwrap();
     assert_eq!(facts, [vec![fact("3")], vec![], vec![fact("2")]]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn of_notes_of_one_slot_the_one_put_last_counts_be_it_with_a_message_or_without() {
+    let note = |n: i64, tries: u32| {
+        let (meter, task, why) = ("a".to_owned(), "live".to_owned(), String::new());
+        let (slot, state) = (Timestamp::from_second(1_800_000_000 + n).unwrap(), SlotState::Open);
+        SlotNote { meter, task, slot, state, why, reason: None, tries, registers: Vec::new(), at: slot }
+    };
+    let dir = tempfile::tempdir().unwrap();
+    let (store, task) = begin(dir.path());
+    store.note_slots(vec![note(0, 1), note(1, 1), note(2, 1)]).await.unwrap();
+    store.put(Entry { notes: vec![note(0, 2), note(1, 2)], ..entry(0) }).await.unwrap();
+    store.note_slots(vec![note(1, 3)]).await.unwrap();
+    sleep(EXPOSURE + SOON).await;
+    assert!(committed_soon(&store, 1).await);
+    store.note_slots(vec![note(3, 4)]).await.unwrap();
+    store.close().await.unwrap();
+    let mut writer = task.await.unwrap().unwrap();
+    let notes = writer.slot_notes("live", now()).unwrap();
+    assert_eq!(notes, [note(0, 2), note(1, 3), note(2, 1), note(3, 4)]);
 }

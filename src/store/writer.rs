@@ -9,7 +9,7 @@ use super::lock::Lock;
 use super::room::{self, Terms};
 use super::schema;
 use super::storing::{SETS, Stored, Storing, sign};
-use super::{About, Dropped, Entry, Known, StoreError, learned};
+use super::{About, Dropped, Entry, Known, Run, SlotNote, StoreError, learned};
 use jiff::{SignedDuration, Timestamp};
 use rusqlite::{Connection, Transaction, TransactionBehavior, params};
 use std::fmt;
@@ -20,9 +20,9 @@ use std::path::PathBuf;
 /// no older slot can be asked for again.
 pub(super) const RETENTION: SignedDuration = SignedDuration::from_hours(62 * 24);
 
-/// Rows of identity that a commit prunes at most for every message it brings. More than one, so that pruning
+/// Rows of what is known of slots that a commit prunes at most for every one it brings. More than one, so that pruning
 /// catches up; few, so that no commit is long.
-const PRUNED_PER_ENTRY: usize = 2;
+const PRUNED_PER_ROW: usize = 2;
 
 /// The store, open for writing, with the data directory locked.
 pub struct Writer {
@@ -57,6 +57,10 @@ pub(super) struct Open {
 pub struct Batch<'a> {
     /// Messages to store with their place in the outbox, in order.
     pub entries: &'a [Entry],
+    /// What is known of slots; of one slot the last note counts, and these come behind those of the entries.
+    pub notes: &'a [SlotNote],
+    /// How complete slots are; of one slot the last one counts.
+    pub runs: &'a [Run],
     /// What was learned since; of facts with one key the last one counts.
     pub facts: &'a [(About, Known)],
     /// Numbers that the broker has signed for: they leave the outbox.
@@ -120,7 +124,8 @@ impl Writer {
         self.write(Batch { signed: seqs, ..Batch::default() }).map(drop)
     }
 
-    /// [`Writer::commit`], [`Writer::forget`] and [`Writer::note`] in one transaction.
+    /// [`Writer::commit`], [`Writer::note_slots`], [`Writer::note_run`], [`Writer::note`] and [`Writer::forget`] in one
+    /// transaction.
     ///
     /// # Errors
     /// As theirs.
@@ -220,7 +225,7 @@ impl Open {
 
     fn write(
         &mut self,
-        Batch { entries, facts, signed }: Batch<'_>,
+        Batch { entries, notes, runs, facts, signed }: Batch<'_>,
         told: &[Entry],
         now_ms: i64,
         terms: &Terms,
@@ -245,9 +250,14 @@ impl Open {
                 }
                 Stored::Duplicate => duplicates += 1,
             }
+            storing.note(&entry.notes)?;
         }
-        if let Some(newest) = newest {
-            prune(&transaction, newest, entries.len())?;
+        storing.note(notes)?;
+        storing.run(runs)?;
+        let noted = notes.iter().map(|note| note.slot).chain(runs.iter().map(|run| run.slot)).max();
+        if let Some(newest) = newest.max(noted) {
+            let rows = entries.iter().map(|entry| 1 + entry.notes.len()).sum::<usize>();
+            prune(&transaction, newest, rows + notes.len() + runs.len())?;
         }
         let slot = newest.map(Timestamp::as_millisecond);
         let (announcements, left) = room::make(&transaction, terms, entries.len(), slot)?;
@@ -289,11 +299,11 @@ impl Open {
     }
 }
 
-/// Drops the oldest identities past the retention, a few at a time. A clock that was wrong for a while
+/// Drops what is known of the oldest slots past the retention, a few at a time. A clock that was wrong for a while
 /// costs no more than it stored: the horizon is the commit's own.
-fn prune(transaction: &Transaction<'_>, newest: Timestamp, entries: usize) -> rusqlite::Result<()> {
+fn prune(transaction: &Transaction<'_>, newest: Timestamp, rows: usize) -> rusqlite::Result<()> {
     let Ok(horizon) = newest.checked_sub(RETENTION) else { return Ok(()) };
-    let limit = entries.saturating_mul(PRUNED_PER_ENTRY) as u64;
+    let limit = rows.saturating_mul(PRUNED_PER_ROW) as u64;
     room::prune(transaction, horizon.as_millisecond(), limit).map(|_| ())
 }
 

@@ -24,6 +24,7 @@ fn entry(meter: &str, slot: Timestamp, registers: &[&str]) -> Entry {
             slot,
             registers: registers.iter().map(|&r| r.to_owned()).collect(),
         }),
+        notes: Vec::new(),
     }
 }
 
@@ -35,6 +36,7 @@ fn event(number: u8) -> Entry {
         retain: false,
         worth: Worth::Event,
         identity: None,
+        notes: Vec::new(),
     }
 }
 
@@ -174,7 +176,7 @@ fn identities_past_the_retention_are_pruned_in_small_steps() {
     assert_eq!(known(&mut writer), 10, "62 days are kept");
     for step in 1..=6 {
         writer.commit(&[entry("a", edge + SignedDuration::from_secs(step), &["x"])]).unwrap();
-        let left = 10_usize.saturating_sub(PRUNED_PER_ENTRY * step as usize);
+        let left = 10_usize.saturating_sub(PRUNED_PER_ROW * step as usize);
         assert_eq!(known(&mut writer), left);
     }
     assert_eq!(writer.backlog().unwrap(), 17, "the outbox is not touched");

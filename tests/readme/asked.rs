@@ -62,7 +62,6 @@ async fn meters_are_read_and_messages_sent_again_by_commands_as_shown() {
         ("1883", &at),
         ("/dev/ttyUSB0", &line.port),
         ("\"15m\"", "\"5s\""),
-        ("\"1m\"", "\"1h\""),
     ];
     let path = configuration(folder.path(), &places);
     let mut onlooker = Onlooker::of(broker.port(), "meterd/v1/gw01/meter/+/data/+").await;

@@ -94,6 +94,7 @@ impl Gateway {
                     slot,
                     registers: ["voltage_l1".into()].into(),
                 }),
+                notes: Vec::new(),
             };
             self.store.put(entry).await.unwrap();
         }

@@ -1,6 +1,6 @@
 //! All registers of one table, and the look-up by DI.
 
-use crate::axes::{Cell, place, wild, with_place};
+use crate::axes::{Axis, Cell, place, wild, with_place};
 use crate::layout::Layout;
 use crate::row::Row;
 use crate::table;
@@ -163,9 +163,23 @@ impl Catalogue {
 
     /// The registers of one of its rows, without those that a profile has for something else.
     pub(crate) fn registers_of(&'static self, row: &'static Row) -> impl Iterator<Item = Register> + use<> {
+        row.registers(self).filter(self.is_left_of(row))
+    }
+
+    /// Of those that are present or so far back.
+    pub(crate) fn registers_at(
+        &'static self,
+        row: &'static Row,
+        back: Option<(Axis, u8)>,
+    ) -> impl Iterator<Item = Register> + use<> {
+        row.registers_at(self, back).filter(self.is_left_of(row))
+    }
+
+    /// Whether no row of the profile has the identifier of a register of this row instead.
+    fn is_left_of(&'static self, row: &'static Row) -> impl FnMut(&Register) -> bool + use<> {
         let met = self.met.iter().any(|own| std::ptr::eq(&**own, row));
         let own = &self.rows[..if met { self.own } else { 0 }];
-        row.registers(self).filter(move |register| !own.iter().any(|own| own.holds(register.di())))
+        move |register| !own.iter().any(|own| own.holds(register.di()))
     }
 
     /// What a data identifier stands for; cheap, allocates nothing.

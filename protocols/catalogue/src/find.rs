@@ -54,10 +54,20 @@ impl Catalogue {
         found.ok_or_else(|| Unknown { asked: asked.to_owned(), nearest: self.nearest(asked) })
     }
 
-    pub(crate) fn by_name(&'static self, name: &str) -> Option<Register> {
+    /// The register of exactly this stable name, as [`Register::name`] gives it; cheap also where there is none.
+    pub fn by_name(&'static self, name: &str) -> Option<Register> {
+        let last = name.rsplit('_').next().unwrap_or("");
+        let number = |axis: Axis| Some((axis, last.strip_prefix(axis.word())?.parse::<u8>().ok()?));
+        let back = Axis::BACK.into_iter().find_map(number);
+        let near = |row: &&Arc<Row>| {
+            name.starts_with(&*row.stem)
+                && (back.is_some_and(|(axis, _)| row.counts(axis)) || row.has_present())
+        };
         let mut own = String::new();
-        let rows = self.rows.iter().filter(|row| name.starts_with(&*row.stem));
-        rows.flat_map(|row| self.registers_of(row)).find(|register| {
+        let rows = self.rows.iter().filter(near);
+        // A name is a text that has to be made, of thousands that differ by how far they are back.
+        let fits = |register: &Register| register.back().is_none_or(|its| back == Some(its));
+        rows.flat_map(|row| self.registers_at(row, back)).filter(fits).find(|register| {
             own.clear();
             write!(own, "{}", register.name()).is_ok() && own == name
         })

@@ -184,9 +184,40 @@ impl Row {
         &'static self,
         table: &'static Catalogue,
     ) -> impl Iterator<Item = Register> + use<> {
+        self.dis().flat_map(move |di| self.items_of(table, di))
+    }
+
+    /// Of its registers those that are present or so far back, DI ascending: few of thousands.
+    pub(crate) fn registers_at(
+        &'static self,
+        table: &'static Catalogue,
+        back: Option<(Axis, u8)>,
+    ) -> impl Iterator<Item = Register> + use<> {
+        let fits = |cell: &Cell, byte: &u8| match cell {
+            Cell::Over(axis, _) if Axis::BACK.contains(axis) => {
+                cell.number(*byte).is_none_or(|n| n == 0 || back == Some((*axis, n)))
+            }
+            Cell::Over(..) | Cell::Fixed(_) => true,
+        };
+        let places = self.cells.each_ref().map(|cell| {
+            (0..cell.len()).map(|n| cell.byte(n)).filter(|byte| fits(cell, byte)).collect::<Vec<_>>()
+        });
+        let count: usize = places.iter().map(Vec::len).product();
+        let dis = (0..count).map(move |mut count| {
+            let mut di = zero(self.standard);
+            for (n, bytes) in places.iter().enumerate() {
+                di = with_place(di, n, bytes[count % bytes.len()]);
+                count /= bytes.len();
+            }
+            di
+        });
+        dis.flat_map(move |di| self.items_of(table, di))
+    }
+
+    /// The registers of one identifier.
+    fn items_of(&'static self, table: &'static Catalogue, di: Di) -> impl Iterator<Item = Register> + use<> {
         let items = self.items.as_ref().map_or(1, |(_, values)| values.len());
-        let own = move |di| (0..items).map(move |item| Register { row: self, di, item: item as u8, table });
-        self.dis().flat_map(own)
+        (0..items).map(move |item| Register { row: self, di, item: item as u8, table })
     }
 
     /// Every identifier of the row, ascending.

@@ -8,6 +8,7 @@ use crate::bus::noise::Turn;
 use crate::bus::round::{Lesson, Round};
 use crate::bus::talk::{Answer, NoReply};
 use crate::bus::timing::Class;
+use crate::bus::visit::Question;
 use crate::event::{Event, Kind, Of};
 use crate::reading::{Failure, Reason};
 use jiff::Timestamp;
@@ -48,9 +49,13 @@ impl BusTask {
                 tracing::debug!(bus = self.name(), ?pause, "the pause between two exchanges is another now");
                 self.keep(Learned::Turnaround(pause)).await;
             }
+            let was_missed = self.standings.is_missed(meter);
             let changes = self.standings.answered(meter, now);
             let back = changes.iter().any(|change| matches!(change, Change::LineBack { .. }));
             self.all_changed(changes).await;
+            if back || was_missed {
+                self.kept.back((!back).then_some(meter));
+            }
             self.schedule.again((!back).then_some(meter), self.given.clock.now());
         } else if came.as_ref().is_err_and(|no_reply| no_reply.jammed) && self.jammed.is_none() {
             self.jammed = Some(now);
@@ -83,7 +88,7 @@ impl BusTask {
             task.registers.of(dialect).iter().find(|register| register.is_present()).copied()
         });
         let Some(register) = wanted else { return false };
-        let came = self.ask(meter, register.di(), 0).await;
+        let came = self.ask(meter, Question::Read(register.di()), 0).await;
         let now = self.given.clock.elapsed();
         self.standings.spent(now.saturating_sub(began), now);
         if let Err(NoReply { reason, detail, .. }) = came {
@@ -114,6 +119,7 @@ impl BusTask {
                 let since = self.given.clock.elapsed();
                 self.changed(Change::Quiet { since }).await;
                 self.schedule.again(None, self.given.clock.now());
+                self.kept.back(None);
             }
             Ok(false) => {}
             Err(gone) => {
@@ -123,12 +129,12 @@ impl BusTask {
         }
     }
 
-    /// Remembers what the round taught of the meter, here and in the store.
-    pub(super) async fn learn(&mut self, meter: usize, round: &Round) {
+    /// Remembers what a visit taught of what the meter has, here and in the store.
+    pub(super) async fn learn_lessons(&mut self, meter: usize, lessons: impl IntoIterator<Item = Lesson>) {
         let now = self.given.clock.elapsed();
         let refusals = &mut self.memory.refusals;
-        let learned: Vec<Learned> = round
-            .lessons()
+        let learned: Vec<Learned> = lessons
+            .into_iter()
             .filter_map(|lesson| match lesson {
                 Lesson::Lacks(di) => refusals.refused(meter, di, now).then_some(Learned::Lacks { meter, di }),
                 Lesson::Unheard(di) => {
@@ -140,6 +146,12 @@ impl BusTask {
         for one in learned {
             self.keep(one).await;
         }
+    }
+
+    /// Remembers what the round taught of the meter, here and in the store.
+    pub(super) async fn learn(&mut self, meter: usize, round: &Round) {
+        self.learn_lessons(meter, round.lessons().collect::<Vec<_>>()).await;
+        let now = self.given.clock.elapsed();
         let jumps: Vec<(Timestamp, Kind)> = round.jumps().collect();
         let jumped = !jumps.is_empty();
         if let Some(last) = self.memory.energies.take(meter, round.energies(), jumped, now) {
@@ -179,6 +191,7 @@ impl BusTask {
             let since = self.given.clock.elapsed();
             self.changed(Change::PortBack { since }).await;
             self.schedule.again(None, self.given.clock.now());
+            self.kept.back(None);
         }
     }
 

@@ -2,6 +2,7 @@
 
 use super::BusTask;
 use crate::bus::talk::{Asked, NoReply, Patience};
+use crate::bus::visit::Asks;
 use crate::command::{Answer, Command, Verb};
 use crate::config::{Meter, Protocol};
 use crate::planner::Costs;
@@ -45,7 +46,7 @@ impl BusTask {
             return Answer::UnknownMeter;
         };
         let mut round = self.round(meter, asked, registers);
-        while round.next().is_some() {
+        while round.question().is_some() {
             if self.is_void(expires) {
                 round.abandon(Reason::Expired, "the command's time was over");
             } else {

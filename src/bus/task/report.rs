@@ -3,7 +3,7 @@
 use super::{BusTask, Said, Told};
 use crate::bus::round::Round;
 use crate::event::{Event, Gap, Kind, Of, Passed};
-use crate::reading::{Failure, Reason, Report, Source};
+use crate::reading::{Decoded, Failure, Origin, Reason, Report, Source};
 use crate::schedule::{Job, Skipped};
 use jiff::Timestamp;
 use std::sync::Arc;
@@ -18,6 +18,11 @@ impl BusTask {
             self.reports.round_over(job.meter);
         }
         let decoded = round.finish();
+        self.conclude(job, answered, decoded, Origin::default()).await;
+    }
+
+    /// Reports what was read for a job.
+    pub(super) async fn conclude(&mut self, job: Job, answered: bool, decoded: Decoded, origin: Origin) {
         let lost = |f: &Failure| match f.reason {
             Reason::Damaged | Reason::Stray | Reason::Silent | Reason::PortGone => true,
             Reason::Refused | Reason::Missing | Reason::Implausible | Reason::Expired => false,
@@ -32,7 +37,7 @@ impl BusTask {
             meter: job.meter,
             task: job.task,
             slot: job.slot,
-            source: Source::Present,
+            origin,
             readings: decoded.readings,
             failures: decoded.failures,
         })
@@ -53,7 +58,8 @@ impl BusTask {
             .map(|register| Failure { register, reason, detail: detail.to_owned(), raw: None })
             .collect();
         let Job { meter, task, slot } = job;
-        self.say(Report { meter, task, slot, source: Source::Present, readings: Vec::new(), failures }).await;
+        self.say(Report { meter, task, slot, origin: Origin::default(), readings: Vec::new(), failures })
+            .await;
     }
 
     async fn say(&mut self, report: Report) {
@@ -93,14 +99,14 @@ impl BusTask {
             "slots passed unread: the line was busy for longer than a period, or the clock was stepped forward or not trusted"
         );
         let Skipped { task, first, until } = skipped;
-        let gap = Gap { task, source: Source::Present, first, until, why };
+        let gap = Gap { task, source: Source::Present, first, until, why, detail: None };
         let at = self.given.clock.now();
         let plan = Arc::clone(&self.given.plan);
         let of_task = plan.tasks.get(task).map_or(&[][..], |task| &task.meters);
         let here = |meter: &&usize| plan.meters.get(**meter).is_some_and(|m| m.bus == self.given.bus);
         let meters: Vec<usize> = of_task.iter().filter(here).copied().collect();
         for meter in meters {
-            self.happened(Event { of: Of::Meter(meter), at, kind: Kind::Gap(gap) }).await;
+            self.happened(Event { of: Of::Meter(meter), at, kind: Kind::Gap(gap.clone()) }).await;
         }
     }
 

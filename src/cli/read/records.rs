@@ -1,12 +1,15 @@
 //! Load records (负荷记录) of a meter: from a time on, the earliest, the latest; as many exchanges as they need.
 
 use super::Questions;
+use crate::bus::profile::common::{
+    AT_ONCE, CLASSES, FROM, LATEST, has_none, interval_setting, record_time, shown,
+};
 use crate::bus::talk::NoReply;
 use crate::mqtt::payload::RegisterJson;
 use crate::reading::{Failure, Reason};
 use catalogue::{Catalogue, Entry, Register};
 use dlt645::format::Value;
-use dlt645::pdu::{Count, RecordTime};
+use dlt645::pdu::Count;
 use dlt645::{Di, Edition};
 use jiff::SignedDuration;
 use jiff::civil::DateTime;
@@ -24,16 +27,10 @@ pub(super) struct Range {
     count: Option<u32>,
 }
 
-/// Records that one exchange asks for: of all classes about six frames.
-const AT_ONCE: u32 = 10;
 /// The latest come in one exchange: of all classes no more fit the frames that a reader waits for.
 const MOST_LATEST: u32 = 60;
-/// DI0 of the earliest, those from a time, the latest.
+/// DI0 of the earliest.
 const EARLIEST: u8 = 0x00;
-const FROM: u8 = 0x01;
-const LATEST: u8 = 0x02;
-/// Of six classes those that a meter may record.
-const CLASSES: u8 = 6;
 
 /// The short name: `load_record` and `load_record_4` are those from a time where one is said, else the latest.
 pub(super) fn long_name<'t>(edition: Edition, text: &'t str, range: &Range) -> Cow<'t, str> {
@@ -136,7 +133,7 @@ pub(super) async fn read(
     mut show: impl FnMut(Came) -> anyhow::Result<()>,
 ) -> anyhow::Result<Ended> {
     let mut left = range.count.unwrap_or(if range.from.is_some() { u32::MAX } else { 1 });
-    let (mut at_once, mut interval) = (AT_ONCE, None);
+    let (mut at_once, mut interval) = (u32::from(AT_ONCE), None);
     let mut asked = (register.di(), range.from);
     let (mut any, mut complete) = (false, true);
     while left > 0 {
@@ -209,9 +206,8 @@ async fn interval_of(to: &mut Questions<'_>, class: u8) -> SignedDuration {
     let classes = if class == 0 { 1..=CLASSES } else { class..=class };
     let mut shortest: Option<i64> = None;
     for class in classes {
-        let di = Di::new(0x0400_0A01 + u32::from(class));
-        let Some(Entry::Register(setting)) = Catalogue::dlt645_2007().by_di(di) else { continue };
-        let Ok(answer) = to.talk.read(to.asked, di, to.patience).await else { continue };
+        let Some(setting) = interval_setting(class) else { continue };
+        let Ok(answer) = to.talk.read(to.asked, setting.di(), to.patience).await else { continue };
         if let Ok(Value::Number(minutes)) = setting.decode(&answer.octets) {
             let minutes = i64::try_from(minutes).ok().filter(|minutes| *minutes > 0);
             shortest = [shortest, minutes].into_iter().flatten().min();
@@ -220,22 +216,8 @@ async fn interval_of(to: &mut Questions<'_>, class: u8) -> SignedDuration {
     SignedDuration::from_mins(shortest.unwrap_or(1))
 }
 
-fn has_none(no_reply: &NoReply) -> bool {
-    no_reply.reason == Reason::Refused && no_reply.word.is_some_and(|word| word.no_requested_data())
-}
-
 fn failed(register: Register, reason: Reason, detail: String) -> Failure {
     Failure { register, reason, detail, raw: None }
-}
-
-fn record_time(at: DateTime) -> Option<RecordTime> {
-    let two = |n: i8| u8::try_from(n).ok();
-    let year = u8::try_from(at.year().checked_sub(2000)?).ok()?;
-    RecordTime::new([year, two(at.month())?, two(at.day())?, two(at.hour())?, two(at.minute())?])
-}
-
-fn shown(at: DateTime) -> impl std::fmt::Display {
-    at.strftime("%Y-%m-%dT%H:%M")
 }
 
 /// Day and minute; a meter's year has two digits.

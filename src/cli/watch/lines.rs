@@ -1,5 +1,6 @@
 //! Lines of `watch` and `demo`: a reading, a failure, an event or a change of status each. Pure.
 
+use crate::event::Broadcast;
 use crate::mqtt::StatusMessage;
 use crate::mqtt::payload::{
     BirthMessage, Body, EventBody, EventJson, FailedJson, FailureJson, JumpJson, LineJson, MeterState,
@@ -7,7 +8,7 @@ use crate::mqtt::payload::{
 };
 use crate::mqtt::status::{AlarmWord, ClockWord, Offline, State};
 use crate::mqtt::watch::Seen;
-use crate::reading::Quality;
+use crate::reading::{Quality, Source};
 use std::fmt::Write;
 
 /// Whether lines have colour.
@@ -75,16 +76,21 @@ pub(crate) fn data(body: &Body, paint: Paint) -> Vec<String> {
 }
 
 fn reading(body: &Body, reading: &ReadingJson, paint: Paint) -> String {
-    let mut line = begin(&reading.taken_at, &body.meter, &reading.register);
+    let name = format!("{}{}", reading.register, kept(body, &reading.taken_at));
+    let mut line = begin(&reading.taken_at, &body.meter, &name);
     let value = match &reading.value {
         Some(value) => value.to_string(),
         None => format!("{} fields", reading.fields.len()),
     };
-    pad_left(&mut line, &value, VALUE);
+    // A long name takes of the room before its value.
+    pad_left(&mut line, &value, VALUE.saturating_sub(columns(&name).saturating_sub(REGISTER)));
     line.push(' ');
     pad(&mut line, reading.unit.as_deref().unwrap_or_default(), UNIT);
     line.push(' ');
     line.push_str(quality(reading.quality));
+    if body.backfilled {
+        line.push_str(", late");
+    }
     for extra in
         [reading.at.as_deref().map(|at| format!("at {at}")), bits(&reading.bits), reading.why.clone()]
             .into_iter()
@@ -96,6 +102,21 @@ fn reading(body: &Body, reading: &ReadingJson, paint: Paint) -> String {
     match reading.quality {
         Quality::Good => line,
         Quality::Suspect | Quality::NotFrozen | Quality::ClockOff => paint.on(YELLOW, line),
+    }
+}
+
+/// What a value out of the meter's memory is of: ` of 11-20` for the day that it closes, ` 13:00` or ` 11-20 13:00` for
+/// another instant.
+fn kept(body: &Body, taken_at: &str) -> String {
+    let slot = &body.slot;
+    if let Some(day) = &body.day {
+        format!(" of {}", day.get(5..).unwrap_or(day))
+    } else if body.source == Source::Present {
+        String::new()
+    } else if slot.get(..10) == taken_at.get(..10) {
+        format!(" {}", slot.get(11..16).unwrap_or(slot))
+    } else {
+        format!(" {}", day_and_minute(slot))
     }
 }
 
@@ -170,6 +191,19 @@ fn event(body: &EventBody, paint: Paint) -> String {
             let _ = write!(line, "by {} s, from {}", step.by_s, step.before);
             line
         }
+        EventJson::ClockOff(clock) => {
+            let mut line = begin(&body.taken_at, whose, "event clock_off");
+            line.push_str(&clock.why);
+            line
+        }
+        EventJson::Broadcast(broadcast) => {
+            let what = match broadcast.what {
+                Broadcast::Time => "the time",
+                Broadcast::Freeze => "a freeze",
+            };
+            let why = broadcast.why.as_deref().map(|why| format!(": refused, {why}")).unwrap_or_default();
+            format!("{} bus {} broadcast of {what}{why}", time_of_day(&body.taken_at), broadcast.bus)
+        }
         EventJson::ArchiveChanged(archive) => {
             let mut line = begin(&body.taken_at, whose, "event archive_changed");
             let _ = write!(line, "from {} to {}", archive.before, archive.after);
@@ -207,7 +241,17 @@ fn birth(message: &BirthMessage) -> String {
 /// `10:15:00 round live: 30 of 32 meters read, 1 partly, 1 silent; 12 s`
 fn round(body: &RoundBody, paint: Paint) -> String {
     let RoundBody { slot, task, read, planned, partly, seconds, .. } = body;
-    let mut line = format!("{} round {task}: {read} of {planned} meters read", time_of_day(slot));
+    let of = match (&body.day, body.first_pass) {
+        (Some(day), _) => format!(" of {day}"),
+        (None, Some(_)) => format!(" {}", day_and_minute(slot)),
+        (None, None) => String::new(),
+    };
+    let mut line = format!("{} round {task}{of}: {read} of {planned} meters read", time_of_day(slot));
+    for (count, words) in [(body.backfilled, "of them backfilled"), (body.gone, "gone")] {
+        if let Some(count) = count.filter(|count| *count > 0) {
+            let _ = write!(line, ", {count} {words}");
+        }
+    }
     if *partly > 0 {
         // Writing to a String cannot fail.
         let _ = write!(line, ", {partly} partly");
@@ -293,6 +337,11 @@ fn begin(time: &str, meter: &str, register: &str) -> String {
 /// `10:15:00` of `2026-11-21T10:15:00.431+08:00`: local to the gateway, as it stands in the message.
 fn time_of_day(instant: &str) -> &str {
     instant.get(11..19).unwrap_or(instant)
+}
+
+/// `11-21 10:15` of the same.
+pub(crate) fn day_and_minute(instant: &str) -> String {
+    instant.get(5..16).unwrap_or(instant).replace('T', " ")
 }
 
 fn pad(line: &mut String, text: &str, width: usize) {

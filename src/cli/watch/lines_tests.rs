@@ -34,6 +34,40 @@ fn a_reading_is_a_line_with_the_value_under_the_value() {
 }
 
 #[test]
+fn what_a_meter_kept_is_shown_with_its_day_or_hour_and_whether_it_came_late() {
+    let of = |source: &str, day: &str, slot: &str, backfilled: bool| {
+        let message = MESSAGE
+            .replace("voltage_l1\",\"obis\":\"1-0:32.7.0", "active_energy_import")
+            .replace("\"present\"", &format!("\"{source}\""))
+            .replace("\"slot\":\"2026-11-21T10:15", &format!("\"slot\":\"{slot}"))
+            .replace("\"day\":null", &format!("\"day\":{day}"))
+            .replace("\"backfilled\":false", &format!("\"backfilled\":{backfilled}"));
+        let line = shown(&message, Paint::Plain).swap_remove(0);
+        assert!(columns(&line) <= 80, "{line}");
+        line
+    };
+    let [midnight, hour] = ["2026-11-21T00:00", "2026-11-20T13:00"];
+    for (line, expected) in [
+        (
+            of("daily_freeze", "\"2026-11-20\"", midnight, false),
+            "active_energy_import of 11-20      220.0 V     good",
+        ),
+        (
+            of("daily_freeze", "\"2026-11-20\"", midnight, true),
+            "active_energy_import of 11-20      220.0 V     good, late",
+        ),
+        (
+            of("present", "\"2026-11-20\"", midnight, false),
+            "active_energy_import of 11-20      220.0 V     good",
+        ),
+        (of("load_record", "null", midnight, false), "active_energy_import 00:00         220.0 V     good"),
+        (of("load_record", "null", hour, true), "active_energy_import 11-20 13:00   220.0 V     good, late"),
+    ] {
+        assert_eq!(line, format!("10:15:00 flat-101      {expected}"));
+    }
+}
+
+#[test]
 fn a_record_has_its_fields_below_it() {
     let reading = r#"{"register":"meter_address","di":"04000401","value":"000012345678","quality":"good","#;
     let record = r#"{"register":"programming_record1","di":"03300001","fields":[
@@ -135,8 +169,8 @@ fn gaps_rounds_births_and_what_happened_to_the_gateway_are_a_line_each() {
         "until":"2026-11-21T10:15:00+08:00","reason":"late""#;
     assert_eq!(
         event(r#""meter":"flat-101","address":"1","#, gap),
-        "10:15:00 flat-101      event gap                   live from 2026-11-21T10:00:00+08:00 until \
-         2026-11-21T10:15:00+08:00 unread: the line was busy for longer than a period"
+        "10:15:00 flat-101      event gap                   live from 11-21 10:00 until 11-21 10:15 \
+         unread: the line was busy for longer than a period"
     );
     for (rest, shown) in [
         (

@@ -5,8 +5,10 @@
 //! `birth/{n}` has part n of the tasks and meters, whole ones in each; only a task with very many registers is
 //! in several, each time with other registers. Parts belong together if they have the same `archive` and `parts`.
 
-use crate::config::{Dialect, Plan, Point, Read};
+use crate::config::{Dialect, Digits, Exchange, Joint, Plan, Point, Read};
+use crate::mqtt::json::Number;
 use crate::mqtt::{Direct, PAYLOAD_VERSION, Properties, json, topics};
+use jiff::civil::{Date, Time};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -109,11 +111,55 @@ pub struct BirthMeter {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "String")]
     pub pt: Option<String>,
+    /// Of both together (综合倍率): CT times PT, or as it is written where neither is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Number")]
+    pub multiplier: Option<Number>,
     /// What the archive says of it beside.
     #[serde(flatten)]
     pub point: Point,
+    /// Meters that were exchanged at this point (换表), by their dates.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub exchanges: Vec<BirthExchange>,
     /// Names of the tasks that read it.
     pub tasks: Vec<String>,
+}
+
+/// A meter was taken down at a point, and another one put up.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
+pub struct BirthExchange {
+    /// The day, in the gateway's zone.
+    #[schemars(with = "String", extend("format" = "date"))]
+    pub date: Date,
+    /// The time of that day, where it is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "String")]
+    pub time: Option<Time>,
+    /// Address of the meter that was taken down.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "String")]
+    pub address: Option<String>,
+    /// Its asset number.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "String")]
+    pub asset: Option<String>,
+    /// Digits of its registers, where they were not those of the point.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "String")]
+    pub digits: Option<Digits>,
+    /// What registers of both showed.
+    pub registers: Vec<BirthJoint>,
+}
+
+/// A register at an exchange, in its unit.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
+pub struct BirthJoint {
+    /// Name of the register.
+    pub register: String,
+    /// The old meter's last value (止码).
+    pub last: Number,
+    /// The new meter's first value (起码).
+    pub first: Number,
 }
 
 impl BirthMessage {
@@ -145,7 +191,7 @@ fn tasks(plan: &Plan) -> impl Iterator<Item = BirthTask> {
         task.registers.dialects().flat_map(move |dialect: Dialect| {
             task.registers.of(dialect).chunks(REGISTERS).map(move |registers| BirthTask {
                 task: task.name.to_string(),
-                every_s: task.every.as_secs(),
+                every_s: task.when.every().as_secs(),
                 read: task.read,
                 protocol: crate::config::Protocol::word_of(dialect.edition).to_owned(),
                 profile: dialect.profile.map(|profile| profile.name().to_owned()),
@@ -181,9 +227,20 @@ fn meters(plan: &Plan) -> impl Iterator<Item = BirthMeter> {
         wiring: meter.wiring.map(|wiring| wiring.word().to_owned()),
         ct: meter.ct().map(|ratio| ratio.to_string()),
         pt: meter.pt().map(|ratio| ratio.to_string()),
-        point: meter.point.clone(),
+        multiplier: meter.transformers.multiplier().map(Number),
+        // Exchanges stand beside, as a reader of this message finds them.
+        point: Point { exchanges: Vec::new(), ..meter.point.clone() },
+        exchanges: meter.point.exchanges.iter().map(exchange).collect(),
         tasks,
     })
+}
+
+fn exchange(exchange: &Exchange) -> BirthExchange {
+    let Exchange { date, time, address, asset, digits, registers } = exchange.clone();
+    let joint =
+        |Joint { register, last, first }| BirthJoint { register, last: Number(last), first: Number(first) };
+    let registers = registers.into_iter().map(joint).collect();
+    BirthExchange { date, time, address, asset, digits, registers }
 }
 
 /// The messages for a configuration: one, or one with the number of parts and the parts.

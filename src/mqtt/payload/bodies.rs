@@ -8,7 +8,7 @@ use super::{Digits, FailureJson, ReadingJson};
 use crate::config::{PayloadForm, Plan, Read};
 use crate::mqtt::json::{self, Number};
 use crate::mqtt::topics;
-use crate::reading::{Content, Reading, Report};
+use crate::reading::{Content, Origin, Reading, Report};
 use crate::store;
 use catalogue::Register;
 use dlt645::format::Value;
@@ -85,16 +85,24 @@ impl Bodies {
             topic: topics::data(&plan.mqtt.prefix, gateway, name, of),
             body,
             retain: topics::Kind::Data.retain(),
-            worth: match task.read {
-                Read::Live => store::Worth::Live,
-            },
+            worth: worth(task.read),
             identity: Some(store::Identity {
                 meter: name.to_owned(),
                 task: of.to_owned(),
                 slot: report.slot,
                 registers: texts.names(places),
             }),
+            notes: Vec::new(),
         }
+    }
+}
+
+/// What is dropped first when room is wanted: what nobody can bill by.
+const fn worth(read: Read) -> store::Worth {
+    match read {
+        Read::DailyFreeze | Read::Month => store::Worth::Settlement,
+        Read::Events => store::Worth::Event,
+        Read::Live | Read::LoadProfile | Read::Clock | Read::Nameplate => store::Worth::Live,
     }
 }
 
@@ -118,11 +126,17 @@ fn full<'a>(
         json::quote(out, value);
     }
     out.push_str(",\"source\":");
-    out.push_str(&json::text(&report.source));
+    let Origin { source, day, meter_time, clock_offset, backfilled } = report.origin;
+    out.push_str(&json::text(&source));
     out.push_str(",\"slot\":\"");
     times.write(out, report.slot, Digits::Seconds);
-    out.push_str(
-        "\",\"day\":null,\"meter_time\":null,\"clock_offset_s\":null,\"backfilled\":false,\"readings\":[",
+    let (day, meter_time) = (day.map(super::day), meter_time.map(super::meter_time));
+    let [day, meter_time] = [day, meter_time].map(|text| json::text(&text));
+    let offset = json::text(&clock_offset.map(|offset| offset.as_secs()));
+    // Writing to a String cannot fail.
+    let _ = write!(
+        out,
+        "\",\"day\":{day},\"meter_time\":{meter_time},\"clock_offset_s\":{offset},\"backfilled\":{backfilled},\"readings\":["
     );
     for (nth, (one, known)) in report.readings.iter().zip(known).enumerate() {
         if nth > 0 {

@@ -1,7 +1,7 @@
 use super::*;
 use crate::config::plan_from_text;
 use crate::mqtt::payload::{Body, fragment};
-use crate::reading::{Failure, Quality, Reason, Source};
+use crate::reading::{Failure, Quality, Reason};
 use catalogue::Catalogue;
 use dlt645::format::{Date, Time, Word};
 use jiff::Timestamp;
@@ -121,7 +121,7 @@ fn a_message_is_octet_for_octet_what_its_struct_is_as_json_whatever_came_before_
                 readings.rotate_left(nth * 3 + meter);
                 readings.truncate(10 - nth * 5);
                 let failures = vec![failure("current_l2"); nth];
-                let report = Report { meter, task, slot, source: Source::Present, readings, failures };
+                let report = Report { meter, task, slot, origin: Origin::default(), readings, failures };
                 held_equal(&mut bodies, &report);
             }
         }
@@ -136,7 +136,8 @@ fn messages_of_the_same_registers_share_their_names() {
         let mut readings = readings(&plan, meter, "2026-10-25T00:00:00Z");
         readings.truncate(count);
         let slot = Timestamp::UNIX_EPOCH;
-        let report = Report { meter, task: 0, slot, source: Source::Present, readings, failures: Vec::new() };
+        let report =
+            Report { meter, task: 0, slot, origin: Origin::default(), readings, failures: Vec::new() };
         held_equal(&mut bodies, &report).identity.unwrap().registers
     };
     let (one, other, fewer) = (names(0, 9), names(1, 9), names(0, 2));

@@ -1,5 +1,6 @@
 //! Event messages, described by `fixtures/schema/event.schema.json`.
 
+use super::clocks::{BroadcastJson, ClockOffJson};
 use super::happened::{ArchiveChangedJson, ClockSteppedJson, GapJson, PowerBackJson, RowsDroppedJson};
 use super::{Digits, RegisterJson, fragment, hex, instant, meter_status};
 use crate::config::Plan;
@@ -86,6 +87,11 @@ pub enum EventJson {
     PowerBack(PowerBackJson),
     /// The gateway's clock was stepped.
     ClockStepped(ClockSteppedJson),
+    /// A meter's clock went past the bound, or came right again (时钟超差); retained, so that the topics of all meters
+    /// together list the clocks that are off.
+    ClockOff(ClockOffJson),
+    /// Something was broadcast to all meters of a line, or was to be and was refused.
+    Broadcast(BroadcastJson),
     /// Another archive of meters is in force.
     ArchiveChanged(ArchiveChangedJson),
 }
@@ -168,6 +174,11 @@ impl EventJson {
             Kind::ClockStepped { before, after } => {
                 Self::ClockStepped(ClockSteppedJson::of(*before, *after, &plan.gateway.zone))
             }
+            Kind::ClockOff(off) => Self::ClockOff(ClockOffJson::of(off)),
+            Kind::Broadcast { bus, what, refused } => {
+                let bus = plan.buses.get(*bus).map(|bus| bus.name.to_string()).unwrap_or_default();
+                Self::Broadcast(BroadcastJson::of(bus, *what, refused.as_ref()))
+            }
             Kind::ArchiveChanged { before, after } => {
                 Self::ArchiveChanged(ArchiveChangedJson { before: before.clone(), after: after.clone() })
             }
@@ -212,8 +223,16 @@ pub fn event(event: &Event, plan: &Plan) -> store::Entry {
         taken_at: instant(event.at, &plan.gateway.zone, Digits::Milliseconds),
         event: json,
     };
-    let retain = kind.retain();
-    store::Entry { topic, body: fragment(&body), retain, worth: store::Worth::Event, identity: None }
+    // What was told last of a clock is so until the next.
+    let retain = kind.retain() || matches!(event.kind, Kind::ClockOff(_));
+    store::Entry {
+        topic,
+        body: fragment(&body),
+        retain,
+        worth: store::Worth::Event,
+        identity: None,
+        notes: Vec::new(),
+    }
 }
 
 impl EventMessage {
@@ -251,6 +270,8 @@ impl EventMessage {
             Gap,
             PowerBack,
             ClockStepped,
+            ClockOff,
+            Broadcast,
             ArchiveChanged,
         }
         // Twice over the text: a flattened struct would go through serde's buffer and lose digits.
@@ -271,6 +292,8 @@ impl EventMessage {
             Word::Gap => EventJson::Gap(serde_json::from_slice(payload)?),
             Word::PowerBack => EventJson::PowerBack(serde_json::from_slice(payload)?),
             Word::ClockStepped => EventJson::ClockStepped(serde_json::from_slice(payload)?),
+            Word::ClockOff => EventJson::ClockOff(serde_json::from_slice(payload)?),
+            Word::Broadcast => EventJson::Broadcast(serde_json::from_slice(payload)?),
             Word::ArchiveChanged => EventJson::ArchiveChanged(serde_json::from_slice(payload)?),
         };
         Ok(Self { v, store, seq, body: EventBody { gateway, meter, address, archive, taken_at, event } })

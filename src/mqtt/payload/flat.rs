@@ -136,16 +136,16 @@ pub(super) fn flat(report: &Report, plan: &Plan) -> String {
             address: meter.protocol.address(),
             archive: plan.archive.clone(),
             task: task.name.to_string(),
-            source: report.source,
+            source: report.origin.source,
             slot: instant(report.slot, zone, Digits::Seconds),
-            day: None,
+            day: report.origin.day.map(super::day),
             taken_at: report
                 .readings
                 .iter()
                 .map(|reading| reading.taken_at)
                 .max()
                 .map(|at| instant(at, zone, Digits::Milliseconds)),
-            backfilled: false,
+            backfilled: report.origin.backfilled,
             quality: report.readings.iter().map(|reading| reading.quality).max_by_key(|q| badness(*q)),
             suspect: suspect.map(name).collect(),
             failures: report.failures.iter().map(|f| (f.register.name().to_string(), f.reason)).collect(),

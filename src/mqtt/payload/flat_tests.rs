@@ -37,7 +37,7 @@ fn report(plan: &Plan) -> Report {
         meter: 0,
         task: 0,
         slot: "2026-11-21T02:15:00Z".parse().unwrap(),
-        source: Source::Present,
+        origin: crate::reading::Origin::default(),
         readings: vec![
             reading("voltage_l1", number("220.0"), Quality::Good),
             reading("active_energy_import", number("1234.50"), Quality::Suspect),

@@ -27,6 +27,10 @@ pub struct GapJson {
     pub until: String,
     /// Why.
     pub reason: Passed,
+    /// The same in a sentence, where there is more to say than the word.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "String")]
+    pub detail: Option<String>,
 }
 
 impl GapJson {
@@ -38,17 +42,22 @@ impl GapJson {
             first: second(gap.first, zone),
             until: second(gap.until, zone),
             reason: gap.why,
+            detail: gap.detail.clone(),
         }
     }
 
-    /// For a person.
+    /// For a person; times to the minute, local to the gateway.
     pub fn sentence(&self) -> String {
+        let minute = |instant: &str| instant.get(5..16).unwrap_or(instant).replace('T', " ");
         let why = match self.reason {
             Passed::Late => "the line was busy for longer than a period",
             Passed::ClockStepped => "the clock was stepped forward",
             Passed::ClockNotTrusted => "the clock was not trusted",
+            Passed::NotHeld => self.detail.as_deref().unwrap_or("the meter does not keep them"),
+            Passed::Exchanged => self.detail.as_deref().unwrap_or("the meter was exchanged"),
+            Passed::NotRead => self.detail.as_deref().unwrap_or("they could not be read in the days for it"),
         };
-        format!("{} from {} until {} unread: {why}", self.task, self.first, self.until)
+        format!("{} from {} until {} unread: {why}", self.task, minute(&self.first), minute(&self.until))
     }
 }
 
@@ -155,5 +164,12 @@ pub fn rows_dropped(dropped: &Dropped, at: Timestamp, plan: &Plan) -> store::Ent
     };
     let topic = topics::event(&plan.mqtt.prefix, &body.gateway, "rows_dropped");
     let retain = topics::Kind::Event.retain();
-    store::Entry { topic, body: fragment(&body), retain, worth: store::Worth::Event, identity: None }
+    store::Entry {
+        topic,
+        body: fragment(&body),
+        retain,
+        worth: store::Worth::Event,
+        identity: None,
+        notes: Vec::new(),
+    }
 }

@@ -75,6 +75,8 @@ pub(super) fn entry(event: &Event, plan: &Plan) -> store::Entry {
         | Kind::Gap(_)
         | Kind::PowerBack { .. }
         | Kind::ClockStepped { .. }
+        | Kind::ClockOff(_)
+        | Kind::Broadcast { .. }
         | Kind::ArchiveChanged { .. }
         | Kind::Bus { .. } => (MeterState::Online, None),
     };
@@ -91,7 +93,14 @@ pub(super) fn entry(event: &Event, plan: &Plan) -> store::Entry {
     };
     let topic = topics::meter_status(&plan.mqtt.prefix, &body.gateway, &body.meter);
     let retain = topics::Kind::MeterStatus.retain();
-    store::Entry { topic, body: fragment(&body), retain, worth: store::Worth::Event, identity: None }
+    store::Entry {
+        topic,
+        body: fragment(&body),
+        retain,
+        worth: store::Worth::Event,
+        identity: None,
+        notes: Vec::new(),
+    }
 }
 
 impl MeterStatusMessage {

@@ -5,6 +5,7 @@ use crate::config::Plan;
 use crate::mqtt::{PAYLOAD_VERSION, topics};
 use crate::reading::Reason;
 use crate::rounds::Round;
+use crate::schedule::Slots;
 use crate::store;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -43,10 +44,32 @@ pub struct RoundBody {
     pub read: usize,
     /// Of how many some registers were read and others not.
     pub partly: usize,
-    /// Of how many none was read, by reason. All of these add up to `planned`.
+    /// Of how many none was read, by reason. All of these, and `gone`, add up to `planned`.
     pub failed: Vec<FailedJson>,
-    /// Seconds from the slot until the last of them had reported.
+    /// Seconds from the slot until the last of them had reported; of values that meters keep, from the first report to
+    /// the end of the first pass.
     pub seconds: u64,
+    /// Of how many every register was read at the first pass (一次采集成功). This and what follows is only there of values
+    /// that meters keep; such a round is told again whenever some of it was fetched later.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "usize")]
+    pub first_pass: Option<usize>,
+    /// Of how many it was fetched later (补抄); with `first_pass` they make `read`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "usize")]
+    pub backfilled: Option<usize>,
+    /// Of how many something is missing: `partly` and all `failed`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "usize")]
+    pub missing: Option<usize>,
+    /// How many do not have the slot: it will never be read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "usize")]
+    pub gone: Option<usize>,
+    /// The day that the slot closes (数据日期), where it closes one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "String", extend("format" = "date"))]
+    pub day: Option<String>,
 }
 
 /// Meters of which nothing was read.
@@ -60,7 +83,13 @@ pub struct FailedJson {
 
 /// A round on its way into the store.
 pub fn round(round: &Round, plan: &Plan) -> store::Entry {
-    let took = round.at.duration_since(round.slot).as_secs();
+    let (from, to) =
+        round.kept.map_or((round.slot, round.at), |kept| (kept.began, kept.ended.unwrap_or(round.at)));
+    let took = to.duration_since(from).as_secs();
+    let task = plan.tasks.iter().find(|task| task.name.as_str() == round.task);
+    let day = task
+        .filter(|_| round.kept.is_some())
+        .and_then(|task| Slots::of(&task.when, task.read, plan.gateway.zone.clone()).day(round.slot));
     let body = RoundBody {
         gateway: plan.gateway.id.to_string(),
         archive: plan.archive.clone(),
@@ -76,10 +105,22 @@ pub fn round(round: &Round, plan: &Plan) -> store::Entry {
             .collect(),
         // A clock that went back meanwhile makes none.
         seconds: u64::try_from(took).unwrap_or(0),
+        first_pass: round.kept.map(|kept| kept.first),
+        backfilled: round.kept.map(|kept| round.read.saturating_sub(kept.first)),
+        missing: round.kept.map(|kept| round.planned.saturating_sub(round.read + kept.gone)),
+        gone: round.kept.map(|kept| kept.gone),
+        day: day.map(|day| day.to_string()),
     };
     let topic = topics::round(&plan.mqtt.prefix, &body.gateway, &body.task);
     let retain = topics::Kind::Round.retain();
-    store::Entry { topic, body: fragment(&body), retain, worth: store::Worth::Event, identity: None }
+    store::Entry {
+        topic,
+        body: fragment(&body),
+        retain,
+        worth: store::Worth::Event,
+        identity: None,
+        notes: Vec::new(),
+    }
 }
 
 impl RoundBody {

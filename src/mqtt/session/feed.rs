@@ -218,8 +218,14 @@ mod tests {
                 0 => format!("{PREFIX}event/x"),
                 meter => format!("{PREFIX}meter/m{meter}/data/live"),
             };
-            let entry =
-                Entry { topic, body: "\"n\":1}".into(), retain: false, worth: Worth::Event, identity: None };
+            let entry = Entry {
+                topic,
+                body: "\"n\":1}".into(),
+                retain: false,
+                worth: Worth::Event,
+                identity: None,
+                notes: Vec::new(),
+            };
             store.put(entry).await.unwrap();
         }
         store.flush().await.unwrap();

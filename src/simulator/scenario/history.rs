@@ -11,6 +11,8 @@ use toml::de::DeValue;
 
 /// A clock that is further off is one that was never set.
 const MOST_OFF: SignedDuration = SignedDuration::from_hours(24 * 366 * 30);
+/// A clock that drifts more runs down, or does not run.
+const MOST_DRIFT: SignedDuration = SignedDuration::from_mins(10);
 /// 04000A0n has four digits; a day is the longest that a meter offers.
 const LONGEST_INTERVAL: u16 = 1440;
 
@@ -19,6 +21,14 @@ pub(super) fn clock_offset(reader: &mut Reader<'_>, section: &mut Section<'_>) -
     let want = "how far the meter's clock is fast, e.g. \"+90s\", or slow, e.g. \"-5m\"";
     section.get(reader, "clock_offset", want, |value| {
         value.as_str()?.parse().ok().filter(|off: &SignedDuration| off.abs() <= MOST_OFF)
+    })
+}
+
+/// Reads `clock_drift`.
+pub(super) fn clock_drift(reader: &mut Reader<'_>, section: &mut Section<'_>) -> Option<SignedDuration> {
+    let want = "how much faster the meter's clock gets in a day, e.g. \"+500ms\", or slower, e.g. \"-2s\"";
+    section.get(reader, "clock_drift", want, |value| {
+        value.as_str()?.parse().ok().filter(|drift: &SignedDuration| drift.abs() <= MOST_DRIFT)
     })
 }
 
@@ -138,11 +148,19 @@ mod tests {
     #[test]
     fn every_fault_of_a_memory_is_told_at_once() {
         let faults = parse(
-            "daily_freeze = \"24:00\"\nhourly_freeze = 1\nload_record = \"90s\"\nclock_offset = \"90\"\n\
+            "daily_freeze = \"24:00\"\nhourly_freeze = 1\nload_record = \"90s\"\nclock_offset = \"90\"\nclock_drift = \"1h\"\n\
              refreeze = \"twice\"\npower_cuts = [[\"2026-11-21T02:00\", \"2026-11-20T23:30\"]]",
         )
         .unwrap_err();
-        let keys = ["daily_freeze", "hourly_freeze", "load_record", "clock_offset", "refreeze", "power_cuts"];
+        let keys = [
+            "daily_freeze",
+            "hourly_freeze",
+            "load_record",
+            "clock_offset",
+            "clock_drift",
+            "refreeze",
+            "power_cuts",
+        ];
         assert_eq!(faults.lines().count(), keys.len(), "{faults}");
         for (key, (line, fault)) in keys.iter().zip((3..).zip(faults.lines())) {
             assert!(fault.starts_with(&format!("s.toml:{line}:")) && fault.contains(": write "), "{fault}");

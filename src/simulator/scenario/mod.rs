@@ -183,6 +183,7 @@ fn meter(
     let baud = section.get(reader, "baud", RATE, rate);
     let blocks = section.get(reader, "blocks", "true or false", table::truth);
     let clock_offset = history::clock_offset(reader, section);
+    let clock_drift = history::clock_drift(reader, section);
 
     settings.edition = edition.unwrap_or(settings.edition);
     settings.address = address.unwrap_or(settings.address);
@@ -196,6 +197,7 @@ fn meter(
     settings.baud = baud.or(settings.baud);
     settings.blocks = blocks.unwrap_or(settings.blocks);
     settings.clock_offset = clock_offset.unwrap_or(settings.clock_offset);
+    settings.clock_drift = clock_drift.unwrap_or(settings.clock_drift);
     settings.memory = history::read(reader, section);
     settings.fixed = fixed::read(reader, section, settings.edition, settings.tariffs);
 }

@@ -2,8 +2,8 @@
 //!
 //! The new store has an id of its own and keeps the numbers of the messages. A message is taken if its checksum is
 //! right, wherever in the file it stands; one that was stored by a version without checksums is not. It counts as
-//! signed for only where that is proved too, so at worst it is sent twice. Which slots are read, what was learned and the
-//! list of commands are copied as far as SQLite can still read them.
+//! signed for only where that is proved too, so at worst it is sent twice. Which slots are read, what is missing
+//! of them, what was learned and the list of commands are copied as far as SQLite can still read them.
 //!
 //! One damaged store stays in the data directory, the newest; an older one is removed.
 
@@ -309,10 +309,16 @@ fn copy(old: &Connection, new: &Transaction<'_>) -> i64 {
     };
     let names = names(old, new, "name").and_then(|()| names(old, new, "register"));
     match names {
-        Ok(()) => taken(
-            "which slots are read",
-            rows(old, new, "reading", "slot, meter, task, seq, registers", "?1, ?2, ?3, ?4, ?5"),
-        ),
+        Ok(()) => {
+            let columns = "slot, meter, task, seq, registers";
+            taken("which slots are read", rows(old, new, "reading", columns, "?1, ?2, ?3, ?4, ?5"));
+            let columns = "slot, meter, task, state, why, reason, tries, registers, at, sum";
+            let marks = "?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10";
+            taken("what is missing of slots", rows(old, new, "slot", columns, marks));
+            let columns = "slot, task, planned, first, read, partly, gone, failed, began, ended, sum";
+            let marks = "?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11";
+            taken("how complete slots are", rows(old, new, "run", columns, marks));
+        }
         Err(e) => tracing::warn!("which slots are read is not known: {e}"),
     }
     taken("what was learned", rows(old, new, "learned", "scope, name, key, value, at", "?1, ?2, ?3, ?4, ?5"));

@@ -20,6 +20,7 @@ fn entry(n: u64) -> Entry {
             slot,
             registers: ["x".to_owned()].into(),
         }),
+        notes: Vec::new(),
     }
 }
 
@@ -357,10 +358,39 @@ fn a_salvage_that_was_cut_short_is_finished_or_done_again() {
 
 #[test]
 fn what_was_learned_and_which_slots_are_read_are_saved_where_they_are_whole() {
-    use crate::store::{Fact, Scope};
+    use crate::store::{Fact, Run, Scope, SlotNote, SlotState};
     let (dir, id) = killed();
     let fact = Fact { key: "delay".to_owned(), value: "80 ms".to_owned(), at: Timestamp::UNIX_EPOCH };
-    Writer::open(dir.path()).unwrap().learn(Scope::Meter("a"), &fact).unwrap();
+    let slot = Timestamp::from_second(1_800_000_001).unwrap();
+    let note = SlotNote {
+        meter: "a".to_owned(),
+        task: "live".to_owned(),
+        slot,
+        state: SlotState::GivenUp,
+        why: "its time passed".to_owned(),
+        reason: None,
+        tries: 3,
+        registers: vec!["y".to_owned()],
+        at: slot,
+    };
+    let run = Run {
+        task: "live".to_owned(),
+        slot,
+        planned: 2,
+        first: 1,
+        read: 1,
+        partly: 1,
+        gone: 0,
+        failed: BTreeMap::new(),
+        began: slot,
+        ended: Some(slot),
+    };
+    {
+        let mut writer = Writer::open(dir.path()).unwrap();
+        writer.learn(Scope::Meter("a"), &fact).unwrap();
+        writer.note_slots(std::slice::from_ref(&note)).unwrap();
+        writer.note_run(&run).unwrap();
+    }
     spoil(dir.path());
     let mut writer = Writer::open(dir.path()).unwrap();
     // Damage in a text is met when it is read, not by SQLite.
@@ -368,6 +398,8 @@ fn what_was_learned_and_which_slots_are_read_are_saved_where_they_are_whole() {
     writer.make_anew(&cause).unwrap();
     assert_ne!(writer.id(), id);
     assert_eq!(writer.learned(Scope::Meter("a"), "delay").unwrap(), Some(fact));
+    assert_eq!(writer.slot_notes("live", slot).unwrap(), [note]);
+    assert_eq!(writer.runs("live", slot).unwrap(), [run]);
     for n in 1..=COUNT {
         let slot = Timestamp::from_second(1_800_000_000 + n.cast_signed()).unwrap();
         assert!(writer.slot_is_read("a", "live", "x", slot).unwrap());
