@@ -28,15 +28,17 @@ async fn what_another_meter_froze_before_it_hung_there_is_a_gap_and_never_the_po
     bench.until(local("2026-11-21T11:30:00")).await;
     // Another meter, which hung elsewhere and froze there, hangs at m1's place.
     plan.meters[1].0 = meter(7, |_| {});
+    // And more days are wanted, so that the task begins anew.
+    plan.tasks += "backfill = 4\n";
     bench.running.reload(plan.proved()).await.unwrap();
     bench.until(local("2026-11-21T14:00:00")).await;
-    let days = ["2026-11-21", "2026-11-20", "2026-11-19", "2026-11-18"];
+    let days = ["2026-11-21", "2026-11-20", "2026-11-19", "2026-11-18", "2026-11-17"];
     assert_eq!(slots(&bench, "day", "m0").await, days, "what stays is fetched when the line is back");
     assert_eq!(slots(&bench, "day", "m1").await, Vec::<String>::new());
     let gaps = bench.gaps().await;
     let [(of, gap)] = &gaps[..] else { panic!("{gaps:?}") };
     assert_eq!((of.as_str(), gap.reason), ("m1", Passed::Exchanged));
-    assert_eq!((&gap.first[..10], &gap.until[..10]), ("2026-11-18", "2026-11-22"));
+    assert_eq!((&gap.first[..10], &gap.until[..10]), ("2026-11-17", "2026-11-22"));
     bench.running.stop().await;
 }
 

@@ -99,7 +99,7 @@ async fn wait(time: Option<Duration>) {
 
 /// Stops polling and waits for the receipts; how many messages are still without one.
 async fn finish(running: &mut Running) -> anyhow::Result<usize> {
-    running.quiet(Duration::from_secs(2)).await;
+    running.quiet(Duration::from_secs(10)).await;
     running.stop_polling().await;
     let unsigned = async {
         while !running.store().offer(0, 1).await?.is_empty() {

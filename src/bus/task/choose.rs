@@ -51,6 +51,7 @@ impl BusTask {
                     Some((reason, detail)) => {
                         self.schedule.miss(job);
                         self.report_all(job, reason, &detail).await;
+                        self.sync_behind(job.task).await;
                     }
                     None => self.start(job),
                 }

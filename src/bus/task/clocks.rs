@@ -10,7 +10,7 @@ use crate::bus::talk::{Asked, Patience};
 use crate::config::{Meter, Plan, Protocol, Read, Settlements, Task};
 use crate::event::{Broadcast, Event, Kind, Of};
 use crate::planner::Line;
-use crate::reading::Origin;
+use crate::reading::{Origin, Reason};
 use crate::schedule::{Job, Slots};
 use dlt645::{Address, Edition};
 use jiff::{SignedDuration, Timestamp};
@@ -19,6 +19,9 @@ use std::time::Duration;
 
 /// A freeze that found the line busy for longer is refused; until then it is tried.
 const LATE: SignedDuration = SignedDuration::from_secs(30);
+
+/// The word of what could not be sent.
+const PORT_GONE: &str = Reason::PortGone.word();
 
 impl BusTask {
     pub(super) fn check(&mut self, index: usize, meter: &Meter, task: &Task) -> ClockCheck {
@@ -59,10 +62,14 @@ impl BusTask {
             }
         }
         self.conclude(job, is_answered, decoded, origin).await;
-        let is_last = !self.schedule.has_due(job.task);
-        let task = self.given.plan.tasks.get(job.task);
-        if is_last && task.is_some_and(|task| task.broadcast == Some(Broadcast::Time)) {
-            self.sync(job.task).await;
+        self.sync_behind(job.task).await;
+    }
+
+    /// Broadcasts the time behind the last look at a clock of a task that has it so.
+    pub(super) async fn sync_behind(&mut self, task: usize) {
+        let broadcast = self.given.plan.tasks.get(task).and_then(|task| task.broadcast);
+        if broadcast == Some(Broadcast::Time) && !self.schedule.has_due(task) {
+            self.sync(task).await;
         }
     }
 
@@ -81,18 +88,17 @@ impl BusTask {
             self.talk.prepare(line).await;
             match sync::time(self.given.clock.now(), line, preamble, &plan.gateway.zone) {
                 Ok(sending) => {
-                    if !self.broadcast(&sending, line, preamble).await {
-                        return;
+                    if let Err(detail) = self.broadcast(&sending, line, preamble).await {
+                        return self.told(Broadcast::Time, Some((PORT_GONE, detail))).await;
                     }
+                    // Once a day, also where the next rate finds no port.
                     self.memory.synced = Some(sending.arrives);
+                    self.keep(Learned::Synced(sending.arrives)).await;
                 }
                 Err(refused) => return self.told(Broadcast::Time, Some(refused.told())).await,
             }
         }
-        if let Some(at) = self.memory.synced {
-            self.keep(Learned::Synced(at)).await;
-            self.told(Broadcast::Time, None).await;
-        }
+        self.told(Broadcast::Time, None).await;
     }
 
     /// The instant of which a freeze is to be broadcast next, and when the line is to be left free for it; with its meters.
@@ -132,8 +138,8 @@ impl BusTask {
         for (line, preamble) in settings(&plan, meters) {
             self.talk.prepare(line).await;
             let sending = sync::freeze(self.given.clock.now(), slot, line, preamble);
-            if !self.broadcast(&sending, line, preamble).await {
-                return;
+            if let Err(detail) = self.broadcast(&sending, line, preamble).await {
+                return self.told(Broadcast::Freeze, Some((PORT_GONE, detail))).await;
             }
             self.frozen = Some((slot, Some(sending.arrives)));
         }
@@ -163,8 +169,11 @@ impl BusTask {
         }
     }
 
-    /// Sends one frame at its time; `false` where the port is gone.
-    async fn broadcast(&mut self, sending: &Sending, line: Line, preamble: u8) -> bool {
+    /// Sends one frame at its time.
+    ///
+    /// # Errors
+    /// The port is gone: what the system said.
+    async fn broadcast(&mut self, sending: &Sending, line: Line, preamble: u8) -> Result<(), String> {
         let until = sending.begin.duration_since(self.given.clock.now());
         tokio::time::sleep(Duration::try_from(until).unwrap_or_default()).await;
         let asked = Asked { protocol: Protocol::dlt645(Edition::E2007, Address::BROADCAST), line, preamble };
@@ -179,9 +188,9 @@ impl BusTask {
         match failed {
             Some(failed) => {
                 self.port_failed(was_open, &failed.detail).await;
-                false
+                Err(failed.detail)
             }
-            None => true,
+            None => Ok(()),
         }
     }
 

@@ -27,7 +27,7 @@ impl KeptSlots {
         exchanged: impl Fn(usize) -> bool,
     ) -> Vec<GivenUp> {
         let task = |of: usize| tasks.iter().find(|new| new.before == Some(of)).map(|new| new.kept.task);
-        self.past.renumber(|of, own| Some((task(of)?, meter(own)?)));
+        self.past.renumber(task, &meter);
         self.past.extend(past);
         let mut known: BTreeMap<(usize, usize), OfMeter> = BTreeMap::new();
         for state in std::mem::take(&mut self.tasks) {
@@ -48,6 +48,9 @@ impl KeptSlots {
                 let before = before.and_then(|task| known.remove(&(task, own.meter)));
                 let mut of = before.map_or_else(|| OfMeter::new(*own), |of| OfMeter { own: *own, ..of });
                 if exchanged(own.meter) {
+                    if of.opened.is_none() {
+                        self.past.exchange(own.meter);
+                    }
                     given_up.extend(of.give_up(kept.task));
                     of.has_no_freeze = false;
                 }

@@ -62,11 +62,14 @@ impl Past {
     }
 
     /// Under the indices of another configuration.
-    pub(super) fn renumber(&mut self, to: impl Fn(usize, usize) -> Option<(usize, usize)>) {
+    pub(super) fn renumber(
+        &mut self,
+        task: impl Fn(usize) -> Option<usize>,
+        meter: impl Fn(usize) -> Option<usize>,
+    ) {
         let all = std::mem::take(&mut self.slots).into_iter();
-        self.slots = all.filter_map(|((task, meter), of)| Some((to(task, meter)?, of))).collect();
-        // They are used up with the first look at the clock; whoever is renumbered before it is asked as any other.
-        self.exchanged.clear();
+        self.slots = all.filter_map(|((of, own), known)| Some(((task(of)?, meter(own)?), known))).collect();
+        self.exchanged = std::mem::take(&mut self.exchanged).into_iter().filter_map(meter).collect();
     }
 }
 
