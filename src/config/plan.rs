@@ -1,22 +1,22 @@
 //! What is proved: the configuration as the rest of the program sees it. Nothing in it can be wrong.
 
+mod port;
+mod work;
+
+pub use port::{BadPort, Direction, PortAddress, PortSettings};
+pub use work::{Read, Registers, Task};
+
 use super::access::{Login, Tls};
-use super::packet::Packet;
 use super::point::Point;
-use super::when::When;
 use crate::clock::Trust;
 use crate::command::Word;
-use crate::event::Broadcast;
 use crate::planner::Line;
 use crate::reading::{Ratio, Transformers};
-use catalogue::{Catalogue, Profile, Register};
+use catalogue::{Catalogue, Profile};
 use dlt645::{Address, Edition};
-use jiff::civil::Time;
 use jiff::tz::TimeZone;
 use std::fmt;
-use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::str::FromStr;
 use std::time::Duration;
 
 /// A proved configuration.
@@ -194,47 +194,6 @@ pub struct Bus {
     pub settings: PortSettings,
 }
 
-/// How a port is used beyond its address.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct PortSettings {
-    /// What an answer may be late by beyond its air time.
-    pub latency: Duration,
-    /// Who turns a serial adapter to sending and back.
-    pub direction: Direction,
-    /// The first packet of the DTU that dials in for this bus (注册包).
-    pub registration: Option<Packet>,
-    /// What a DTU sends between the octets of its line (心跳包).
-    pub heartbeat: Option<Packet>,
-}
-
-/// Who turns an RS-485 adapter to sending and back (收发切换).
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
-pub enum Direction {
-    /// The adapter itself, or its driver as it is set up: left alone.
-    #[default]
-    Adapter,
-    /// The driver by RTS, which is high while it sends.
-    Rts,
-    /// The driver by RTS, which is low while it sends.
-    RtsInverted,
-}
-
-/// Where a line is to be found.
-#[derive(Clone, PartialEq, Eq, Hash, Debug)]
-pub enum PortAddress {
-    /// A serial device, or a pty.
-    Serial(PathBuf),
-    /// A transparent serial server, `tcp://host:port`.
-    Tcp {
-        /// Name or address.
-        host: String,
-        /// Port.
-        port: u16,
-    },
-    /// Where DTUs (数传终端) dial in, `tcp-listen://0.0.0.0:9001`; several buses may share it.
-    Listen(SocketAddr),
-}
-
 /// `[[meter]]`, or a row of the archive (档案).
 #[derive(Clone, Debug)]
 pub struct Meter {
@@ -286,107 +245,6 @@ pub enum Wiring {
     P3W3,
     /// Three-phase, four wires (三相四线).
     P3W4,
-}
-
-/// `[[task]]`.
-#[derive(Clone, Debug)]
-pub struct Task {
-    /// Last level of the data topic.
-    pub name: Name,
-    /// When.
-    pub when: When,
-    /// What kind of value.
-    pub read: Read,
-    /// Of several tasks at once the lower number goes first, 1 to 9.
-    pub priority: u8,
-    /// From when to when on a day it may run; at any time without it. It may go over midnight.
-    pub window: Option<(Time, Time)>,
-    /// Days that are fetched later by itself from what meters keep (补抄).
-    pub backfill: u8,
-    /// What it broadcasts to all meters of its lines.
-    pub broadcast: Option<Broadcast>,
-    /// Which registers.
-    pub registers: Registers,
-    /// Indices of meters, ascending.
-    pub meters: Vec<usize>,
-}
-
-/// The registers of a task by what its meters speak, in the order they were written, each once.
-///
-/// What a dialect does not have is left out of its list: meters of several can stand in one task.
-#[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub struct Registers {
-    /// One list for each dialect of the task's meters; few.
-    lists: Vec<(Dialect, Vec<Register>)>,
-}
-
-/// What a task reads.
-#[derive(
-    Clone, Copy, PartialEq, Eq, Hash, Debug, serde::Serialize, serde::Deserialize, schemars::JsonSchema,
-)]
-#[serde(rename_all = "kebab-case")]
-pub enum Read {
-    /// Present registers, now (实时).
-    Live,
-    /// What meters froze at midnight (日冻结).
-    DailyFreeze,
-    /// What meters froze at the begin of a month (月冻结).
-    Month,
-    /// What meters recorded at each slot (负荷曲线).
-    LoadProfile,
-    /// Event records (事件记录), now.
-    Events,
-    /// How far the meters' clocks are off, now.
-    Clock,
-    /// What is written in the meter and changes seldom (铭牌, 参数), now.
-    Nameplate,
-}
-
-impl Read {
-    /// Every one.
-    pub const ALL: [Self; 7] = [
-        Self::Live,
-        Self::DailyFreeze,
-        Self::Month,
-        Self::LoadProfile,
-        Self::Events,
-        Self::Clock,
-        Self::Nameplate,
-    ];
-
-    /// The word of the configuration and of payloads.
-    pub const fn word(self) -> &'static str {
-        match self {
-            Self::Live => "live",
-            Self::DailyFreeze => "daily-freeze",
-            Self::Month => "month",
-            Self::LoadProfile => "load-profile",
-            Self::Events => "events",
-            Self::Clock => "clock",
-            Self::Nameplate => "nameplate",
-        }
-    }
-
-    /// Whether meters keep it, so that a slot that was missed can be read later.
-    pub const fn is_kept(self) -> bool {
-        match self {
-            Self::DailyFreeze | Self::Month | Self::LoadProfile => true,
-            Self::Live | Self::Events | Self::Clock | Self::Nameplate => false,
-        }
-    }
-
-    /// What is read where no registers are written; nothing where they must be.
-    pub const fn usual(self) -> &'static [&'static str] {
-        match self {
-            Self::Live | Self::Events => &[],
-            Self::DailyFreeze | Self::Month => {
-                &["active_energy_import", "active_energy_import_t*", "active_energy_export"]
-            }
-            Self::LoadProfile => &["active_energy_import", "active_energy_export"],
-            Self::Clock => &["clock_date", "clock_time"],
-            Self::Nameplate => &["communication_address"],
-        }
-    }
 }
 
 /// A name of a gateway, bus, meter or task: 1–64 characters of any script, none of / + #, no
@@ -464,34 +322,6 @@ impl Protocol {
     }
 }
 
-impl Registers {
-    /// Those of meters that speak so.
-    pub fn of(&self, dialect: Dialect) -> &[Register] {
-        let own = self.lists.iter().find(|(own, _)| *own == dialect);
-        own.map_or(&[], |(_, registers)| registers)
-    }
-
-    /// Every dialect that has registers here.
-    pub fn dialects(&self) -> impl Iterator<Item = Dialect> {
-        self.lists.iter().map(|(dialect, _)| *dialect)
-    }
-
-    /// Adds those that are not there yet.
-    pub(super) fn add(&mut self, dialect: Dialect, registers: Vec<Register>) {
-        let place = self.lists.iter().position(|(own, _)| *own == dialect);
-        let place = place.unwrap_or_else(|| {
-            self.lists.push((dialect, Vec::new()));
-            self.lists.len() - 1
-        });
-        let Some((_, own)) = self.lists.get_mut(place) else { return };
-        for register in registers {
-            if !own.contains(&register) {
-                own.push(register);
-            }
-        }
-    }
-}
-
 impl Wiring {
     /// Whether a meter wired so measures this phase, 1 to 3: a three-wire one has no l2.
     pub const fn has_phase(self, phase: u8) -> bool {
@@ -508,97 +338,6 @@ impl Wiring {
             Self::P1W2 => "1p2w",
             Self::P3W3 => "3p3w",
             Self::P3W4 => "3p4w",
-        }
-    }
-}
-
-impl PortAddress {
-    /// Whether we set rate and character of the line; a serial server has its own.
-    pub const fn is_switched(&self) -> bool {
-        match self {
-            Self::Serial(_) => true,
-            Self::Tcp { .. } | Self::Listen(_) => false,
-        }
-    }
-}
-
-impl fmt::Display for PortAddress {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Serial(path) => write!(f, "{}", path.display()),
-            Self::Tcp { host, port } if host.contains(':') => write!(f, "tcp://[{host}]:{port}"),
-            Self::Tcp { host, port } => write!(f, "tcp://{host}:{port}"),
-            Self::Listen(at) => write!(f, "tcp-listen://{at}"),
-        }
-    }
-}
-
-/// A text that is no port; it says what to write.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
-pub enum BadPort {
-    /// A device without its folder.
-    #[error("write it with its folder, /dev/…")]
-    Device,
-    /// A serial server that lacks host or port.
-    #[error("write tcp://HOST:PORT of the serial server")]
-    Server,
-    /// A place to listen that is no address with a port.
-    #[error(
-        "write tcp-listen://0.0.0.0:9001, with the port that DTUs dial in to; another address than 0.0.0.0 listens on that one only"
-    )]
-    Listen,
-    /// None of these.
-    #[error(
-        "write the path of a serial device, /dev/…, tcp://HOST:PORT of a serial server, or tcp-listen://0.0.0.0:PORT for DTUs that dial in"
-    )]
-    Form,
-}
-
-/// The absolute path of a serial device, `tcp://HOST:PORT`, or `tcp-listen://ADDRESS:PORT`.
-impl FromStr for PortAddress {
-    type Err = BadPort;
-
-    fn from_str(text: &str) -> Result<Self, BadPort> {
-        match text.split_once("://") {
-            Some(("tcp", rest)) => super::mqtt::host_and_port(rest, None)
-                .map(|(host, port)| Self::Tcp { host, port })
-                .ok_or(BadPort::Server),
-            Some(("tcp-listen", rest)) => rest
-                .parse()
-                .ok()
-                .filter(|at: &SocketAddr| at.port() > 0)
-                .map(Self::Listen)
-                .ok_or(BadPort::Listen),
-            Some(_) => Err(BadPort::Form),
-            None if text.starts_with('/') && text.len() > 1 => Ok(Self::Serial(PathBuf::from(text))),
-            None if text.starts_with("tty") => Err(BadPort::Device),
-            None => Err(BadPort::Form),
-        }
-    }
-}
-
-impl PortSettings {
-    /// What is usual for the kind of port: USB adapters hand over in steps of 16 ms, and a loaded box
-    /// adds some; serial servers collect octets before they send them, and the network adds its way.
-    pub const fn usual(port: &PortAddress) -> Self {
-        let latency = match port {
-            PortAddress::Serial(_) => Duration::from_millis(50),
-            PortAddress::Tcp { .. } | PortAddress::Listen(_) => Duration::from_millis(300),
-        };
-        Self { latency, direction: Direction::Adapter, registration: None, heartbeat: None }
-    }
-}
-
-impl Direction {
-    /// Every one, by its word.
-    pub(super) const ALL: [Self; 3] = [Self::Adapter, Self::Rts, Self::RtsInverted];
-
-    /// The word of the configuration.
-    pub const fn word(self) -> &'static str {
-        match self {
-            Self::Adapter => "adapter",
-            Self::Rts => "rts",
-            Self::RtsInverted => "rts-inverted",
         }
     }
 }

@@ -29,6 +29,7 @@ pub use round::{FailedJson, RoundBody, RoundMessage, round};
 use super::json::{self, Number, Scalar};
 use super::{PAYLOAD_VERSION, StatusMessage};
 use crate::reading::{Content, Failure, Quality, Reading, Reason, Source};
+use crate::store;
 use jiff::Timestamp;
 use jiff::civil::{Date, DateTime};
 use jiff::tz::TimeZone;
@@ -244,6 +245,18 @@ fn fragment<T: Serialize>(body: &T) -> String {
     let mut text = json::text(body);
     text.remove(0);
     text
+}
+
+/// A message of something that happened: it is of no slot.
+fn happening<T: Serialize>(topic: String, body: &T, retain: bool) -> store::Entry {
+    store::Entry {
+        topic,
+        body: fragment(body),
+        retain,
+        worth: store::Worth::Event,
+        identity: None,
+        notes: Vec::new(),
+    }
 }
 
 /// The whole payload: the number before what lies in the store. `body` is as [`store::Entry::body`].

@@ -2,7 +2,7 @@
 
 use super::clocks::{BroadcastJson, ClockOffJson};
 use super::happened::{ArchiveChangedJson, ClockSteppedJson, GapJson, PowerBackJson, RowsDroppedJson};
-use super::{Digits, RegisterJson, fragment, hex, instant, meter_status};
+use super::{Digits, RegisterJson, happening, hex, instant, meter_status};
 use crate::config::Plan;
 use crate::event::{Event, Jump, Kind, Line, Of};
 use crate::mqtt::json::Number;
@@ -225,14 +225,7 @@ pub fn event(event: &Event, plan: &Plan) -> store::Entry {
     };
     // What was told last of a clock is so until the next.
     let retain = kind.retain() || matches!(event.kind, Kind::ClockOff(_));
-    store::Entry {
-        topic,
-        body: fragment(&body),
-        retain,
-        worth: store::Worth::Event,
-        identity: None,
-        notes: Vec::new(),
-    }
+    happening(topic, &body, retain)
 }
 
 impl EventMessage {
@@ -315,7 +308,7 @@ mod tests {
         let message = EventMessage::parse(&compose("8f3c", 7, BODY)).unwrap();
         let EventJson::ActiveReport(report) = &message.body.event else { panic!() };
         assert_eq!(report.registers[0].fields[1].value.as_ref().unwrap().to_string(), "0.50");
-        let again = compose("8f3c", 7, &fragment(&message.body));
+        let again = compose("8f3c", 7, &super::super::fragment(&message.body));
         assert_eq!(EventMessage::parse(&again).unwrap(), message);
         assert_eq!(crate::mqtt::json::text(&message).into_bytes(), again);
     }

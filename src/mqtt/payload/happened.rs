@@ -1,7 +1,7 @@
 //! Events of what is missing, and of the gateway itself.
 
 use super::event::{EventBody, EventJson};
-use super::{Digits, fragment, instant, second};
+use super::{Digits, happening, instant, second};
 use crate::config::Plan;
 use crate::event::{Gap, Passed};
 use crate::mqtt::topics;
@@ -164,12 +164,5 @@ pub fn rows_dropped(dropped: &Dropped, at: Timestamp, plan: &Plan) -> store::Ent
     };
     let topic = topics::event(&plan.mqtt.prefix, &body.gateway, "rows_dropped");
     let retain = topics::Kind::Event.retain();
-    store::Entry {
-        topic,
-        body: fragment(&body),
-        retain,
-        worth: store::Worth::Event,
-        identity: None,
-        notes: Vec::new(),
-    }
+    happening(topic, &body, retain)
 }

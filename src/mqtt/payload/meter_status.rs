@@ -1,7 +1,7 @@
 //! The state of a meter, described by `fixtures/schema/meter-status.schema.json`: retained, so that who
 //! subscribes later knows it.
 
-use super::{Digits, fragment, instant};
+use super::{Digits, happening, instant};
 use crate::config::Plan;
 use crate::event::{Event, Kind, Of};
 use crate::mqtt::{PAYLOAD_VERSION, topics};
@@ -93,14 +93,7 @@ pub(super) fn entry(event: &Event, plan: &Plan) -> store::Entry {
     };
     let topic = topics::meter_status(&plan.mqtt.prefix, &body.gateway, &body.meter);
     let retain = topics::Kind::MeterStatus.retain();
-    store::Entry {
-        topic,
-        body: fragment(&body),
-        retain,
-        worth: store::Worth::Event,
-        identity: None,
-        notes: Vec::new(),
-    }
+    happening(topic, &body, retain)
 }
 
 impl MeterStatusMessage {

@@ -1,6 +1,6 @@
 //! What a slot of a task brought over all buses, described by `fixtures/schema/round.schema.json`; retained.
 
-use super::{fragment, second};
+use super::{happening, second};
 use crate::config::Plan;
 use crate::mqtt::{PAYLOAD_VERSION, topics};
 use crate::reading::Reason;
@@ -113,14 +113,7 @@ pub fn round(round: &Round, plan: &Plan) -> store::Entry {
     };
     let topic = topics::round(&plan.mqtt.prefix, &body.gateway, &body.task);
     let retain = topics::Kind::Round.retain();
-    store::Entry {
-        topic,
-        body: fragment(&body),
-        retain,
-        worth: store::Worth::Event,
-        identity: None,
-        notes: Vec::new(),
-    }
+    happening(topic, &body, retain)
 }
 
 impl RoundBody {
