@@ -7,10 +7,11 @@
 mod bench;
 
 use bench::{Bench, Plan, at, day, energy, local, meter, value};
+use dlt645::Di;
 use jiff::{SignedDuration, Timestamp};
 use meterd::mqtt::payload::EventJson;
 use meterd::reading::{Quality, Source};
-use meterd::simulator::VirtualMeter;
+use meterd::simulator::{Fixed, VirtualMeter};
 
 fn clocks(keys: &str) -> String {
     format!("[[task]]\nname = \"clocks\"\nread = \"clock\"\ndaily = [\"10:17\", \"14:17\"]\n{keys}\n")
@@ -97,7 +98,9 @@ async fn the_time_is_broadcast_once_a_day_and_the_next_look_proves_what_it_cured
         left.iter().all(|offset| (offset + 480).abs() <= 1),
         "8 min is more than a meter obeys: {left:?}"
     );
-    assert_eq!(told(&bench).await, [("m1".to_owned(), true, -480, true)], "it is to be visited");
+    let told = told(&bench).await;
+    let [(of, true, offset, true)] = &told[..] else { panic!("it is to be visited: {told:?}") };
+    assert!(of == "m1" && (offset + 480).abs() <= 1, "{told:?}");
     assert_eq!(broadcast(&bench).await, [None], "at 14:17 nothing is left that a broadcast cures");
     bench.running.stop().await;
 }
@@ -116,6 +119,52 @@ async fn what_a_broadcast_did_not_cure_is_not_broadcast_again_that_day_even_afte
         assert_eq!(broadcast(&bench).await, expected, "{start}");
         let all = bench.running.store().offer(0, 1_000_000).await.unwrap();
         bench.running.store().forget(all.iter().map(|pending| pending.seq).collect()).await.unwrap();
+        bench.running.stop().await;
+    }
+}
+
+/// A meter that a broadcast cures, whose first settlement day shows this (hhDD), or who does not tell.
+fn settles(number: usize, shows: Option<[u8; 2]>) -> VirtualMeter {
+    meter(number, |settings| {
+        settings.clock_offset = SignedDuration::from_secs(120);
+        let first = shows.map_or(Fixed::Refused, |octets| Fixed::Octets(octets.into()));
+        settings.fixed.insert(Di::new(0x0400_0B01), first);
+    })
+}
+
+/// What became of the broadcast of a look at 10:40 of these days.
+async fn broadcast_at_10_40(meters: Vec<VirtualMeter>, day: &str) -> Vec<Option<String>> {
+    let task = "[[task]]\nname = \"clocks\"\nread = \"clock\"\ndaily = \"10:40\"\nbroadcast = \"time\"\n";
+    let plan = Plan::new(meters, &[task.to_owned()]);
+    let bench = plan.start(local(&format!("{day}T10:00:00")));
+    bench.until(local(&format!("{day}T11:20:00"))).await;
+    let said = broadcast(&bench).await;
+    bench.running.stop().await;
+    said
+}
+
+#[tokio::test(start_paused = true)]
+async fn where_all_meters_tell_when_they_settle_the_time_is_broadcast_at_other_hours_of_the_1st_too() {
+    let at_midnight = || settles(0, Some([0x00, 0x01]));
+    let at_11 = || settles(1, Some([0x11, 0x15]));
+    let busy = || vec![Some("near_settlement".to_owned())];
+    assert_eq!(broadcast_at_10_40(vec![at_midnight(), at_11()], "2026-12-01").await, [None]);
+    assert_eq!(broadcast_at_10_40(vec![at_midnight(), at_11()], "2026-12-15").await, busy());
+    assert_eq!(broadcast_at_10_40(vec![at_midnight(), settles(1, None)], "2026-12-01").await, busy());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_meter_tells_once_when_it_settles_and_that_is_known_after_a_restart() {
+    let plan = Plan::new(vec![off_by(0, 2)], &[clocks("broadcast = \"time\"")]);
+    let asked = |bench: &Bench| {
+        let sent = bench.line.sent();
+        // 04000B01 with 33H added, low octet first.
+        sent.iter().filter(|sent| sent.frame.windows(4).any(|di| di == [0x34, 0x3E, 0x33, 0x37])).count()
+    };
+    for (start, times) in [("2026-11-21T09:00:00", 1), ("2026-11-22T09:00:00", 0)] {
+        let bench = plan.start(local(start));
+        bench.until(local(start) + SignedDuration::from_hours(6)).await;
+        assert_eq!(asked(&bench), times, "{start}");
         bench.running.stop().await;
     }
 }

@@ -7,6 +7,7 @@
 //! line: two looks must agree.
 
 mod look;
+mod settlement;
 #[cfg(test)]
 mod tests;
 
@@ -14,6 +15,7 @@ pub use self::look::{Finding, Measured};
 
 use self::look::{Look, Part};
 use super::round::{Lesson, Point, Round};
+use super::settlements::Days;
 use super::talk::{Answer, NoReply};
 use super::visit::Question;
 use crate::planner::{Ask, Costs};
@@ -44,6 +46,8 @@ pub struct Want {
     pub costs: Costs,
     /// How the meter is wired, and its transformers.
     pub point: Point,
+    /// Whether its settlement days (结算日) are wanted too: they are not known yet.
+    pub settlements: bool,
 }
 
 /// What came of a visit.
@@ -53,6 +57,8 @@ pub struct Checked {
     pub decoded: Decoded,
     /// What was found of the clock; `None` where the meter did not tell, or no two looks agree.
     pub finding: Option<Finding>,
+    /// What was heard of its settlement days; nothing where they were not asked for.
+    pub settlements: Days,
 }
 
 /// The registers of a meter's clock.
@@ -78,6 +84,7 @@ pub struct ClockCheck {
     lessons: Vec<Lesson>,
     decoded: Decoded,
     finding: Option<Finding>,
+    settlements: Days,
 }
 
 #[derive(Debug)]
@@ -89,6 +96,8 @@ enum Step {
     Again,
     /// What is wanted beside the clock.
     Others(Box<Round>),
+    /// The next settlement day.
+    Settlement,
     Over,
 }
 
@@ -109,6 +118,7 @@ impl ClockCheck {
             lessons: Vec::new(),
             decoded: Decoded::default(),
             finding: None,
+            settlements: Days::default(),
         };
         check.look();
         check
@@ -126,18 +136,21 @@ impl ClockCheck {
     pub fn next(&self) -> Option<Question> {
         let di = match &self.step {
             Step::Others(round) => round.next()?.subject.di(),
-            Step::Both | Step::Date | Step::Time | Step::Again | Step::Over => self.single()?.di(),
+            Step::Both | Step::Date | Step::Time | Step::Again | Step::Settlement | Step::Over => {
+                self.single()?.di()
+            }
         };
         Some(Question::Read(di))
     }
 
-    /// The register of the clock that is asked for in this step.
+    /// The register that is asked for alone in this step.
     fn single(&self) -> Option<Register> {
         let clocks = self.clocks?;
         match &self.step {
             Step::Both => clocks.both,
             Step::Date | Step::Again => Some(clocks.date),
             Step::Time => Some(clocks.time),
+            Step::Settlement => self.settlement_day(),
             Step::Others(_) | Step::Over => None,
         }
     }
@@ -153,6 +166,9 @@ impl ClockCheck {
             return;
         }
         let Some(register) = self.single() else { return };
+        if matches!(self.step, Step::Settlement) {
+            return self.take_settlement(register, came);
+        }
         let answer = match came {
             Ok(answer) => answer,
             Err(none) => return self.no_answer(&none),
@@ -186,14 +202,14 @@ impl ClockCheck {
                 }
                 self.seen();
             }
-            Step::Others(_) | Step::Over => {}
+            Step::Others(_) | Step::Settlement | Step::Over => {}
         }
     }
 
     /// Ends the visit: what has no value yet fails with `reason`.
     pub fn abandon(&mut self, reason: Reason, detail: &str) {
         match &mut self.step {
-            Step::Over => {}
+            Step::Settlement | Step::Over => {}
             Step::Others(round) => {
                 round.abandon(reason, detail);
                 self.end_others();
@@ -203,6 +219,7 @@ impl ClockCheck {
                 self.abandon_others(reason, detail);
             }
         }
+        self.step = Step::Over;
     }
 
     /// Whether the meter said anything sound in this visit.
@@ -218,7 +235,7 @@ impl ClockCheck {
     /// What came of the visit.
     pub fn finish(mut self) -> Checked {
         self.abandon(Reason::Expired, "the visit ended before it was read");
-        Checked { decoded: self.decoded, finding: self.finding }
+        Checked { decoded: self.decoded, finding: self.finding, settlements: self.settlements }
     }
 
     /// Begins a look at the clock.
@@ -334,8 +351,7 @@ impl ClockCheck {
         let wanted = self.want.wanted.iter().copied();
         let others: Vec<Register> = wanted.filter(|register| !self.is_clock(register)).collect();
         if others.is_empty() {
-            self.step = Step::Over;
-            return;
+            return self.settlement();
         }
         let mut round = Round::new(&others, self.want.refused.clone(), self.want.costs, self.want.point);
         round.over_noise(self.noisy);
@@ -360,6 +376,7 @@ impl ClockCheck {
         let Decoded { readings, failures } = round.finish();
         self.decoded.readings.extend(readings);
         self.decoded.failures.extend(failures);
+        self.settlement();
     }
 }
 

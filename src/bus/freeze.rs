@@ -18,6 +18,7 @@ pub use self::want::Want;
 use self::values::{Said, Values, said};
 use self::walk::{Walk, Walked};
 use super::round::Lesson;
+use super::settlements::Days;
 use super::talk::{Answer, NoReply};
 use super::visit::{Fate, Outcome, Question};
 use crate::reading::{Decoded, Failure, Origin, Quality, Reason, Source};
@@ -40,6 +41,8 @@ pub struct Freeze {
     lacking: Vec<Kind>,
     found: Option<Kind>,
     settlement_asked: bool,
+    /// What was heard of the meter's settlement days.
+    settlements: Days,
     /// Why the daily freeze of a month is not there, on the way to its settlement registers.
     absent: Option<String>,
     freeze: Option<Found>,
@@ -92,6 +95,7 @@ impl Freeze {
             lacking: Vec::new(),
             found: want.known,
             settlement_asked: false,
+            settlements: Days::default(),
             absent: None,
             freeze: None,
             again: false,
@@ -199,6 +203,11 @@ impl Freeze {
     /// [`Kind::NotFrozen`] is to be forgotten now and then: a meter may be exchanged, or set otherwise.
     pub const fn found(&self) -> Option<Kind> {
         self.found
+    }
+
+    /// What was heard of the meter's settlement days (结算日), from the first on; nothing where they were not asked for.
+    pub const fn settlements(&self) -> &Days {
+        &self.settlements
     }
 
     /// What the visit taught of blocks and registers.

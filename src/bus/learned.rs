@@ -7,6 +7,7 @@ use super::clocks::{self, Clocks};
 use super::energies::Energies;
 use super::habits::{Freezes, Habits, Records};
 use super::refusals::Refusals;
+use super::settlements::{Days, Settling};
 use super::timing::{Class, Deadlines, Turnaround};
 use crate::reading::plausible::Last;
 use dlt645::Di;
@@ -68,6 +69,13 @@ pub enum Learned {
         /// What.
         kept: clocks::Kept,
     },
+    /// When a meter settles; none where that is not known any more.
+    Settles {
+        /// Index of the meter.
+        meter: usize,
+        /// Its settlement days.
+        days: Option<Days>,
+    },
     /// The pause between two exchanges of the bus.
     Turnaround(Duration),
     /// When the time was last broadcast on the bus.
@@ -88,6 +96,7 @@ const KEEPS: &str = "keeps";
 const FREEZES: &str = "freezes";
 const RECORDS: &str = "records";
 const CLOCK: &str = "clock";
+const SETTLEMENTS: &str = "settlement_days";
 const SYNCED: &str = "synced";
 const FROZEN: &str = "instant_frozen";
 
@@ -101,7 +110,8 @@ impl Learned {
             | Self::Energies { meter, .. }
             | Self::Freezes { meter, .. }
             | Self::Records { meter, .. }
-            | Self::Clock { meter, .. } => Some(*meter),
+            | Self::Clock { meter, .. }
+            | Self::Settles { meter, .. } => Some(*meter),
             Self::Turnaround(_) | Self::Synced(_) | Self::Frozen(_) => None,
         }
     }
@@ -124,6 +134,9 @@ impl Learned {
                 (format!("{KEEPS}/{address}/{RECORDS}"), serde_json::to_string(records).ok())
             }
             Self::Clock { kept, .. } => (format!("{KEEPS}/{address}/{CLOCK}"), Some(kept.to_string())),
+            Self::Settles { days, .. } => {
+                (format!("{KEEPS}/{address}/{SETTLEMENTS}"), days.as_ref().map(ToString::to_string))
+            }
             Self::Synced(at) => (SYNCED.to_owned(), Some(at.to_string())),
             Self::Frozen(at) => (FROZEN.to_owned(), Some(at.to_string())),
             Self::Turnaround(pause) => (TURNAROUND.to_owned(), Some(pause.as_micros().to_string())),
@@ -153,6 +166,9 @@ impl Learned {
                 serde_json::from_str(value).ok().map(|records| Self::Records { meter, records })
             }
             KEEPS if what == CLOCK => value.parse().ok().map(|kept| Self::Clock { meter, kept }),
+            KEEPS if what == SETTLEMENTS => {
+                value.parse().ok().map(|days| Self::Settles { meter, days: Some(days) })
+            }
             _ => None,
         }
     }
@@ -177,6 +193,7 @@ impl Learned {
             | Self::Freezes { .. }
             | Self::Records { .. }
             | Self::Clock { .. }
+            | Self::Settles { .. }
             | Self::Turnaround(_)
             | Self::Synced(_)
             | Self::Frozen(_) => Some(self),
@@ -209,6 +226,8 @@ pub struct Memory {
     pub habits: Habits,
     /// How far their clocks are off.
     pub clocks: Clocks,
+    /// When they settle.
+    pub settling: Settling,
     /// When the time was last broadcast.
     pub synced: Option<Timestamp>,
     /// For which instant a freeze was last broadcast.
@@ -226,6 +245,7 @@ impl Memory {
             energies: Energies::default(),
             habits: Habits::default(),
             clocks: Clocks::default(),
+            settling: Settling::default(),
             synced: None,
             frozen: None,
         };
@@ -249,7 +269,8 @@ impl Memory {
             Learned::Clock { meter, kept } => self.clocks.recall(meter, kept),
             Learned::Synced(at) => self.synced = Some(at),
             Learned::Frozen(at) => self.frozen = Some(at),
-            Learned::Has { .. } | Learned::Turnaround(_) => {}
+            Learned::Settles { meter, days: Some(days) } => self.settling.recall(meter, days),
+            Learned::Has { .. } | Learned::Settles { days: None, .. } | Learned::Turnaround(_) => {}
         }
     }
 
@@ -261,6 +282,7 @@ impl Memory {
         self.energies.renumber(to);
         self.habits.renumber(to);
         self.clocks.renumber(to);
+        self.settling.renumber(to);
         learned.into_iter().for_each(|one| self.recall(one));
     }
 }
@@ -310,6 +332,7 @@ mod tests {
         all.push(Learned::Clock { meter, kept });
         let records = Records { kind: Some(profile::Kind::LoadRecords), settings };
         all.push(Learned::Records { meter, records });
+        all.push(Learned::Settles { meter, days: "0100 1509 9999".parse().ok() });
         for learned in all {
             let (key, value) = learned.fact(address);
             let value = value.unwrap();

@@ -24,6 +24,7 @@ pub mod refusals;
 mod renumber;
 pub mod reports;
 pub mod round;
+pub mod settlements;
 pub mod share;
 pub mod standing;
 pub mod sync;

@@ -39,6 +39,7 @@ fn want(edition: Edition, zone: &str, names: &[&str]) -> Want {
         refused: BTreeSet::new(),
         costs: Costs::usual(Line::DEFAULT),
         point: Point::default(),
+        settlements: false,
     }
 }
 
@@ -351,4 +352,37 @@ fn silence_ends_the_visit_and_what_was_seen_once_in_doubt_is_no_finding() {
     cut_off.abandon(Reason::PortGone, "the port is gone");
     assert!(cut_off.next().is_none() && !cut_off.is_answered());
     assert_eq!(cut_off.finish().decoded.failures.len(), 2);
+}
+
+#[test]
+fn settlement_days_are_asked_for_behind_the_clock_and_are_known_where_all_are() {
+    let day = |n: u32| Di::new(0x0400_0B00 + n);
+    let wanted = || Want { settlements: true, ..shanghai() };
+    let heard = |change: fn(&mut MeterSettings), want: Want| {
+        let visited = visit(&meter(2, change), want, "2026-11-21T02:17:00Z", USUAL);
+        assert!(visited.checked.decoded.failures.is_empty() && visited.checked.finding.is_some());
+        let days = visited.asked.iter().filter(|di| di.starts_with("04000B")).count();
+        (days, visited.checked.settlements.to_string(), visited.lessons.contains(&Lesson::Lacks(day(2))))
+    };
+    assert_eq!(heard(|_| {}, wanted()), (3, "0100 9999 9999".to_owned(), false));
+    assert_eq!(heard(|_| {}, shanghai()), (0, String::new(), false));
+    let lacks = |settings: &mut MeterSettings| {
+        settings.fixed.insert(Di::new(0x0400_0B02), Fixed::Refused);
+    };
+    assert_eq!(heard(lacks, wanted()), (2, "0100".to_owned(), true), "and the clock is none the worse");
+    let refused = BTreeSet::from([day(1)]);
+    assert_eq!(heard(|_| {}, Want { refused, ..wanted() }), (0, String::new(), false), "that is remembered");
+    let nonsense = |settings: &mut MeterSettings| {
+        settings.fixed.insert(Di::new(0x0400_0B01), Fixed::Octets(vec![0x00, 0x31]));
+    };
+    assert_eq!(heard(nonsense, wanted()), (1, String::new(), false), "a day that not every month has");
+}
+
+#[test]
+fn a_meter_of_1997_has_one_settlement_day() {
+    let want = want(Edition::E1997, "Asia/Shanghai", &["clock_date", "clock_time"]);
+    let old = meter(2, |settings| settings.edition = Edition::E1997);
+    let visited = visit(&old, Want { settlements: true, ..want }, "2026-11-21T02:17:00Z", USUAL);
+    assert_eq!(visited.asked.last().map(String::as_str), Some("C117"));
+    assert_eq!(visited.checked.settlements.to_string(), "0100");
 }

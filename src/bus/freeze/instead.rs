@@ -88,6 +88,11 @@ impl Freeze {
     }
 
     pub(super) fn take_settlement(&mut self, n: u8, said: &Said) {
+        match said {
+            Said::Value(Value::Recurring(set)) => drop(self.settlements.push(Some(*set))),
+            Said::Unset => drop(self.settlements.push(None)),
+            Said::Value(_) | Said::Lacks => {}
+        }
         let days = if self.want.edition == Edition::E1997 { 1 } else { SETTLEMENTS };
         let (fits, more) = match (n, said) {
             (1, Said::Value(Value::Recurring(set))) => {

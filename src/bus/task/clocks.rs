@@ -5,9 +5,10 @@ use crate::bus::clock_check::{Checked, ClockCheck, Want};
 use crate::bus::clocks::{Judged, Measure};
 use crate::bus::learned::Learned;
 use crate::bus::round::Point;
+use crate::bus::settlements::Days;
 use crate::bus::sync::{self, Sending};
 use crate::bus::talk::{Asked, Patience};
-use crate::config::{Meter, Plan, Protocol, Read, Settlements, Task};
+use crate::config::{Meter, Plan, Protocol, Read, Task};
 use crate::event::{Broadcast, Event, Kind, Of};
 use crate::planner::Line;
 use crate::reading::{Origin, Reason};
@@ -35,6 +36,7 @@ impl BusTask {
             refused,
             costs,
             point: Point { wiring: meter.wiring, transformers: meter.transformers },
+            settlements: task.broadcast == Some(Broadcast::Time) && !self.memory.settling.is_known(index),
         })
     }
 
@@ -46,7 +48,8 @@ impl BusTask {
     pub(super) async fn end_check(&mut self, job: Job, check: ClockCheck) {
         self.learn_lessons(job.meter, check.lessons().collect::<Vec<_>>()).await;
         let is_answered = check.is_answered();
-        let Checked { decoded, finding } = check.finish();
+        let Checked { decoded, finding, settlements } = check.finish();
+        self.heard_settlements(job.meter, settlements).await;
         let mut origin = Origin::default();
         if let Some(finding) = finding {
             origin.clock_offset = finding.offset();
@@ -65,6 +68,15 @@ impl BusTask {
         self.sync_behind(job.task).await;
     }
 
+    /// Remembers when a meter settles, here and in the store.
+    pub(super) async fn heard_settlements(&mut self, meter: usize, heard: Days) {
+        let edition = self.given.plan.meters.get(meter).map(|meter| meter.protocol.edition());
+        let news = edition.and_then(|edition| self.memory.settling.take(meter, edition, heard));
+        if let Some(days) = news {
+            self.keep(Learned::Settles { meter, days }).await;
+        }
+    }
+
     /// Broadcasts the time behind the last look at a clock of a task that has it so.
     pub(super) async fn sync_behind(&mut self, task: usize) {
         let broadcast = self.given.plan.tasks.get(task).and_then(|task| task.broadcast);
@@ -80,7 +92,8 @@ impl BusTask {
         if !self.memory.clocks.is_any_curable(meters.iter().copied(), sync::LEAST) {
             return;
         }
-        if let Err(refused) = sync::may_sync(self.known(&plan, self.memory.synced), &Settlements::Unknown) {
+        let settlements = self.memory.settling.of_all(hearers(&plan, self.given.bus, &meters));
+        if let Err(refused) = sync::may_sync(self.known(&plan, self.memory.synced), &settlements) {
             self.told(Broadcast::Time, Some(refused.told())).await;
             return;
         }
@@ -209,6 +222,14 @@ impl BusTask {
 fn settings(plan: &Plan, meters: impl IntoIterator<Item = usize>) -> Vec<(Line, u8)> {
     let of = |meter: usize| plan.meters.get(meter).map(|meter| (meter.line, meter.preamble));
     sync::settings(meters.into_iter().filter_map(of))
+}
+
+/// All meters of the bus that hear what goes out for these, be they looked at or not: those at their settings of the line.
+fn hearers<'a>(plan: &'a Plan, bus: usize, meters: &'a [usize]) -> impl Iterator<Item = usize> + 'a {
+    let settings = settings(plan, meters.iter().copied());
+    let hears = move |line: Line| settings.iter().any(|(own, _)| *own == line);
+    let here = plan.meters.iter().enumerate().filter(move |(_, meter)| meter.bus == bus);
+    here.filter(move |(_, meter)| hears(meter.line)).map(|(index, _)| index)
 }
 
 /// Whether a task looks at clocks.

@@ -171,6 +171,7 @@ impl BusTask {
                 if let Some(kind) = freeze.found() {
                     self.found_freeze(meter, kind).await;
                 }
+                self.heard_settlements(meter, freeze.settlements().clone()).await;
                 vec![freeze.finish()]
             }
             Visit::Profile(profile) => {
