@@ -335,9 +335,7 @@ fn learned(writer: &mut Writer, plan: &Plan) -> Result<Known, StoreError> {
     let mut exchanged = Vec::new();
     for (index, meter) in plan.meters.iter().enumerate() {
         let facts = writer.facts(Scope::Meter(meter.name.as_str()))?;
-        let address = meter.protocol.address();
-        let mut of = facts.iter().filter_map(|fact| Learned::address_of(&fact.key)).peekable();
-        if of.peek().is_some() && of.all(|other| other != address) {
+        if past::is_exchanged(&meter.protocol.address(), &facts) {
             exchanged.push((meter.bus, index));
         }
         if let Some(bus) = all.get_mut(meter.bus) {

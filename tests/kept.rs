@@ -64,6 +64,59 @@ async fn a_meter_that_was_exchanged_while_the_gateway_was_off_is_not_read_for_th
     bench.running.stop().await;
 }
 
+/// A gateway that lives from one time to another.
+async fn lives(plan: &Plan, from: &str, to: &str) -> Bench {
+    let bench = plan.start(local(from));
+    bench.until(local(to)).await;
+    bench
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_meter_that_hung_elsewhere_meanwhile_is_not_read_for_the_days_of_the_one_in_its_place() {
+    let (own, other) = (meter(0, |_| {}), meter(7, |_| {}));
+    let mut plan = Plan::new(vec![own.clone()], &[day() + "backfill = 10\n"]);
+    lives(&plan, "2026-11-18T00:04:00", "2026-11-18T01:00:00").await.running.stop().await;
+    plan.meters[0].0 = other.clone();
+    // The line is dead, so that what the other one froze stays missing.
+    plan.outages =
+        vec![Outage { from: local("2026-11-19T00:00:00"), to: local("2026-11-21T12:00:00"), port: false }];
+    lives(&plan, "2026-11-19T12:00:00", "2026-11-20T12:00:00").await.running.stop().await;
+    plan.meters[0].0 = own;
+    let bench = lives(&plan, "2026-11-21T11:00:00", "2026-11-22T01:00:00").await;
+    let read = bench.read("day").await;
+    let after: Vec<&str> =
+        read.iter().map(|body| &body.slot[..10]).filter(|day| *day > "2026-11-18").collect();
+    assert_eq!(after, ["2026-11-22"], "the first midnight of its own");
+    let gaps = bench.gaps().await;
+    let told: Vec<_> = gaps.iter().map(|(_, gap)| (gap.reason, &gap.first[..10], &gap.until[..10])).collect();
+    let exchanged = |first, until| (Passed::Exchanged, first, until);
+    assert_eq!(told, [exchanged("2026-11-19", "2026-11-20"), exchanged("2026-11-20", "2026-11-22")]);
+    bench.running.stop().await;
+    // It is in service, so that the next start is none of an exchange.
+    let bench = lives(&plan, "2026-11-22T12:00:00", "2026-11-23T01:00:00").await;
+    assert_eq!(
+        (slots(&bench, "day", "m0").await.pop().as_deref(), bench.gaps().await.len()),
+        (Some("2026-11-23"), 2)
+    );
+    bench.running.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_start_before_the_clock_was_trusted_takes_no_meter_into_service() {
+    let (own, other) = (meter(0, |_| {}), meter(7, |_| {}));
+    let mut plan = Plan::new(vec![own], &[day()]);
+    lives(&plan, "2026-11-18T00:04:00", "2026-11-18T01:00:00").await.running.stop().await;
+    plan.meters[0].0 = other;
+    for trusted in [false, true] {
+        let bench = plan.start(local(if trusted { "2026-11-20T12:00:00" } else { "1970-01-01T12:00:00" }));
+        tokio::time::sleep(std::time::Duration::from_secs(3600)).await;
+        let gaps = bench.gaps().await;
+        let told: Vec<_> = gaps.iter().map(|(_, gap)| (gap.reason, &gap.first[..10])).collect();
+        assert_eq!(told, vec![(Passed::Exchanged, "2026-11-19"); usize::from(trusted)]);
+        bench.running.stop().await;
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn more_days_on_request_are_fetched_and_none_twice() {
     let mut plan = Plan::new(vec![meter(0, |_| {}), meter(1, |_| {})], &[day()]);

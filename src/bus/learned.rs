@@ -12,6 +12,7 @@ use super::timing::{Class, Deadlines, Turnaround};
 use crate::reading::plausible::Last;
 use dlt645::Di;
 use jiff::Timestamp;
+use std::collections::BTreeSet;
 use std::fmt::Write;
 use std::time::Duration;
 
@@ -76,6 +77,11 @@ pub enum Learned {
         /// Its settlement days.
         days: Option<Days>,
     },
+    /// The meter is the one at its point: slots have been opened for it, and what another one left there was told.
+    InService {
+        /// Index of the meter.
+        meter: usize,
+    },
     /// The pause between two exchanges of the bus.
     Turnaround(Duration),
     /// When the time was last broadcast on the bus.
@@ -96,6 +102,8 @@ const KEEPS: &str = "keeps";
 const FREEZES: &str = "freezes";
 const RECORDS: &str = "records";
 const CLOCK: &str = "clock";
+/// Its value is the address, so that a point has one of them, whoever hangs there.
+const IN_SERVICE: &str = "in_service";
 const SETTLEMENTS: &str = "settlement_days";
 const SYNCED: &str = "synced";
 const FROZEN: &str = "instant_frozen";
@@ -111,7 +119,8 @@ impl Learned {
             | Self::Freezes { meter, .. }
             | Self::Records { meter, .. }
             | Self::Clock { meter, .. }
-            | Self::Settles { meter, .. } => Some(*meter),
+            | Self::Settles { meter, .. }
+            | Self::InService { meter } => Some(*meter),
             Self::Turnaround(_) | Self::Synced(_) | Self::Frozen(_) => None,
         }
     }
@@ -137,6 +146,7 @@ impl Learned {
             Self::Settles { days, .. } => {
                 (format!("{KEEPS}/{address}/{SETTLEMENTS}"), days.as_ref().map(ToString::to_string))
             }
+            Self::InService { .. } => (IN_SERVICE.to_owned(), Some(address.to_owned())),
             Self::Synced(at) => (SYNCED.to_owned(), Some(at.to_string())),
             Self::Frozen(at) => (FROZEN.to_owned(), Some(at.to_string())),
             Self::Turnaround(pause) => (TURNAROUND.to_owned(), Some(pause.as_micros().to_string())),
@@ -145,6 +155,9 @@ impl Learned {
 
     /// A fact of the meter that has this address now; `None` for one of another meter or of no use.
     pub fn of_meter(meter: usize, address: &str, key: &str, value: &str) -> Option<Self> {
+        if key == IN_SERVICE {
+            return (value == address).then_some(Self::InService { meter });
+        }
         let mut parts = key.split('/');
         let (kind, of, what) = (parts.next()?, parts.next()?, parts.next()?);
         if of != address || parts.next().is_some() {
@@ -173,8 +186,18 @@ impl Learned {
         }
     }
 
+    /// Whether another meter than the one of this address was the last at a point, by its facts, each a key and its value.
+    /// A store that does not say whose service it was knows only of whom it learned anything.
+    pub fn is_exchanged<'a>(facts: impl Iterator<Item = (&'a str, &'a str)> + Clone, address: &str) -> bool {
+        if let Some((_, last)) = facts.clone().find(|(key, _)| *key == IN_SERVICE) {
+            return last != address;
+        }
+        let mut of = facts.filter_map(|(key, _)| Self::address_of(key)).peekable();
+        of.peek().is_some() && of.all(|other| other != address)
+    }
+
     /// The address of the meter that a fact is of.
-    pub fn address_of(key: &str) -> Option<&str> {
+    fn address_of(key: &str) -> Option<&str> {
         let mut parts = key.split('/');
         let kind = parts.next()?;
         [LACKS, SLOWEST, LAST, KEEPS].contains(&kind).then(|| parts.next()).flatten()
@@ -194,6 +217,7 @@ impl Learned {
             | Self::Records { .. }
             | Self::Clock { .. }
             | Self::Settles { .. }
+            | Self::InService { .. }
             | Self::Turnaround(_)
             | Self::Synced(_)
             | Self::Frozen(_) => Some(self),
@@ -228,6 +252,8 @@ pub struct Memory {
     pub clocks: Clocks,
     /// When they settle.
     pub settling: Settling,
+    /// Meters that are kept as those at their points.
+    pub in_service: BTreeSet<usize>,
     /// When the time was last broadcast.
     pub synced: Option<Timestamp>,
     /// For which instant a freeze was last broadcast.
@@ -246,6 +272,7 @@ impl Memory {
             habits: Habits::default(),
             clocks: Clocks::default(),
             settling: Settling::default(),
+            in_service: BTreeSet::new(),
             synced: None,
             frozen: None,
         };
@@ -270,6 +297,7 @@ impl Memory {
             Learned::Synced(at) => self.synced = Some(at),
             Learned::Frozen(at) => self.frozen = Some(at),
             Learned::Settles { meter, days: Some(days) } => self.settling.recall(meter, days),
+            Learned::InService { meter } => drop(self.in_service.insert(meter)),
             Learned::Has { .. } | Learned::Settles { days: None, .. } | Learned::Turnaround(_) => {}
         }
     }
@@ -283,6 +311,7 @@ impl Memory {
         self.habits.renumber(to);
         self.clocks.renumber(to);
         self.settling.renumber(to);
+        self.in_service = std::mem::take(&mut self.in_service).into_iter().filter_map(to).collect();
         learned.into_iter().for_each(|one| self.recall(one));
     }
 }
@@ -333,6 +362,7 @@ mod tests {
         let records = Records { kind: Some(profile::Kind::LoadRecords), settings };
         all.push(Learned::Records { meter, records });
         all.push(Learned::Settles { meter, days: "0100 1509 9999".parse().ok() });
+        all.push(Learned::InService { meter });
         for learned in all {
             let (key, value) = learned.fact(address);
             let value = value.unwrap();
@@ -347,6 +377,28 @@ mod tests {
         }
         for (key, value) in [("", ""), ("turnaround_us", "x"), ("slowest_us/000012345678/never", "1")] {
             assert_eq!(Learned::of_bus(key, value).or(Learned::of_meter(meter, address, key, value)), None);
+        }
+    }
+
+    #[test]
+    fn the_last_in_service_tells_an_exchange_and_where_none_is_kept_what_was_learned() {
+        let (old, new) = ("000000000001", "000000000002");
+        let slowest = |address: &str| (format!("slowest_us/{address}/present"), "1".to_owned());
+        let service = |address: &str| ("in_service".to_owned(), address.to_owned());
+        for (facts, exchanged) in [
+            (vec![], false),
+            (vec![slowest(old)], true),
+            (vec![slowest(old), slowest(new)], false),
+            (vec![slowest(old), slowest(new), service(new)], false),
+            (vec![slowest(old), slowest(new), service(old)], true),
+        ] {
+            let facts = facts.iter().map(|(key, value)| (key.as_str(), value.as_str()));
+            assert_eq!(
+                Learned::is_exchanged(facts.clone(), new),
+                exchanged,
+                "{:?}",
+                facts.collect::<Vec<_>>()
+            );
         }
     }
 

@@ -129,6 +129,8 @@ pub struct BusTask {
     /// Live jobs since the last visit.
     in_a_row: u8,
     memory: Memory,
+    /// Meters that are not kept yet as those at their points.
+    arrived: Vec<usize>,
     standings: Standings,
     back_off: BackOff,
     unsaid: bool,
@@ -168,7 +170,8 @@ impl BusTask {
             let slots = Slots::of(&task.when, task.read, plan.gateway.zone.clone());
             schedule.add(index, slots, adopt::meters_here(&plan, given.bus, index));
         }
-        let groups = adopt::groups(&plan, given.bus);
+        let bus = given.bus;
+        let groups = adopt::groups(&plan, bus);
         groups.iter().for_each(|(meter, group)| schedule.group(*meter, *group));
         let meters = groups.into_keys();
         // Lines of one gateway, and gateways behind one server, are not to come back together.
@@ -193,6 +196,7 @@ impl BusTask {
             given_up: Vec::new(),
             frozen: None,
             in_a_row: 0,
+            arrived: adopt::arrived(&plan, bus, &memory),
             memory,
             standings: Standings::new(meters),
             back_off: BackOff::new(seed),

@@ -47,15 +47,24 @@ impl Past {
 pub(super) fn recalled(plan: &Plan, index: usize, facts: &[Fact]) -> Vec<Learned> {
     let Some(meter) = plan.meters.get(index) else { return Vec::new() };
     let (address, since) = (meter.protocol.address(), meter.hangs_since(&plan.gateway.zone));
+    let is_exchanged = is_exchanged(&address, facts);
     let of = |fact: &Fact| {
         let learned = Learned::of_meter(index, &address, &fact.key, &fact.value)?;
         match since {
             Some(since) if fact.at < since => None,
+            // It hung elsewhere meanwhile, and counted there.
+            _ if is_exchanged => learned.since(Timestamp::MAX),
             Some(since) => learned.since(since),
             None => Some(learned),
         }
     };
     facts.iter().filter_map(of).collect()
+}
+
+/// Whether another meter than the one of this address was the last in service at a point (换表).
+pub(super) fn is_exchanged(address: &str, facts: &[Fact]) -> bool {
+    let facts = facts.iter().map(|fact| (fact.key.as_str(), fact.value.as_str()));
+    Learned::is_exchanged(facts, address)
 }
 
 fn mark(writer: &mut Writer, key: &str, value: &str, at: Timestamp) {

@@ -1,7 +1,7 @@
 //! Another configuration for a daemon that runs: all of it or nothing, and nothing stands still that is as it was.
 
 use super::buses::Before;
-use super::past::recalled;
+use super::past::{is_exchanged, recalled};
 use super::{Running, link, slots};
 use crate::bus::learned::Learned;
 use crate::bus::task::Step;
@@ -67,8 +67,13 @@ impl Running {
             return Err(Refused(refused));
         }
         let shift = Arc::new(Shift::between(Arc::clone(&self.plan), Arc::new(plan)));
-        let learned = self.recall(&shift).await;
-        let slots = self.recall_slots(&shift).await;
+        let (learned, exchanged) = self.recall(&shift).await;
+        let mut slots = self.recall_slots(&shift).await;
+        for (bus, meter) in exchanged {
+            if let Some(past) = slots.get_mut(bus) {
+                past.exchange(meter);
+            }
+        }
         // From here on nothing waits: it is done, or it is not.
         let Some(ground) = &mut self.ground else {
             return Err(Refused(vec!["the daemon is about to end".to_owned()]));
@@ -156,8 +161,9 @@ impl Running {
         Ok(changed)
     }
 
-    /// What the store knows of what is new on each bus, by the new index of the bus.
-    async fn recall(&self, shift: &Shift) -> Vec<Vec<Learned>> {
+    /// What the store knows of what is new on each bus, by the new index of the bus; and the points, with their bus, at
+    /// which another meter was the last in service.
+    async fn recall(&self, shift: &Shift) -> super::Known {
         let plan = shift.after();
         let known: HashSet<usize> = (0..self.buses.len()).filter_map(|bus| shift.bus(bus).index()).collect();
         let buses = (0..plan.buses.len()).filter(|bus| !known.contains(bus));
@@ -172,21 +178,27 @@ impl Running {
         let mut learned = vec![Vec::new(); plan.buses.len()];
         let wanted: Vec<_> = buses.chain(meters).collect();
         if wanted.is_empty() {
-            return learned;
+            return (learned, Vec::new());
         }
         let abouts = wanted.iter().map(|(.., about)| about.clone()).collect();
         let Ok(Ok(facts)) = timeout(RECALL, self.store.facts(abouts)).await else {
             tracing::warn!("the store does not say what was learned of the new meters: it is learned anew");
-            return learned;
+            return (learned, Vec::new());
         };
+        let mut exchanged = Vec::new();
         for ((bus, meter, _), facts) in wanted.into_iter().zip(facts) {
             let Some(learned) = learned.get_mut(bus) else { continue };
             match meter {
-                Some(meter) => learned.extend(recalled(plan, meter, &facts)),
+                Some(meter) => {
+                    let address = plan.meters.get(meter).map(|meter| meter.protocol.address());
+                    let is_other = address.is_some_and(|address| is_exchanged(&address, &facts));
+                    exchanged.extend(is_other.then_some((bus, meter)));
+                    learned.extend(recalled(plan, meter, &facts));
+                }
                 None => learned.extend(facts.iter().filter_map(|f| Learned::of_bus(&f.key, &f.value))),
             }
         }
-        learned
+        (learned, exchanged)
     }
 }
 

@@ -58,6 +58,7 @@ impl BusTask {
             Some(pause) => Turnaround::pinned(pause),
             None => task.memory.turnaround.learned(),
         };
+        task.arrived = arrived(shift.after(), task.given.bus, &task.memory);
         task.schedule = remains.schedule;
         let now = task.given.clock.now();
         // Whatever was due has been reported when the other one ended.
@@ -100,6 +101,7 @@ impl BusTask {
         self.given.bus = bus;
         let to = |meter| shift.meter(meter, Same::Meter);
         self.memory.renumber(to, learned);
+        self.arrived = arrived(shift.after(), bus, &self.memory);
         self.standings.renumber(to, shift.arrived(bus));
         self.reports.renumber(to);
         self.current = under_way.map(|(job, round)| Current::Round(job, Box::new(round)));
@@ -157,6 +159,12 @@ pub(super) fn meters_here(plan: &Plan, bus: usize, task: usize) -> Vec<usize> {
     let here = |meter: &usize| plan.meters.get(*meter).is_some_and(|meter| meter.bus == bus);
     let task = plan.tasks.get(task);
     task.map_or_else(Vec::new, |task| task.meters.iter().copied().filter(here).collect())
+}
+
+/// Meters of a bus that are not kept yet as those at their points.
+pub(super) fn arrived(plan: &Plan, bus: usize, memory: &Memory) -> Vec<usize> {
+    let here = plan.meters.iter().enumerate().filter(|(_, meter)| meter.bus == bus).map(|(index, _)| index);
+    here.filter(|meter| !memory.in_service.contains(meter)).collect()
 }
 
 /// The meters of a bus; those with the same number share rate and character.

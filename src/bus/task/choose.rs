@@ -2,6 +2,7 @@
 
 use super::current::Current;
 use super::{BusTask, HOLD, IN_A_ROW, LOOK, REST, clocks};
+use crate::bus::learned::Learned;
 use crate::reading::Reason;
 use crate::schedule::{Job, Next};
 use jiff::Timestamp;
@@ -83,6 +84,11 @@ impl BusTask {
         let given_up = std::mem::take(&mut self.given_up);
         for given_up in given_up.into_iter().chain(self.kept.open(now)) {
             self.give_up(given_up).await;
+        }
+        // Not before: else a start that nobody sees to the end would have the exchange forgotten.
+        for meter in std::mem::take(&mut self.arrived) {
+            self.memory.in_service.insert(meter);
+            self.keep(Learned::InService { meter }).await;
         }
     }
 
