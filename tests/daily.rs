@@ -21,6 +21,25 @@ fn slots(read: &[Body], of: &str) -> Vec<String> {
     read.iter().filter(|body| body.meter == of).map(|body| body.slot.clone()).collect()
 }
 
+#[tokio::test(start_paused = true)]
+async fn what_meters_showed_at_midnight_is_known_for_the_consumption_after_its_messages_are_signed_for() {
+    let mut plan = Plan::new((0..2).map(|n| meter(n, |_| {})).collect(), &[day(), profile()]);
+    plan.meters[1].1 = "ct = \"200/5\"";
+    let bench = plan.start(local("2026-11-20T23:00:00"));
+    bench.until(local("2026-11-21T01:00:00")).await;
+    let all = bench.running.store().offer(0, 1_000_000).await.unwrap();
+    bench.running.store().forget(all.iter().map(|pending| pending.seq).collect()).await.unwrap();
+    bench.running.stop().await;
+    for midnight in ["2026-11-18T00:00:00", "2026-11-21T00:00:00"].map(local) {
+        let stands = meterd::store::look(&plan.folder(), |look| look.stands(midnight)).unwrap();
+        let shown: Vec<_> = stands.iter().map(|of| (of.value.to_string(), of.ratio, of.quality)).collect();
+        let of = |n: usize| energy(&plan.meters[n].0, midnight);
+        let expected = [(of(0), None, Quality::Good), (of(1), Some(40.into()), Quality::Good)];
+        assert_eq!(shown, expected, "{midnight}");
+        assert_eq!(stands[1].address, plan.meters[1].0.settings().address.to_string());
+    }
+}
+
 /// A life of a gateway: a runtime of its own on paused time, at whose end nothing ends in order.
 fn live<T>(life: impl Future<Output = T>) -> T {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build();

@@ -1,11 +1,11 @@
-//! `meterd report rate`: the day as the store has it, as table, CSV and JSON, beside a writer that goes on.
+//! `meterd report`: the day and what was consumed as the store has it, as table, CSV and JSON, beside a writer that goes on.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails loudly")]
 
 use assert_cmd::Command;
 use jiff::{SignedDuration, Timestamp};
-use meterd::reading::Reason;
-use meterd::store::{Entry, Identity, Run, SlotNote, SlotState, Worth, Writer};
+use meterd::reading::{Quality, Reason};
+use meterd::store::{Batch, Entry, Identity, Run, SlotNote, SlotState, Stand, Worth, Writer};
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -245,4 +245,166 @@ fn another_day_and_another_task_are_asked_for_by_name_and_what_is_not_there_is_s
     fs::remove_dir_all(dir.path().join("store")).unwrap();
     let (code, why) = refused(&[]);
     assert_eq!((code, why.contains("there is no store at")), (Some(1), true), "{why}");
+}
+
+const PERIOD: &str = r#"
+[gateway]
+id = "gw01"
+timezone = "Asia/Shanghai"
+data_dir = "store"
+[[bus]]
+name = "riser-1"
+port = "/dev/ttyS1"
+[[meter]]
+name = "总表"
+bus = "riser-1"
+address = "1"
+ct = "200/5"
+[[meter]]
+name = "flat-101"
+bus = "riser-1"
+address = "2"
+total_meter = "总表"
+[[meter.exchange]]
+date = "2026-11-10"
+address = "9"
+last = "99.50"
+first = "0.10"
+[[meter]]
+name = "flat-102"
+bus = "riser-1"
+address = "3"
+total_meter = "总表"
+[[task]]
+name = "daily"
+read = "daily-freeze"
+daily = "00:05"
+registers = ["active_energy_import"]
+"#;
+
+/// What each point showed at 00:00 of the 1st and of the 21st of November.
+const SHOWN: [(&str, u8, &str, &str); 6] = [
+    ("总表", 1, "2026-10-31T16:00:00Z", "10.00"),
+    ("flat-101", 9, "2026-10-31T16:00:00Z", "90.00"),
+    ("flat-102", 3, "2026-10-31T16:00:00Z", "100.00"),
+    ("总表", 1, "2026-11-20T16:00:00Z", "11.00"),
+    ("flat-101", 2, "2026-11-20T16:00:00Z", "8.60"),
+    ("flat-102", 3, "2026-11-20T16:00:00Z", "120.00"),
+];
+
+/// A folder with a configuration, and a store that knows what points showed, but of so many at the end.
+fn period(without: usize) -> (tempfile::TempDir, PathBuf, Writer) {
+    let dir = tempfile::tempdir().unwrap();
+    let config = dir.path().join("meterd.toml");
+    fs::write(&config, PERIOD).unwrap();
+    let mut writer = Writer::open(&dir.path().join("store")).unwrap();
+    let stand = |(meter, address, slot, value): &(&str, u8, &str, &str)| Stand {
+        meter: (*meter).to_owned(),
+        slot: slot.parse().unwrap(),
+        address: format!("{address:012}"),
+        value: value.parse().unwrap(),
+        ratio: (*meter == "总表").then(|| 40.into()),
+        quality: if *value == "8.60" { Quality::ClockOff } else { Quality::Good },
+    };
+    let stands: Vec<Stand> = SHOWN.iter().take(SHOWN.len() - without).map(stand).collect();
+    let missing = note("flat-102", SlotState::Open, "no octet came", 3);
+    let notes = if without > 0 { vec![missing] } else { Vec::new() };
+    writer.write(Batch { stands: &stands, notes: &notes, ..Batch::default() }).unwrap();
+    (dir, config, writer)
+}
+
+fn consumption(config: &Path, rest: &[&str]) -> Output {
+    let config = config.to_str().unwrap();
+    let days = ["--from", "2026-11-01", "--to", "2026-11-20"];
+    let args = [&["report", "consumption", "--config", config], &days[..], rest].concat();
+    Command::new(env!("CARGO_BIN_EXE_meterd")).args(args).env_remove("METERD_LOG").output().unwrap()
+}
+
+fn consumed(config: &Path, rest: &[&str]) -> String {
+    let output = consumption(config, rest);
+    assert!(output.status.success(), "{output:?}");
+    String::from_utf8(output.stdout).unwrap()
+}
+
+const CONSUMED: &str = "\
+consumption 用电量 2026-11-01 to 2026-11-20   gateway gw01   kWh
+
+  meter     from 起   to 止  used 用  ratio 倍率  primary 电量
+  总表        10.00   11.00     1.00          40         40.00
+  flat-101    90.00   8.60*    18.00           1         18.00
+  flat-102   100.00  120.00    20.00           1         20.00
+  * suspect, not frozen or of a clock past its bound: --format csv says which
+
+  total 总表  under it  supplied 供  sold 售  lost 损失  loss % 线损率
+  总表               2        40.00    38.00       2.00           5.00
+";
+const CONSUMED_CSV: &str = "\
+from,to,row,name,from_value,from_quality,from_address,to_value,to_quality,to_address,consumption,ratio,primary,members,supplied,sold,loss,loss_percent,why
+2026-11-01,2026-11-20,point,总表,10.00,good,000000000001,11.00,good,000000000001,1.00,40,40.00,,,,,,
+2026-11-01,2026-11-20,point,flat-101,90.00,good,000000000009,8.60,clock_off,000000000002,18.00,1,18.00,,,,,,
+2026-11-01,2026-11-20,point,flat-102,100.00,good,000000000003,120.00,good,000000000003,20.00,1,20.00,,,,,,
+2026-11-01,2026-11-20,total,总表,,,,,,,,,,2,40.00,38.00,2.00,5.00,
+";
+/// With line ends between, so that it can be read here.
+const CONSUMED_JSON: &str = r#"{"gateway":"gw01","from":"2026-11-01","to":"2026-11-20",
+"register":"active_energy_import","unit":"kWh","points":[
+{"meter":"总表","from":{"value":10.00,"quality":"good","address":"000000000001"},
+"to":{"value":11.00,"quality":"good","address":"000000000001"},
+"consumption":1.00,"ratio":40,"primary":40.00,"why":null},
+{"meter":"flat-101","from":{"value":90.00,"quality":"good","address":"000000000009"},
+"to":{"value":8.60,"quality":"clock_off","address":"000000000002"},
+"consumption":18.00,"ratio":1,"primary":18.00,"why":null},
+{"meter":"flat-102","from":{"value":100.00,"quality":"good","address":"000000000003"},
+"to":{"value":120.00,"quality":"good","address":"000000000003"},
+"consumption":20.00,"ratio":1,"primary":20.00,"why":null}],
+"totals":[{"meter":"总表","members":2,
+"supplied":40.00,"sold":38.00,"loss":2.00,"loss_percent":5.00,"not_known":[]}]}
+"#;
+const WITHOUT: &str = "\
+consumption 用电量 2026-11-01 to 2026-11-20   gateway gw01   kWh
+
+  meter     from 起  to 止  used 用  ratio 倍率  primary 电量
+  总表        10.00  11.00     1.00          40         40.00
+  flat-101    90.00  8.60*    18.00           1         18.00
+  flat-102   100.00      -        -                         -
+  * suspect, not frozen or of a clock past its bound: --format csv says which
+
+  not known 未知  why
+  flat-102        no value of 2026-11-21T00:00: open: no octet came
+
+  total 总表  under it  supplied 供  sold 售  lost 损失  loss % 线损率
+  总表               2                                               -
+  总表: not known of flat-102
+";
+
+#[test]
+fn consumption_goes_over_an_exchange_and_the_loss_is_what_the_total_meter_counted_more() {
+    let (_dir, config, _writer) = period(0);
+    let said = consumed(&config, &[]);
+    assert_eq!(said, CONSUMED);
+    assert!(said.lines().all(|line| line.width() <= 80));
+    assert_eq!(consumed(&config, &["--format", "csv"]), CONSUMED_CSV);
+    assert_eq!(consumed(&config, &["--format", "json"]).trim_end(), CONSUMED_JSON.replace('\n', ""));
+}
+
+#[test]
+fn what_was_not_read_at_an_end_is_said_and_never_estimated() {
+    let (_dir, config, _writer) = period(1);
+    let said = consumed(&config, &[]);
+    assert_eq!(said, WITHOUT);
+    assert!(said.lines().all(|line| line.width() <= 80));
+    let one = consumed(&config, &["--meter", "flat-102", "--format", "json"]);
+    let none = r#""consumption":null,"ratio":null,"primary":null,"why":"no value of 2026-11-21T00:00: open: no octet came""#;
+    assert!(one.contains(none) && one.contains(r#""totals":[]"#), "{one}");
+    let refused = |days: [&str; 2], rest: &[&str]| {
+        let config = config.to_str().unwrap();
+        let args = ["report", "consumption", "--config", config, "--from", days[0], "--to", days[1]];
+        let mut meterd = Command::new(env!("CARGO_BIN_EXE_meterd"));
+        let output = meterd.args(args).args(rest).output().unwrap();
+        (output.status.code(), String::from_utf8(output.stderr).unwrap())
+    };
+    let (code, why) = refused(["2026-11-01", "2026-11-20"], &["--meter", "flat-7"]);
+    assert_eq!((code, why.contains("there is no meter \"flat-7\"")), (Some(2), true), "{why}");
+    let (code, why) = refused(["2026-11-20", "2026-11-01"], &[]);
+    assert_eq!((code, why.contains("2026-11-20 to 2026-11-01 is no period")), (Some(2), true), "{why}");
 }

@@ -115,6 +115,9 @@ impl Collector {
             return self.follow(of, pass, plan).await;
         }
         self.is_heard(report.slot);
+        if let Some(stand) = slots::stand(plan, report) {
+            self.store.note_stand(stand).await?;
+        }
         let mut entry = self.bodies_by(plan).entry(report);
         entry.notes.extend(note);
         self.store.put(entry).await?;

@@ -2,8 +2,10 @@
 
 use crate::bus::task::{Note, State};
 use crate::config::{Plan, Read, Task};
+use crate::reading::{Content, Report};
+use crate::report::REGISTER;
 use crate::schedule::Past;
-use crate::store::{Rules, SlotNote, SlotState, StoreError, Writer};
+use crate::store::{Rules, SlotNote, SlotState, Stand, StoreError, Writer};
 use catalogue::Register;
 use jiff::{SignedDuration, Timestamp};
 use std::collections::HashMap;
@@ -73,6 +75,24 @@ fn missing(note: &SlotNote, registers: &[Register]) -> Option<Vec<Register>> {
     };
     let missing: Vec<Register> = registers.iter().copied().filter(is_named).collect();
     (!missing.is_empty()).then_some(missing)
+}
+
+/// What the energy register showed at a midnight, if the report says it.
+pub(super) fn stand(plan: &Plan, report: &Report) -> Option<Stand> {
+    let (task, meter) = (plan.tasks.get(report.task)?, plan.meters.get(report.meter)?);
+    if !matches!(task.read, Read::DailyFreeze | Read::Month) {
+        return None;
+    }
+    let reading = report.readings.iter().find(|reading| reading.register.name().to_string() == REGISTER)?;
+    let Content::Value(value) = &reading.content else { return None };
+    Some(Stand {
+        meter: meter.name.to_string(),
+        slot: report.slot,
+        address: meter.protocol.address(),
+        value: value.number()?,
+        ratio: reading.primary.map(|primary| primary.ratio),
+        quality: reading.quality,
+    })
 }
 
 /// A note as the store keeps it.

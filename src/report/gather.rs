@@ -86,9 +86,8 @@ fn day_of(plan: &Plan, task: &Task, slot: Timestamp) -> Option<Date> {
 /// The slots of a task that belong to a day, ascending.
 fn slots_of(plan: &Plan, task: &Task, day: Date) -> Vec<Timestamp> {
     let zone = &plan.gateway.zone;
-    let begin = |date: Date| zone.to_ambiguous_timestamp(date.at(0, 0, 0, 0)).compatible().ok();
-    let (Ok(next), Some(start)) = (day.tomorrow(), begin(day)) else { return Vec::new() };
-    let Some(end) = begin(next) else { return Vec::new() };
+    let (Ok(next), Some(start)) = (day.tomorrow(), midnight(plan, day)) else { return Vec::new() };
+    let Some(end) = midnight(plan, next) else { return Vec::new() };
     match task.read {
         Read::DailyFreeze => vec![end],
         Read::Month if next.day() == 1 => vec![end],
@@ -102,6 +101,11 @@ fn slots_of(plan: &Plan, task: &Task, day: Date) -> Vec<Timestamp> {
         }
         Read::Month | Read::Live | Read::Events | Read::Clock | Read::Nameplate => Vec::new(),
     }
+}
+
+/// When a day begins.
+pub(super) fn midnight(plan: &Plan, day: Date) -> Option<Timestamp> {
+    plan.gateway.zone.to_ambiguous_timestamp(day.at(0, 0, 0, 0)).compatible().ok()
 }
 
 fn seen(look: &Look, plan: &Plan, task: &Task, slots: &[Timestamp]) -> Result<Seen, StoreError> {

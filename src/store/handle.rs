@@ -1,7 +1,7 @@
 //! The way to the store's task.
 
 use super::{
-    About, Closed, Entry, Fact, Known, Lanes, Offered, Pending, Run, SlotNote, State, Wanted, Writer,
+    About, Closed, Entry, Fact, Known, Lanes, Offered, Pending, Run, SlotNote, Stand, State, Wanted, Writer,
 };
 use std::fmt;
 use std::sync::Arc;
@@ -23,6 +23,7 @@ pub(super) enum Put {
     Learn(About, Known),
     Notes(Vec<SlotNote>),
     Run(Run),
+    Stand(Stand),
     RoundOver,
     Flush(oneshot::Sender<()>),
 }

@@ -60,7 +60,7 @@ const fn remedy(found: u32, known: u32) -> &'static str {
 /// The store as it was at one moment.
 #[derive(Debug)]
 pub struct Look {
-    connection: Connection,
+    pub(super) connection: Connection,
     registers: Sets,
 }
 

@@ -30,6 +30,7 @@ mod runs;
 mod salvage;
 mod schema;
 mod slots;
+mod stands;
 mod storing;
 mod sum;
 mod task;
@@ -45,6 +46,7 @@ pub use learned::{About, Fact, Known, Scope};
 pub use look::{Look, NoLook, SlotRead, look};
 pub use runs::Run;
 pub use slots::{SlotNote, SlotState};
+pub use stands::Stand;
 pub use task::{Lost, start};
 pub use writer::{Batch, Committed, Writer};
 

@@ -192,7 +192,7 @@ fn forget_slots(connection: &Connection, newest: Option<i64>, known: Duration) -
 
 /// What is known of slots, in the order in which it is forgotten: a note outlives the readings of its slot, which else
 /// would seem to be all that was wanted.
-const FORGET: [&str; 3] = [
+const FORGET: [&str; 4] = [
     "DELETE FROM reading WHERE (slot, meter, task, seq) IN (
          SELECT slot, meter, task, seq FROM reading WHERE slot < ?1
          ORDER BY slot, meter, task, seq LIMIT ?2)",
@@ -200,6 +200,8 @@ const FORGET: [&str; 3] = [
          SELECT slot, meter, task FROM slot WHERE slot < ?1 ORDER BY slot, meter, task LIMIT ?2)",
     "DELETE FROM run WHERE (slot, task) IN (
          SELECT slot, task FROM run WHERE slot < ?1 ORDER BY slot, task LIMIT ?2)",
+    "DELETE FROM stand WHERE (slot, meter) IN (
+         SELECT slot, meter FROM stand WHERE slot < ?1 ORDER BY slot, meter LIMIT ?2)",
 ];
 
 /// Forgets up to `limit` of the oldest rows about slots before `horizon`, and says how many.

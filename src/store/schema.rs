@@ -15,7 +15,7 @@ pub(super) const NAME: &str = "meterd.db";
 const APPLICATION: i32 = 0x6D74_7264;
 
 /// Step n makes version n + 1 of version n; a step that has been released is never changed.
-const MIGRATIONS: [&str; 4] = [V1, V2, V3, V4];
+const MIGRATIONS: [&str; 5] = [V1, V2, V3, V4, V5];
 
 /// The version of a store that this program writes.
 pub(super) const VERSION: u32 = MIGRATIONS.len() as u32;
@@ -151,6 +151,21 @@ CREATE TABLE run (
     ended   INTEGER,
     sum     INTEGER NOT NULL,
     PRIMARY KEY (slot, task)
+) STRICT, WITHOUT ROWID;
+";
+
+/// `stand` is what the energy register of a meter point showed at a midnight, see [`super::stands`]: messages, which have it
+/// too, are kept for a week. Values are texts, since SQLite knows no decimals. `sum` is as in `slot`.
+const V5: &str = "
+CREATE TABLE stand (
+    slot    INTEGER NOT NULL,
+    meter   INTEGER NOT NULL,
+    address TEXT NOT NULL,
+    value   TEXT NOT NULL,
+    ratio   TEXT NOT NULL,
+    quality TEXT NOT NULL,
+    sum     INTEGER NOT NULL,
+    PRIMARY KEY (slot, meter)
 ) STRICT, WITHOUT ROWID;
 ";
 

@@ -15,7 +15,7 @@ fn a_newer_file_is_refused_and_not_changed() {
     connection.close().unwrap();
     let before = std::fs::read(&path).unwrap();
     let refused = open(&path).unwrap_err();
-    assert!(matches!(refused, OpenError::Newer { found: 7, known: 4, .. }), "{refused:?}");
+    assert!(matches!(refused, OpenError::Newer { found: 7, known: 5, .. }), "{refused:?}");
     assert!(refused.to_string().contains("needs a meterd that knows store version 7"), "{refused}");
     assert_eq!(std::fs::read(&path).unwrap(), before);
 }
@@ -25,12 +25,12 @@ fn a_newer_file_with_an_unfinished_log_is_refused_and_neither_is_changed() {
     let dir = tempfile::tempdir().unwrap();
     let (path, image) = (dir.path().join(NAME), dir.path().join("image.db"));
     let connection = open(&path).unwrap();
-    say_version(&connection, 5);
+    say_version(&connection, 6);
     let log = dir.path().join("image.db-wal");
     std::fs::copy(&path, &image).unwrap();
     std::fs::copy(dir.path().join("meterd.db-wal"), &log).unwrap();
     let before = (std::fs::read(&image).unwrap(), std::fs::read(&log).unwrap());
-    assert!(matches!(open(&image).unwrap_err(), OpenError::Newer { found: 5, .. }));
+    assert!(matches!(open(&image).unwrap_err(), OpenError::Newer { found: 6, .. }));
     assert_eq!((std::fs::read(&image).unwrap(), std::fs::read(&log).unwrap()), before);
 }
 

@@ -3,7 +3,7 @@
 
 use super::identity::{Names, Sets};
 use super::sum::{self, Summed};
-use super::{Entry, Identity, Run, SlotNote, runs, slots};
+use super::{Entry, Identity, Run, SlotNote, Stand, runs, slots, stands};
 use rusqlite::{CachedStatement, Transaction, params};
 
 /// The sets of registers that messages of a slot were the first to bring.
@@ -73,6 +73,11 @@ impl<'a> Storing<'a> {
     /// Keeps how complete slots are.
     pub(super) fn run(&mut self, runs: &[Run]) -> rusqlite::Result<()> {
         runs::write(self.transaction, self.points, runs)
+    }
+
+    /// Keeps what registers showed.
+    pub(super) fn stand(&mut self, stands: &[Stand]) -> rusqlite::Result<()> {
+        stands::write(self.transaction, self.points, stands)
     }
 
     /// Notes which readings the message `seq` is the first to bring; false if it brings none that is new.

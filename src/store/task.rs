@@ -20,7 +20,9 @@
 
 use super::handle::{Ask, Facts, Handle, Job, Put, Request, What};
 use super::recent::Recent;
-use super::{About, Announce, Batch, Entry, Known, Offered, Rules, Run, SlotNote, State, StoreError, Writer};
+use super::{
+    About, Announce, Batch, Entry, Known, Offered, Rules, Run, SlotNote, Stand, State, StoreError, Writer,
+};
 use crate::clock::Clock;
 use std::mem;
 use std::pin::Pin;
@@ -49,7 +51,7 @@ const HELD_BESIDE: usize = 256;
 /// Facts held while the disk refuses.
 const HELD_FACTS: usize = 1024;
 
-/// Notes of slots held while the disk refuses, and runs. A slot without its note is read again.
+/// Notes of slots held while the disk refuses, runs and values. A slot without its note is read again.
 const HELD_NOTES: usize = 1024;
 
 /// Signed numbers held while the disk refuses to take them out; then mqtt waits too.
@@ -116,6 +118,7 @@ struct Held {
     /// Those that came without a message, or since theirs.
     notes: Vec<SlotNote>,
     runs: Vec<Run>,
+    stands: Vec<Stand>,
     facts: Vec<(About, Known)>,
     signed: Vec<u64>,
     /// The newest of what is on the disk too.
@@ -153,6 +156,7 @@ impl Held {
             owing: false,
             notes: Vec::new(),
             runs: Vec::new(),
+            stands: Vec::new(),
             facts: Vec::new(),
             signed: Vec::new(),
             recent: Recent::default(),
@@ -196,6 +200,11 @@ impl Held {
                 let over = self.runs.len().saturating_sub(HELD_NOTES);
                 self.runs.drain(..over);
             }
+            Put::Stand(stand) => {
+                self.stands.push(stand);
+                let over = self.stands.len().saturating_sub(HELD_NOTES);
+                self.stands.drain(..over);
+            }
             // Nothing is left of it where its messages went with an earlier commit.
             Put::RoundOver => self.round_over = self.held() > 0,
             Put::Flush(reply) => self.flushes.push(reply),
@@ -228,13 +237,16 @@ impl Held {
         self.failures > 0 || self.is_ending || !self.is_full()
     }
 
-    /// Messages, notes and facts.
+    /// Messages, notes, values and facts.
     const fn held(&self) -> usize {
-        self.batch.len() + self.notes.len() + self.runs.len() + self.facts.len()
+        self.batch.len() + self.notes.len() + self.runs.len() + self.stands.len() + self.facts.len()
     }
 
     const fn is_full(&self) -> bool {
-        self.batch.len() >= BATCH || self.notes.len() + self.runs.len() >= BATCH || self.facts.len() >= BATCH
+        let noted = self.notes.len() + self.runs.len();
+        // A value comes before its message, and goes with it.
+        let values = self.stands.len() > BATCH;
+        self.batch.len() >= BATCH || noted >= BATCH || values || self.facts.len() >= BATCH
     }
 
     const fn is_empty(&self) -> bool {
@@ -379,15 +391,23 @@ async fn over(timer: &mut Option<Pin<Box<Sleep>>>) {
 async fn write(writer: Writer, held: &mut Held) -> (Writer, Result<(), StoreError>) {
     let (batch, signed) = (mem::take(&mut held.batch), mem::take(&mut held.signed));
     let (notes, runs) = (mem::take(&mut held.notes), mem::take(&mut held.runs));
+    let stands = mem::take(&mut held.stands);
     let (facts, now, refused) = (mem::take(&mut held.facts), held.clock.now(), held.refused);
-    let (writer, (batch, notes, runs, facts, signed, result)) = lend(writer, move |writer| {
+    let (writer, (batch, notes, runs, stands, facts, signed, result)) = lend(writer, move |writer| {
         writer.set_now(now);
         writer.refused(refused);
-        let written = Batch { entries: &batch, notes: &notes, runs: &runs, facts: &facts, signed: &signed };
+        let written = Batch {
+            entries: &batch,
+            notes: &notes,
+            runs: &runs,
+            stands: &stands,
+            facts: &facts,
+            signed: &signed,
+        };
         let result = writer.write(written);
         // The messages are stored, whether or not the state can be read.
         let result = result.map(|committed| (committed, writer.first_state()));
-        (batch, notes, runs, facts, signed, result)
+        (batch, notes, runs, stands, facts, signed, result)
     })
     .await;
     match result {
@@ -418,7 +438,7 @@ async fn write(writer: Writer, held: &mut Held) -> (Writer, Result<(), StoreErro
         }
         Err(cause) => {
             (held.batch, held.facts, held.signed) = (batch, facts, signed);
-            (held.notes, held.runs) = (notes, runs);
+            (held.notes, held.runs, held.stands) = (notes, runs, stands);
             (failed(writer, held, &cause).await, Err(cause))
         }
     }

@@ -9,7 +9,7 @@ use super::lock::Lock;
 use super::room::{self, Terms};
 use super::schema;
 use super::storing::{SETS, Stored, Storing, sign};
-use super::{About, Dropped, Entry, Known, Run, SlotNote, StoreError, learned};
+use super::{About, Dropped, Entry, Known, Run, SlotNote, Stand, StoreError, learned};
 use jiff::{SignedDuration, Timestamp};
 use rusqlite::{Connection, Transaction, TransactionBehavior, params};
 use std::fmt;
@@ -61,6 +61,8 @@ pub struct Batch<'a> {
     pub notes: &'a [SlotNote],
     /// How complete slots are; of one slot the last one counts.
     pub runs: &'a [Run],
+    /// What registers showed.
+    pub stands: &'a [Stand],
     /// What was learned since; of facts with one key the last one counts.
     pub facts: &'a [(About, Known)],
     /// Numbers that the broker has signed for: they leave the outbox.
@@ -225,7 +227,7 @@ impl Open {
 
     fn write(
         &mut self,
-        Batch { entries, notes, runs, facts, signed }: Batch<'_>,
+        Batch { entries, notes, runs, stands, facts, signed }: Batch<'_>,
         told: &[Entry],
         now_ms: i64,
         terms: &Terms,
@@ -254,10 +256,12 @@ impl Open {
         }
         storing.note(notes)?;
         storing.run(runs)?;
-        let noted = notes.iter().map(|note| note.slot).chain(runs.iter().map(|run| run.slot)).max();
+        storing.stand(stands)?;
+        let noted = notes.iter().map(|note| note.slot).chain(runs.iter().map(|run| run.slot));
+        let noted = noted.chain(stands.iter().map(|stand| stand.slot)).max();
         if let Some(newest) = newest.max(noted) {
             let rows = entries.iter().map(|entry| 1 + entry.notes.len()).sum::<usize>();
-            prune(&transaction, newest, rows + notes.len() + runs.len())?;
+            prune(&transaction, newest, rows + notes.len() + runs.len() + stands.len())?;
         }
         let slot = newest.map(Timestamp::as_millisecond);
         let (announcements, left) = room::make(&transaction, terms, entries.len(), slot)?;

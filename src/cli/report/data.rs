@@ -74,7 +74,7 @@ struct OfMissing<'a> {
 }
 
 /// A number of JSON as it is written: no float.
-fn number(text: String) -> serde_json::Result<Box<RawValue>> {
+pub(super) fn number(text: String) -> serde_json::Result<Box<RawValue>> {
     RawValue::from_string(text)
 }
 

@@ -115,7 +115,7 @@ fn more(count: usize) -> String {
 }
 
 /// As much of a line as a terminal shows.
-fn fitted(line: &str) -> String {
+pub(super) fn fitted(line: &str) -> String {
     if line.width() <= COLUMNS {
         return line.to_owned();
     }
@@ -127,7 +127,7 @@ fn fitted(line: &str) -> String {
     line.chars().take_while(fits).chain(['…']).collect()
 }
 
-fn align_right(table: &mut comfy_table::Table, column: usize) {
+pub(super) fn align_right(table: &mut comfy_table::Table, column: usize) {
     if let Some(column) = table.column_mut(column) {
         column.set_cell_alignment(CellAlignment::Right);
     }

@@ -318,6 +318,9 @@ fn copy(old: &Connection, new: &Transaction<'_>) -> i64 {
             let columns = "slot, task, planned, first, read, partly, gone, failed, began, ended, sum";
             let marks = "?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11";
             taken("how complete slots are", rows(old, new, "run", columns, marks));
+            let (columns, marks) =
+                ("slot, meter, address, value, ratio, quality, sum", "?1, ?2, ?3, ?4, ?5, ?6, ?7");
+            taken("what registers showed", rows(old, new, "stand", columns, marks));
         }
         Err(e) => tracing::warn!("which slots are read is not known: {e}"),
     }
