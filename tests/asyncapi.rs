@@ -53,8 +53,10 @@ impl Document {
     fn channel(&self, topic: &str) -> &str {
         let of = |(id, channel): (&'_ String, &Json)| is_of(channel, topic).then(|| id.clone());
         let found: Vec<_> = self.channels().iter().filter_map(of).collect();
-        assert_eq!(found.len(), 1, "{topic} is of {found:?}");
-        self.channels().get_key_value(&found[0]).unwrap().0
+        // One that names all levels goes before one with a parameter for the last.
+        let exact = found.iter().find(|id| id.as_str() == "clockOff").or(found.first()).unwrap();
+        assert!(found.iter().all(|id| id == exact || id == "meterEvent"), "{topic} is of {found:?}");
+        self.channels().get_key_value(exact).unwrap().0
     }
 
     fn binding(&self, channel: &str) -> &Json {
@@ -100,7 +102,7 @@ struct Gateway {
 }
 
 impl Gateway {
-    /// One line, of whose meters the first one is there.
+    /// One line, of whose meters the first one is there, with a clock that is off.
     fn start(id: &str, port: u16, payload: &str, meters: usize) -> Self {
         let data = TempDir::new().unwrap();
         let mut text = format!(
@@ -108,7 +110,8 @@ impl Gateway {
              [mqtt]\nurl = \"mqtt://127.0.0.1:{port}\"\npayload = \"{payload}\"\n\
              home_assistant = \"homeassistant\"\n[commands]\nallow = [\"status\"]\n\
              [[bus]]\nname = \"riser-1\"\nport = \"/dev/null\"\nbaud = 115200\n\
-             [[task]]\nname = \"live\"\nevery = \"1s\"\nregisters = [\"voltage_l1\"]\nmeters = [\"flat-1\", \"flat-2\"]\n"
+             [[task]]\nname = \"live\"\nevery = \"1s\"\nregisters = [\"voltage_l1\"]\nmeters = [\"flat-1\", \"flat-2\"]\n\
+             [[task]]\nname = \"clocks\"\nread = \"clock\"\nevery = \"1s\"\nmeters = [\"flat-1\"]\n"
         );
         for meter in 1..=meters {
             let long = "a-very-long-name-".repeat(7);
@@ -119,7 +122,9 @@ impl Gateway {
             );
         }
         let clock = Clock::virtual_at("2026-11-21T10:00:30Z".parse().unwrap());
-        let meter = VirtualMeter::new(MeterSettings::household("1".parse().unwrap()), 1);
+        let mut settings = MeterSettings::household("1".parse().unwrap());
+        settings.clock_offset = SignedDuration::from_mins(-20);
+        let meter = VirtualMeter::new(settings, 1);
         let (opener, line) = in_memory(VirtualLine::new(vec![meter]), clock.clone(), 0);
         let daemon = Daemon::new(support::plan(&text, data.path()), clock.clone()).with_line(0, opener);
         Self { running: daemon.start().unwrap(), clock, _line: line, _data: data }

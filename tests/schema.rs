@@ -428,12 +428,27 @@ fn what_is_missing_and_what_happened_to_the_gateway_fits_the_schema_and_reads_ba
         let word = kind.word();
         let entry = payload::event(&Event { of, at: after, kind }, &plan());
         assert!(entry.topic.ends_with(&format!("/event/{word}")) && !entry.retain, "{}", entry.topic);
+        assert!(!is_retained_by_the_document(&entry.topic), "{}", entry.topic);
         let text = String::from_utf8(payload::compose("8f3c2a", 7, &entry.body)).unwrap();
         assert_eq!(faults(&schema_event(), text.as_bytes()), [""; 0]);
         assert!(text.ends_with(end), "{text}");
         let message = EventMessage::parse(text.as_bytes()).unwrap();
         assert_eq!(serde_json::to_string(&message).unwrap(), text, "it is read as it was written");
     }
+}
+
+/// What the AsyncAPI document says of a topic of this gateway, by the channel that names it most exactly.
+fn is_retained_by_the_document(topic: &str) -> bool {
+    let document = meterd::mqtt::asyncapi::document();
+    let is_of = |channel: &Json| {
+        let address = channel["address"].as_str().unwrap().replace("{prefix}", "meterd/v1");
+        let (own, levels): (Vec<_>, Vec<_>) = (address.split('/').collect(), topic.split('/').collect());
+        let fits = own.iter().zip(&levels).all(|(own, level)| own == level || own.starts_with('{'));
+        (own.len() == levels.len() && fits).then(|| own.iter().filter(|own| own.starts_with('{')).count())
+    };
+    let channels = document["channels"].as_object().unwrap().iter();
+    let of = channels.filter_map(|(id, channel)| Some((is_of(channel)?, id))).min().unwrap().1;
+    document["operations"][of]["bindings"]["mqtt"]["retain"] == true
 }
 
 #[test]
@@ -478,6 +493,7 @@ fn a_clock_that_is_off_is_retained_and_a_broadcast_says_whether_it_went_out() {
         let entry = payload::event(&Event { of, at, kind }, &plan());
         assert!(entry.topic.ends_with(&format!("/event/{word}")), "{}", entry.topic);
         assert_eq!(entry.retain, word == "clock_off");
+        assert_eq!(entry.retain, is_retained_by_the_document(&entry.topic), "{}", entry.topic);
         let text = String::from_utf8(payload::compose("8f3c2a", 7, &entry.body)).unwrap();
         assert_eq!(faults(&schema_event(), text.as_bytes()), [""; 0]);
         assert!(text.ends_with(end), "{text}");

@@ -96,8 +96,8 @@ const OF_CONSUMPTION: &str = "\
 By active_energy_import 正向有功总 as meters froze it 日冻结 at 00:00 of the first day
 and at 00:00 behind the last, joined by the archive where a meter was exchanged
 换表, times the ratio 倍率. The store keeps these values for 62 days. What is not
-there at one of the ends is said and never estimated; the loss 线损 of a total meter
-总表 is told where the consumption of all that are counted under it is known.
+there at one of the ends is said and never estimated; the loss 线损 under a total
+meter 总表 is told where the consumption of all that are counted there is known.
 
 It only reads, and may run while the daemon does.
 

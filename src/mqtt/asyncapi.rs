@@ -45,7 +45,12 @@ const fn about(kind: Kind) -> About {
         ),
         Kind::MeterEvent => (
             "meterEvent",
-            "What happened to a meter; the last level is its key `event`. `clock_off` (时钟超差) alone is retained.",
+            "What else happened to a meter; the last level is its key `event`. `clock_off` has a channel of its own.",
+            &["event"],
+        ),
+        Kind::ClockOff => (
+            "clockOff",
+            "Whether a meter's clock is off (时钟超差): once when it is, and once when it is right again.",
             &["event"],
         ),
         Kind::Command => ("command", "What the head-end asks of the gateway.", &["command"]),

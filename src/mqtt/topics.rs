@@ -9,7 +9,8 @@
 //! {prefix}/{gateway}/event/{kind}                  1   no     yes  what happened to the gateway
 //! {prefix}/{gateway}/meter/{meter}/status          1   yes    yes  the event that made a meter's state what it is
 //! {prefix}/{gateway}/meter/{meter}/data/{task}     1   no     yes  one message for a meter, a task and a slot
-//! {prefix}/{gateway}/meter/{meter}/event/{kind}    1   no     yes  what happened to the meter
+//! {prefix}/{gateway}/meter/{meter}/event/clock_off 1   yes    yes  whether the meter's clock is off
+//! {prefix}/{gateway}/meter/{meter}/event/{kind}     1   no     yes  what else happened to the meter
 //! {prefix}/{gateway}/command/{verb}                           to the gateway: what the head-end asks
 //! {prefix}/{gateway}/reply/{verb}                  1   no     no   the answer where the question names no other topic
 //! {home_assistant}/device/{gateway}/{meter}/config  1   yes    no   a meter for Home Assistant to find, where that is asked for
@@ -23,6 +24,9 @@ use super::Qos;
 use sha2::{Digest, Sha256};
 use std::borrow::Cow;
 use std::fmt::Write;
+
+/// The one event of a meter that is retained.
+const CLOCK_OFF: &str = "clock_off";
 
 /// The kinds of messages of a gateway.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -41,7 +45,9 @@ pub enum Kind {
     MeterStatus,
     /// Readings.
     Data,
-    /// What happened to a meter point.
+    /// Whether the clock of a meter is off, which is so until the next.
+    ClockOff,
+    /// What else happened to a meter point.
     MeterEvent,
     /// What the head-end asks.
     Command,
@@ -53,7 +59,7 @@ pub enum Kind {
 
 impl Kind {
     /// Every kind.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Status,
         Self::Birth,
         Self::BirthPart,
@@ -61,6 +67,7 @@ impl Kind {
         Self::Event,
         Self::MeterStatus,
         Self::Data,
+        Self::ClockOff,
         Self::MeterEvent,
         Self::Command,
         Self::Reply,
@@ -78,11 +85,17 @@ impl Kind {
             Self::Event => event(prefix, gateway, "{kind}"),
             Self::MeterStatus => meter_status(prefix, gateway, meter),
             Self::Data => data(prefix, gateway, meter, task),
+            Self::ClockOff => meter_event(prefix, gateway, meter, CLOCK_OFF),
             Self::MeterEvent => meter_event(prefix, gateway, meter, "{kind}"),
             Self::Command => command(prefix, gateway, "{verb}"),
             Self::Reply => reply(prefix, gateway, "{verb}"),
             Self::Discovery => discovery("{home_assistant}", gateway, meter),
         }
+    }
+
+    /// Of what happened to a meter point, by its word.
+    pub fn of_meter_event(word: &str) -> Self {
+        if word == CLOCK_OFF { Self::ClockOff } else { Self::MeterEvent }
     }
 
     /// Whether the broker keeps the last one for who subscribes later: what is so until the next one.
@@ -93,6 +106,7 @@ impl Kind {
             | Self::BirthPart
             | Self::Round
             | Self::MeterStatus
+            | Self::ClockOff
             | Self::Discovery => true,
             Self::Event | Self::Data | Self::MeterEvent | Self::Command | Self::Reply => false,
         }
@@ -108,6 +122,7 @@ impl Kind {
             | Self::MeterStatus
             | Self::Event
             | Self::Data
+            | Self::ClockOff
             | Self::MeterEvent
             | Self::Command
             | Self::Reply

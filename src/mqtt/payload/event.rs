@@ -212,7 +212,8 @@ pub fn event(event: &Event, plan: &Plan) -> store::Entry {
     let (topic, kind) = match meter {
         None => (topics::event(prefix, gateway, word), topics::Kind::Event),
         Some(meter) => {
-            (topics::meter_event(prefix, gateway, meter.name.as_str(), word), topics::Kind::MeterEvent)
+            let topic = topics::meter_event(prefix, gateway, meter.name.as_str(), word);
+            (topic, topics::Kind::of_meter_event(word))
         }
     };
     let body = EventBody {
@@ -223,9 +224,7 @@ pub fn event(event: &Event, plan: &Plan) -> store::Entry {
         taken_at: instant(event.at, &plan.gateway.zone, Digits::Milliseconds),
         event: json,
     };
-    // What was told last of a clock is so until the next.
-    let retain = kind.retain() || matches!(event.kind, Kind::ClockOff(_));
-    happening(topic, &body, retain)
+    happening(topic, &body, kind.retain())
 }
 
 impl EventMessage {

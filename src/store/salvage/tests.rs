@@ -358,7 +358,7 @@ fn a_salvage_that_was_cut_short_is_finished_or_done_again() {
 
 #[test]
 fn what_was_learned_and_which_slots_are_read_are_saved_where_they_are_whole() {
-    use crate::store::{Fact, Run, Scope, SlotNote, SlotState};
+    use crate::store::{Batch, Fact, Run, Scope, SlotNote, SlotState, Stand, look};
     let (dir, id) = killed();
     let fact = Fact { key: "delay".to_owned(), value: "80 ms".to_owned(), at: Timestamp::UNIX_EPOCH };
     let slot = Timestamp::from_second(1_800_000_001).unwrap();
@@ -385,9 +385,18 @@ fn what_was_learned_and_which_slots_are_read_are_saved_where_they_are_whole() {
         began: slot,
         ended: Some(slot),
     };
+    let stand = Stand {
+        meter: "a".to_owned(),
+        slot,
+        address: "000000000001".to_owned(),
+        value: "12.30".parse().unwrap(),
+        ratio: None,
+        quality: crate::reading::Quality::Good,
+    };
     {
         let mut writer = Writer::open(dir.path()).unwrap();
         writer.learn(Scope::Meter("a"), &fact).unwrap();
+        writer.write(Batch { stands: std::slice::from_ref(&stand), ..Batch::default() }).unwrap();
         writer.note_slots(std::slice::from_ref(&note)).unwrap();
         writer.note_run(&run).unwrap();
     }
@@ -400,6 +409,7 @@ fn what_was_learned_and_which_slots_are_read_are_saved_where_they_are_whole() {
     assert_eq!(writer.learned(Scope::Meter("a"), "delay").unwrap(), Some(fact));
     assert_eq!(writer.slot_notes("live", slot).unwrap(), [note]);
     assert_eq!(writer.runs("live", slot).unwrap(), [run]);
+    assert_eq!(look(dir.path(), |look| look.stands(slot)).unwrap(), [stand]);
     for n in 1..=COUNT {
         let slot = Timestamp::from_second(1_800_000_000 + n.cast_signed()).unwrap();
         assert!(writer.slot_is_read("a", "live", "x", slot).unwrap());
