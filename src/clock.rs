@@ -6,7 +6,7 @@
 
 use jiff::{SignedDuration, Timestamp};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -23,7 +23,7 @@ pub struct Clock {
 #[derive(Clone, Debug)]
 enum Wall {
     System,
-    Virtual { start: Timestamp, stepped_ms: Arc<AtomicI64> },
+    Virtual { start: Timestamp, stepped_ms: Arc<AtomicI64>, is_unattended: Arc<AtomicBool> },
 }
 
 impl Clock {
@@ -36,7 +36,8 @@ impl Clock {
     /// A clock that shows `start` now and goes on with tokio's time, paused or not.
     #[expect(clippy::disallowed_methods, reason = "the one place that may ask")]
     pub fn virtual_at(start: Timestamp) -> Self {
-        Self { origin: Instant::now(), wall: Wall::Virtual { start, stepped_ms: Arc::default() } }
+        let (stepped_ms, is_unattended) = (Arc::default(), Arc::default());
+        Self { origin: Instant::now(), wall: Wall::Virtual { start, stepped_ms, is_unattended } }
     }
 
     /// Wall time, as the machine believes it.
@@ -44,7 +45,7 @@ impl Clock {
     pub fn now(&self) -> Timestamp {
         match &self.wall {
             Wall::System => Timestamp::now(),
-            Wall::Virtual { start, stepped_ms } => {
+            Wall::Virtual { start, stepped_ms, .. } => {
                 let stepped = SignedDuration::from_millis(stepped_ms.load(Ordering::Relaxed));
                 let gone = SignedDuration::try_from(self.elapsed()).unwrap_or(SignedDuration::MAX);
                 start.saturating_add(gone).and_then(|t| t.saturating_add(stepped)).unwrap_or(Timestamp::MAX)
@@ -73,10 +74,21 @@ impl Clock {
         }
     }
 
-    /// What the kernel says of the clock; a virtual clock is always synchronised.
+    /// Says of a virtual clock that no time service keeps it; of a system clock the kernel says it.
+    pub fn leave_unattended(&self) {
+        match &self.wall {
+            Wall::System => {}
+            Wall::Virtual { is_unattended, .. } => is_unattended.store(true, Ordering::Relaxed),
+        }
+    }
+
+    /// What the kernel says of the clock; a virtual clock is synchronised unless a test says otherwise.
     pub fn kernel(&self) -> Kernel {
-        match self.wall {
+        match &self.wall {
             Wall::System => kernel::state(),
+            Wall::Virtual { is_unattended, .. } if is_unattended.load(Ordering::Relaxed) => {
+                Kernel::Unattended
+            }
             Wall::Virtual { .. } => Kernel::Synchronised,
         }
     }

@@ -31,7 +31,7 @@
 //! - [`schedule`]: what is due on one bus. Pure.
 //! - [`command`]: what may be asked of a bus beside its tasks.
 //! - [`store`]: the durable store.
-//! - [`report`]: how complete a day is, from what the store knows.
+//! - [`report`]: how complete a day is and what was consumed, from what the store knows.
 //! - [`telemetry`]: log and counts.
 //! - [`bus`]: the task that owns a line, and its ports.
 //! - [`mqtt`]: topics, payloads, the session.

@@ -12,6 +12,7 @@ use jiff::{SignedDuration, Timestamp};
 use meterd::mqtt::payload::EventJson;
 use meterd::reading::{Quality, Source};
 use meterd::simulator::{Fixed, VirtualMeter};
+use std::time::Duration;
 
 fn clocks(keys: &str) -> String {
     format!("[[task]]\nname = \"clocks\"\nread = \"clock\"\ndaily = [\"10:17\", \"14:17\"]\n{keys}\n")
@@ -119,6 +120,51 @@ async fn what_a_broadcast_did_not_cure_is_not_broadcast_again_that_day_even_afte
         assert_eq!(broadcast(&bench).await, expected, "{start}");
         let all = bench.running.store().offer(0, 1_000_000).await.unwrap();
         bench.running.store().forget(all.iter().map(|pending| pending.seq).collect()).await.unwrap();
+        bench.running.stop().await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_clock_that_a_broadcast_cured_is_told_once_to_be_right_again() {
+    let mut plan = Plan::new(vec![off_by(0, 120), off_by(1, 2)], &[clocks("broadcast = \"time\"")]);
+    plan.gateway = "clock_bound = \"1m\"";
+    let bench = plan.start(local("2026-11-21T09:00:00"));
+    bench.until(local("2026-11-22T15:00:00")).await;
+    let told = told(&bench).await;
+    let [(off, true, by, false), (right, false, left, false)] = &told[..] else { panic!("{told:?}") };
+    assert!(off == "m0" && right == "m0" && (by - 120).abs() <= 1 && left.abs() <= 1, "{told:?}");
+    bench.running.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_time_is_broadcast_near_midnight_though_the_looks_at_the_clocks_began_before() {
+    let slow = |number| {
+        meter(number, |settings| {
+            settings.clock_offset = SignedDuration::from_secs(if number == 0 { 120 } else { 0 });
+            settings.response_delay = Duration::from_millis(400);
+        })
+    };
+    let task = "[[task]]\nname = \"clocks\"\nread = \"clock\"\ndaily = \"23:29\"\nbroadcast = \"time\"\n";
+    for (meters, refused) in [(1, None), (60, Some("near_midnight".to_owned()))] {
+        let plan = Plan::new((0..meters).map(slow).collect(), &[task.to_owned()]);
+        let bench = plan.start(local("2026-11-21T23:00:00"));
+        bench.until(local("2026-11-21T23:50:00")).await;
+        assert_eq!(broadcast(&bench).await, [refused]);
+        assert_eq!(offsets(&bench, "m0").await.len(), 1);
+        bench.running.stop().await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_meter_is_told_a_time_for_which_nobody_vouches() {
+    for (keys, refused) in [("", Some("clock_not_trusted".to_owned())), ("clock = \"set\"", None)] {
+        let mut plan = Plan::new(vec![off_by(0, 120)], &[clocks("broadcast = \"time\"")]);
+        plan.gateway = keys;
+        let bench = plan.start(local("2026-11-21T09:00:00"));
+        bench.clock.leave_unattended();
+        bench.until(local("2026-11-21T11:00:00")).await;
+        assert_eq!(offsets(&bench, "m0").await.len(), 1, "the clock is looked at all the same");
+        assert_eq!(broadcast(&bench).await, [refused]);
         bench.running.stop().await;
     }
 }

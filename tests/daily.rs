@@ -11,7 +11,7 @@ use jiff::civil::date;
 use jiff::tz::offset;
 use jiff::{SignedDuration, Timestamp};
 use meterd::event::Passed;
-use meterd::mqtt::payload::Body;
+use meterd::mqtt::payload::{Body, RoundBody};
 use meterd::reading::{Quality, Source};
 use meterd::simulator::{Intervals, Outage, Refreeze};
 use std::collections::BTreeSet;
@@ -19,6 +19,32 @@ use std::time::Duration;
 
 fn slots(read: &[Body], of: &str) -> Vec<String> {
     read.iter().filter(|body| body.meter == of).map(|body| body.slot.clone()).collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_round_of_a_night_goes_on_over_a_restart_from_what_its_first_pass_had() {
+    let mut plan = Plan::new((0..12).map(|n| meter(n, |_| {})).collect(), &[day()]);
+    let (dead, back) = (local("2026-11-21T00:05:05"), local("2026-11-21T03:10:00"));
+    plan.outages = vec![Outage { from: dead, to: back, port: false }];
+    let bench = plan.start(local("2026-11-20T22:00:00"));
+    bench.until(local("2026-11-21T02:00:00")).await;
+    let of_night = |rounds: Vec<RoundBody>| {
+        let last = rounds.into_iter().rfind(|round| round.slot.starts_with("2026-11-21")).unwrap();
+        (last.planned, last.read, last.first_pass.unwrap(), last.backfilled.unwrap(), last.missing.unwrap())
+    };
+    let (planned, read, first, backfilled, missing) = of_night(bench.rounds("day").await);
+    assert!((1..12).contains(&first), "it fell into the first pass: {first}");
+    assert_eq!((planned, read, backfilled, missing), (12, first, 0, 12 - first));
+    bench.running.stop().await;
+    let bench = plan.start(local("2026-11-21T02:30:00"));
+    bench.until(local("2026-11-21T05:00:00")).await;
+    assert_eq!(of_night(bench.rounds("day").await), (12, 12, first, 12 - first, 0));
+    let told = bench.rounds("day").await.len();
+    bench.running.stop().await;
+    let bench = plan.start(local("2026-11-21T06:00:00"));
+    bench.until(local("2026-11-21T07:00:00")).await;
+    assert_eq!(bench.rounds("day").await.len(), told, "nothing is news");
+    bench.running.stop().await;
 }
 
 #[tokio::test(start_paused = true)]

@@ -118,6 +118,61 @@ async fn a_start_before_the_clock_was_trusted_takes_no_meter_into_service() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_exchange_by_a_reload_before_the_clock_was_trusted_is_one_when_it_is() {
+    let mut plan = Plan::new(vec![meter(0, |_| {})], &[day()]);
+    lives(&plan, "2026-11-18T00:04:00", "2026-11-18T01:00:00").await.running.stop().await;
+    // The line has both, and who is asked the configuration says.
+    plan.meters.push((meter(7, |_| {}), ""));
+    let mut bench = plan.start(local("1970-01-01T12:00:00"));
+    tokio::time::sleep(std::time::Duration::from_secs(60)).await;
+    plan.meters.remove(0);
+    bench.running.reload(plan.proved()).await.unwrap();
+    tokio::time::sleep(std::time::Duration::from_secs(60)).await;
+    bench.clock.step(local("2026-11-20T12:00:00").duration_since(bench.clock.now()));
+    bench.until(local("2026-11-21T01:00:00")).await;
+    let read = bench.read("day").await;
+    let after: Vec<_> = read.iter().filter(|body| &body.slot[..10] > "2026-11-18").collect();
+    let [body] = &after[..] else { panic!("{after:?}") };
+    assert_eq!(
+        (&body.slot[..10], &body.address[..]),
+        ("2026-11-21", "000000000107"),
+        "its own first midnight"
+    );
+    let gaps = bench.gaps().await;
+    let told: Vec<_> = gaps.iter().map(|(_, gap)| (gap.reason, &gap.first[..10], &gap.until[..10])).collect();
+    assert_eq!(told, [(Passed::Exchanged, "2026-11-19", "2026-11-21")]);
+    bench.running.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_missing_when_the_bus_gets_another_port_is_fetched_there_and_nothing_twice() {
+    let mut plan = Plan::new(vec![meter(0, |_| {}), meter(1, |_| {})], &[day()]);
+    let (from, to) = (local("2026-11-20T00:00:00"), local("2026-12-01T00:00:00"));
+    plan.outages = vec![Outage { from, to, port: false }];
+    lives(&plan, "2026-11-19T00:04:00", "2026-11-19T23:00:00").await.running.stop().await;
+    let mut bench = plan.start_with(local("2026-11-19T23:30:00"), true);
+    bench.until(local("2026-11-21T11:30:00")).await;
+    assert_eq!(slots(&bench, "day", "m0").await.last().map(String::as_str), Some("2026-11-19"));
+    plan.port = "/dev/ttyS9";
+    let changed = bench.running.reload(plan.proved()).await.unwrap();
+    assert_eq!(changed.restarted, ["riser"]);
+    bench.until(local("2026-11-22T01:00:00")).await;
+    for (n, of) in ["m0", "m1"].into_iter().enumerate() {
+        let read = bench.read("day").await;
+        let own: Vec<_> = read.iter().filter(|body| body.meter == of).collect();
+        let mut days: Vec<&str> = own.iter().map(|body| &body.slot[..10]).collect();
+        days.sort_unstable();
+        let since_16: Vec<String> = (16..=22).map(|day| format!("2026-11-{day}")).collect();
+        assert_eq!(days, since_16);
+        for body in own {
+            assert_eq!(value(body), energy(&plan.meters[n].0, body.slot.parse().unwrap()), "{}", body.slot);
+        }
+    }
+    assert_eq!(bench.gaps().await, []);
+    bench.running.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn more_days_on_request_are_fetched_and_none_twice() {
     let mut plan = Plan::new(vec![meter(0, |_| {}), meter(1, |_| {})], &[day()]);
     let mut bench = plan.start(local("2026-11-21T11:00:00"));

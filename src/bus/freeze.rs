@@ -205,11 +205,6 @@ impl Freeze {
         self.found
     }
 
-    /// What was heard of the meter's settlement days (结算日), from the first on; nothing where they were not asked for.
-    pub const fn settlements(&self) -> &Days {
-        &self.settlements
-    }
-
     /// What the visit taught of blocks and registers.
     pub fn lessons(&self) -> impl Iterator<Item = Lesson> + '_ {
         self.lessons.iter().copied()

@@ -7,7 +7,7 @@ use jiff::{SignedDuration, Timestamp};
 use meterd::clock::Clock;
 use meterd::config::plan_from_text;
 use meterd::daemon::{Daemon, Running};
-use meterd::mqtt::payload::{Body, EventJson, EventMessage, GapJson, compose};
+use meterd::mqtt::payload::{Body, EventJson, EventMessage, GapJson, RoundBody, compose};
 use meterd::planner::Line;
 use meterd::simulator::{InMemory, MeterSettings, Outage, Pair, VirtualLine, VirtualMeter, in_memory_with};
 use std::fmt::Write as _;
@@ -21,6 +21,10 @@ pub(crate) const LOCAL: Offset = offset(8);
 #[derive(Debug)]
 pub(crate) struct Plan {
     pub(crate) zone: &'static str,
+    /// Further keys of the gateway.
+    pub(crate) gateway: &'static str,
+    /// Of its line.
+    pub(crate) port: &'static str,
     /// Each with what the archive says of it beside its address.
     pub(crate) meters: Vec<(VirtualMeter, &'static str)>,
     /// Tasks, as the configuration has them.
@@ -35,6 +39,8 @@ pub(crate) struct Bench {
     pub(crate) running: Running,
     pub(crate) clock: Clock,
     pub(crate) line: InMemory,
+    /// The line of a port that comes later.
+    _later: Option<InMemory>,
 }
 
 /// A meter, by its number and what is peculiar to it.
@@ -78,6 +84,8 @@ impl Plan {
     pub(crate) fn new(meters: Vec<VirtualMeter>, tasks: &[String]) -> Self {
         Self {
             zone: "Asia/Shanghai",
+            gateway: "",
+            port: "/dev/null",
             meters: meters.into_iter().map(|meter| (meter, "")).collect(),
             tasks: tasks.concat(),
             outages: Vec::new(),
@@ -91,10 +99,12 @@ impl Plan {
 
     fn text(&self, data: &Path) -> String {
         let mut text = format!(
-            "[gateway]\nid = \"gw\"\ntimezone = \"{}\"\ndata_dir = \"{}\"\n\
-             [[bus]]\nname = \"riser\"\nport = \"/dev/null\"\nbaud = 2400\n",
+            "[gateway]\nid = \"gw\"\ntimezone = \"{}\"\ndata_dir = \"{}\"\n{}\n\
+             [[bus]]\nname = \"riser\"\nport = \"{}\"\nbaud = 2400\n",
             self.zone,
-            data.display()
+            data.display(),
+            self.gateway,
+            self.port
         );
         for (n, (meter, beside)) in self.meters.iter().enumerate() {
             let address = meter.settings().address;
@@ -115,13 +125,26 @@ impl Plan {
 
     /// Starts the gateway; its line has a rate, and answers come as they go over the wires.
     pub(crate) fn start(&self, now: Timestamp) -> Bench {
-        let plan = self.proved();
+        self.start_with(now, false)
+    }
+
+    /// The same; where `and_another`, its meters hang on another line too, which works, for a port that comes later.
+    pub(crate) fn start_with(&self, now: Timestamp, and_another: bool) -> Bench {
         let clock = Clock::virtual_at(now);
-        let meters = self.meters.iter().map(|(meter, _)| meter.clone()).collect();
-        let pair = Pair::from(VirtualLine::new(meters)).at(Line { baud: 2400, ..Line::DEFAULT });
-        let (opener, line) = in_memory_with(pair, clock.clone(), 10_000, self.outages.clone());
-        let running = Daemon::new(plan, clock.clone()).with_line(0, opener).without_broker().start().unwrap();
-        Bench { running, clock, line }
+        let wire = |outages: Vec<Outage>| {
+            let meters = self.meters.iter().map(|(meter, _)| meter.clone()).collect();
+            let pair = Pair::from(VirtualLine::new(meters)).at(Line { baud: 2400, ..Line::DEFAULT });
+            in_memory_with(pair, clock.clone(), 10_000, outages)
+        };
+        let (opener, line) = wire(self.outages.clone());
+        let mut daemon = Daemon::new(self.proved(), clock.clone()).with_line(0, opener).without_broker();
+        let mut later = None;
+        if and_another {
+            let (opener, line) = wire(Vec::new());
+            daemon = daemon.with_line(0, opener);
+            later = Some(line);
+        }
+        Bench { running: daemon.start().unwrap(), clock, line, _later: later }
     }
 }
 
@@ -140,6 +163,18 @@ impl Bench {
         let bodies =
             data.map(|pending| serde_json::from_str::<Body>(&format!("{{{}", pending.body)).unwrap());
         bodies.filter(|body| body.task == task && !body.readings.is_empty()).collect()
+    }
+
+    /// The rounds that were told of a task, in their order; each is retained.
+    pub(crate) async fn rounds(&self, task: &str) -> Vec<RoundBody> {
+        self.running.store().flush().await.unwrap();
+        let all = self.running.store().offer(0, 1_000_000).await.unwrap();
+        let own = all.iter().filter(|pending| pending.topic.ends_with(&format!("/round/{task}")));
+        own.map(|pending| {
+            assert!(pending.retain);
+            serde_json::from_str(&format!("{{{}", pending.body)).unwrap()
+        })
+        .collect()
     }
 
     /// The events of a kind, each with its meter if it is one's.

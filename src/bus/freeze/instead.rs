@@ -4,6 +4,7 @@
 use super::values::Said;
 use super::walk::Walk;
 use super::{Freeze, Kind, Step, Want};
+use crate::bus::settlements::Days;
 use crate::bus::talk::NoReply;
 use crate::reading::{Quality, Reason, Source};
 use dlt645::Edition;
@@ -85,6 +86,11 @@ impl Freeze {
             self.step = Step::Settlement(1);
         }
         begins
+    }
+
+    /// What was heard of the meter's settlement days (结算日), from the first on; nothing where they were not asked for.
+    pub const fn settlements(&self) -> &Days {
+        &self.settlements
     }
 
     pub(super) fn take_settlement(&mut self, n: u8, said: &Said) {
