@@ -1,4 +1,4 @@
-//! meterd reads electricity meters on RS-485 lines and publishes their readings over MQTT.
+//! meterd reads electricity meters of DL/T 645 and Modbus on RS-485 lines and publishes their readings over MQTT.
 //!
 //! ```text
 //!   meterd.toml · meters.csv
@@ -19,8 +19,9 @@
 //! waits for the network, the network never waits for the bus.
 //!
 //! Dependencies point one way: `cli ─► daemon ─► bus, mqtt, simulator, telemetry ─► schedule, command,
-//! store ─► config, reading, event ─► planner ─► catalogue ─► dlt645`; [`clock`] stands below all of them.
-//! Types of rumqttc stay in [`mqtt`], of tokio-serial in [`bus`], of rusqlite in [`store`].
+//! store ─► config, reading, event ─► planner ─► catalogue ─► dlt645, modbus`; [`clock`] stands below all of
+//! them. Neither protocol knows the other. Types of rumqttc stay in [`mqtt`], of tokio-serial and tokio-modbus in
+//! [`bus`], of rusqlite in [`store`].
 //!
 //! - [`clock`]: time as a value; the only `now` in the program.
 //! - [`planner`]: registers of a meter to the fewest exchanges. Pure.

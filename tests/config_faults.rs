@@ -4,6 +4,7 @@
 //! environment the expected texts are written instead of compared.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails loudly")]
 
+use catalogue::Standard;
 use dlt645::Edition;
 use meterd::config::{self, Dialect, MqttVersion, Wiring};
 use std::fs;
@@ -13,7 +14,7 @@ const BAD: &str = "fixtures/configs/bad/";
 const GOOD: &str = "fixtures/configs/good/";
 /// Those that can run, and have something to look at.
 const NOTED: &str = "fixtures/configs/noted/";
-const STANDARD: Dialect = Dialect::plain(Edition::E2007);
+const STANDARD: Dialect = Dialect::plain(Standard::Dlt645(Edition::E2007));
 
 fn configurations(folder: &str) -> std::io::Result<Vec<PathBuf>> {
     let mut paths = Vec::new();
@@ -179,9 +180,12 @@ fn a_register_of_one_edition_alone_is_a_warning_where_the_task_has_meters_of_bot
         ]
     );
     let registers = &loaded.plan.tasks[0].registers;
-    let names = |list: &[catalogue::Register]| list.iter().map(|r| r.di().to_string()).collect::<Vec<_>>();
+    let names = |list: &[catalogue::Register]| list.iter().map(|r| r.id().to_string()).collect::<Vec<_>>();
     assert_eq!(names(registers.of(STANDARD)), ["02010100", "02010200", "02010300", "02800002"]);
-    assert_eq!(names(registers.of(Dialect::plain(Edition::E1997))), ["B611", "B612", "B613", "B214"]);
+    assert_eq!(
+        names(registers.of(Dialect::plain(Standard::Dlt645(Edition::E1997)))),
+        ["B611", "B612", "B613", "B214"]
+    );
     // A 1997 exchange is four octets shorter, and three voltages are one block in both.
     let load = &config::air_time(&loaded.plan)[0].tasks[0];
     assert_eq!((load.meters, load.exchanges), (3, 2 + 2 * 2));
@@ -194,7 +198,7 @@ fn meters_of_one_task_have_each_the_registers_of_their_profile() {
     let of = |task: &str, meter: usize| -> Vec<(String, usize)> {
         let task = plan.tasks.iter().find(|t| t.name.as_str() == task).unwrap();
         let registers = task.registers.of(plan.meters[meter].dialect());
-        registers.iter().map(|r| (r.di().to_string(), r.octets())).collect()
+        registers.iter().map(|r| (r.id().to_string(), r.octets())).collect()
     };
     let one = |di: &str, octets| vec![(di.to_owned(), octets)];
     assert_eq!(of("live", 0), one("02020100", 3), "the standard's");
@@ -219,4 +223,85 @@ fn a_profile_belongs_to_the_archive_and_meters_without_one_keep_its_digits() {
     let with = digits("profile = \"lv-breaker\"\n");
     assert_ne!(digits(""), with);
     assert_ne!(digits("profile = \"line-voltage\"\n"), with);
+}
+
+/// What is written of the meter, then what is written of the bus, then what the model is shipped with.
+#[test]
+fn a_modbus_meter_is_asked_at_the_rate_of_its_model_unless_another_is_written() {
+    let plan = config::load(&Path::new(GOOD).join("modbus.toml")).unwrap().plan;
+    let meters: Vec<_> = plan
+        .meters
+        .iter()
+        .map(|m| {
+            let profile = m.profile.map(catalogue::Profile::name);
+            let protocol = format!("{} {}", m.protocol.word(), m.protocol.address());
+            (m.name.as_str(), protocol, m.line.to_string(), m.preamble, profile)
+        })
+        .collect();
+    let meter = |name, protocol: &str, line: &str, preamble, profile| {
+        (name, protocol.to_owned(), line.to_owned(), preamble, profile)
+    };
+    assert_eq!(
+        meters,
+        [
+            meter("flat-101", "dlt645-2007 000000000017", "2400 8E1", 4, None),
+            meter("heat-pump", "modbus-rtu 17", "9600 8N1", 0, Some("eastron-sdm630")),
+            meter("lift", "modbus-rtu 18", "9600 8N1", 0, Some("eastron-sdm120")),
+            meter("press", "modbus-rtu 104", "19200 8E1", 0, Some("schneider-iem3155")),
+            meter("inverter", "modbus-tcp 1", "115200 8N1", 0, Some("janitza-umg-b")),
+            meter("pump", "modbus-rtu 3", "19200 8E1", 0, Some("my-pump")),
+            meter("水泵", "modbus-rtu 19", "9600 8N1", 0, Some("chint-dtsu666")),
+            meter("总表", "dlt645-2007 000000000105", "2400 8E1", 4, None),
+        ]
+    );
+    let lines: Vec<_> = plan.buses.iter().map(|bus| bus.line.to_string()).collect();
+    assert_eq!(lines, ["2400 8E1", "19200 8E1", "115200 8N1", "19200 8E1"]);
+    let old: Vec<_> =
+        plan.meters.iter().flat_map(|m| &m.point.exchanges).map(|e| e.address.as_deref()).collect();
+    assert_eq!(old, [Some("4"), Some("20")]);
+    let registers = |meter: usize| -> Vec<String> {
+        plan.tasks[1]
+            .registers
+            .of(plan.meters[meter].dialect())
+            .iter()
+            .map(|r| r.name().to_string())
+            .collect()
+    };
+    assert_eq!(
+        registers(5),
+        ["active_energy_import"],
+        "what a freeze usually has, as far as the model has it"
+    );
+}
+
+/// The folder beside the file needs no key, and is read anew at each load.
+#[test]
+fn profiles_beside_the_configuration_are_used_by_name_before_the_built_in_ones_and_read_anew() {
+    let folder = tempfile::tempdir().unwrap();
+    let (file, own) = (folder.path().join("meterd.toml"), folder.path().join("profiles.d"));
+    fs::create_dir(&own).unwrap();
+    let text = "[gateway]\nid = \"g\"\ntimezone = \"UTC\"\n[[bus]]\nname = \"x\"\nport = \"/dev/ttyS1\"\n\
+                [[meter]]\nname = \"a\"\nbus = \"x\"\naddress = \"1\"\nprotocol = \"modbus-rtu\"\nprofile = \"eastron-sdm120\"\n\
+                [[task]]\nname = \"t\"\nevery = \"1m\"\nregisters = [\"voltage_l1\"]\n";
+    fs::write(&file, text).unwrap();
+    let span = || {
+        let loaded = config::load(&file).unwrap_or_else(|faults| panic!("{faults}"));
+        let id = loaded.plan.tasks[0].registers.of(loaded.plan.meters[0].dialect())[0].id().to_string();
+        (id, loaded.warnings.iter().map(|warning| warning.message.clone()).collect::<Vec<_>>())
+    };
+    assert_eq!(span(), ("04 0000+2".to_owned(), vec![]));
+    let profile = |address: u16| {
+        format!(
+            "protocol = \"modbus\"\nmodel = \"m\"\nsource = \"s\"\n[[register]]\naddress = {address}\nname = \"voltage_l1\"\nunit = \"V\"\ntype = \"u16\"\n"
+        )
+    };
+    let wins = vec!["is used in place of the built-in profile eastron-sdm120".to_owned()];
+    fs::write(own.join("eastron-sdm120.toml"), profile(16)).unwrap();
+    assert_eq!(span(), ("03 0010+1".to_owned(), wins.clone()));
+    fs::write(own.join("eastron-sdm120.toml"), profile(32)).unwrap();
+    assert_eq!(span(), ("03 0020+1".to_owned(), wins));
+    fs::write(own.join("eastron-sdm120.toml"), "protocol = \"modbus\"\nmodel = 1.5\n").unwrap();
+    let faults = config::load(&file).unwrap_err();
+    assert!(faults.0.iter().all(|fault| fault.file.ends_with("profiles.d/eastron-sdm120.toml")), "{faults}");
+    assert_eq!(faults.0[0].place.map(|place| place.line), Some(1), "{faults}");
 }

@@ -169,5 +169,5 @@ async fn ten_thousand_faulty_exchanges_credit_no_value_to_a_wrong_meter_register
     println!("injected: {:?}", outcome.injected);
     assert!(outcome.exchanges >= 10_000 && outcome.read > 0);
     assert_eq!(outcome.wrong, Vec::<String>::new(), "seed {SEED}");
-    assert_eq!(outcome.injected.len(), LineFault::ALL.len(), "each fault has happened: {outcome:?}");
+    assert_eq!(outcome.injected.len(), all_faults().len(), "each fault has happened: {outcome:?}");
 }

@@ -45,9 +45,9 @@ fn each_answers(work: &Work) {
             let frame = Frame::parse(&reply[4..]).unwrap();
             assert_eq!((&reply[..4], frame.address()), (&[0xFE; 4][..], work::address(meter)));
             let mut data = frame.data();
-            assert_eq!(data.take_di(Edition::E2007), Some(ask.subject.di()));
+            assert_eq!(data.take_di(Edition::E2007), ask.subject.id().di());
             let octets: Vec<u8> = data.collect();
-            let decoded = Catalogue::dlt645_2007().decode(ask.subject.di(), &octets);
+            let decoded = Catalogue::dlt645_2007().decode(ask.subject.id(), &octets);
             let numbers: Vec<_> = decoded.iter().map(|d| d.value.unwrap().unwrap()).collect();
             assert!(numbers.len() >= ask.wanted.len(), "{numbers:?}");
         }

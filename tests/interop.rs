@@ -43,7 +43,7 @@ struct Meter {
 
 impl Meter {
     fn start() -> Option<Self> {
-        let (python, dir) = (python()?, TempDir::new().unwrap());
+        let (python, dir) = (python("dlt645")?, TempDir::new().unwrap());
         let file = dir.path().join("values.json");
         let program = Program::start(Command::new(python).arg(script("meter.py")).arg(ADDRESS).arg(&file));
         let ready = program.line("READY ");
@@ -321,7 +321,7 @@ fn simulator(listen: &str, dir: &Path) -> (Program, String) {
 }
 
 fn both_read(listen: &str, dir: &Path) {
-    let Some(python) = python() else { return };
+    let Some(python) = python("dlt645") else { return };
     let (simulator, port) = simulator(listen, dir);
     let mut expected: Values = FIXED.iter().map(|(di, v)| ((*di).to_owned(), (*v).to_owned())).collect();
     let dis = || FIXED.iter().map(|(di, _)| *di);

@@ -189,7 +189,12 @@ async fn load_records_from_a_time_are_fetched_in_several_exchanges_and_are_what_
         .filter(|sent| sent.frame[8] & 0x1F == 0x11)
         .filter_map(|sent| match sent.said {
             Said::Data { di, octets } if di == Di::new(0x0600_0001) => Some(octets),
-            Said::Data { .. } | Said::Refused { .. } | Said::Nothing | Said::Other => None,
+            Said::Data { .. }
+            | Said::Refused { .. }
+            | Said::Registers { .. }
+            | Said::Exception { .. }
+            | Said::Nothing
+            | Said::Other => None,
         })
         .flatten()
         .collect();

@@ -47,7 +47,7 @@ async fn read(register: &str, answer: impl AsyncFn(&MemoryWire, &[u8])) -> Decod
     let mut round = Round::new(&wanted, BTreeSet::new(), Costs::usual(Line::DEFAULT), Point::default());
     let reader = async {
         while let Some(ask) = round.next() {
-            let came = talk.read(the_meter(), ask.subject.di(), ONCE).await;
+            let came = talk.read(the_meter(), ask.subject.id(), ONCE).await;
             round.take(came);
         }
         round.finish()
@@ -209,7 +209,7 @@ async fn a_refusal_says_what_the_meter_said() {
 #[tokio::test(start_paused = true)]
 async fn extreme_values_stay_as_sent() {
     let read = async |register: &str, octets: &[u8]| {
-        let di = Catalogue::dlt645_2007().find(register, 4).unwrap()[0].di().to_string();
+        let di = Catalogue::dlt645_2007().find(register, 4).unwrap()[0].id().to_string();
         only_value(
             &read(register, async |wire, _| {
                 wire.say(&reply(METER, &di, octets)).await;

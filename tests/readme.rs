@@ -13,6 +13,8 @@
 mod asked;
 #[path = "readme/both.rs"]
 mod both;
+#[path = "readme/modbus.rs"]
+mod modbus_meters;
 #[path = "readme/page.rs"]
 mod page;
 #[path = "readme/programs.rs"]
@@ -93,7 +95,8 @@ fn root(path: &str) -> PathBuf {
 
 #[test]
 fn every_command_of_the_page_is_run_by_a_test_here() {
-    let known: BTreeSet<&str> = OURS.into_iter().chain(asked::ASKED).chain(OTHERS).collect();
+    let known: BTreeSet<&str> =
+        OURS.into_iter().chain(asked::ASKED).chain(modbus_meters::SHOWN).chain(OTHERS).collect();
     let shown = commands(ENGLISH);
     let shown: BTreeSet<&str> = shown.iter().map(String::as_str).collect();
     assert_eq!(shown, known);
@@ -255,10 +258,13 @@ fn the_plan_is_printed_as_shown() {
 fn profiles_are_listed_and_tested_as_shown() {
     let listed = run(&words(PROFILES, &[]));
     assert!(listed.status.success(), "{}", listed.err);
-    let shipped = std::fs::read_dir(root("protocols/dlt645/profiles")).unwrap().count();
-    assert_eq!(listed.out.lines().count(), shipped);
+    let profiles = |of: &str| std::fs::read_dir(root(&format!("protocols/{of}/profiles"))).unwrap().count();
+    let shipped = profiles("dlt645");
+    let modbus = profiles("modbus");
+    assert_eq!(listed.out.lines().count(), shipped + modbus);
     for page in [ENGLISH, CHINESE] {
         assert!(page.contains(&format!("[{shipped}")), "{shipped} profiles");
+        assert!(page.contains(&format!("[{modbus} ")), "{modbus} profiles of Modbus");
     }
     let tested = run(&words(PROFILES_TEST, &[]));
     assert!(tested.status.success(), "{}", tested.err);

@@ -49,7 +49,7 @@ async fn read(held: &[(&str, Vec<u8>)]) -> (String, Body) {
     let names: Vec<String> = held.iter().map(|(name, _)| format!("\"{name}\"")).collect();
     let plan = support::plan(&CONFIGURATION.replace("$REGISTERS", &names.join(", ")), data.path());
     let answers: BTreeMap<String, Vec<u8>> =
-        held.iter().map(|(name, octets)| (register(name).di().to_string(), octets.clone())).collect();
+        held.iter().map(|(name, octets)| (register(name).id().to_string(), octets.clone())).collect();
     let running = Daemon::new(plan, clock).with_line(0, opener).without_broker().start().unwrap();
     let meter = tokio::spawn(async move {
         while let Some(request) = wire.hear().await {
@@ -90,7 +90,7 @@ async fn a_record_is_a_reading_with_the_fields_that_decode_shows() {
     assert_eq!(body.failures, []);
     assert_eq!(body.readings.len(), held.len(), "{text}");
     for (name, octets) in &held[..names.len()] {
-        let di = register(name).di();
+        let di = register(name).id();
         let [decoded] = &RegisterJson::of_reply(Catalogue::dlt645_2007(), di, octets)[..] else {
             panic!("{name} is one record")
         };
@@ -131,6 +131,6 @@ async fn the_bits_of_a_word_stand_beside_its_value() {
     assert_eq!(bits.len(), 2, "{bits:?}");
     assert!(text.contains(r#""di":"04000501","value":"8004","bits":[""#), "{text}");
     let decoded =
-        &RegisterJson::of_reply(Catalogue::dlt645_2007(), register("status_word_1").di(), &[0x04, 0x80])[0];
+        &RegisterJson::of_reply(Catalogue::dlt645_2007(), register("status_word_1").id(), &[0x04, 0x80])[0];
     assert_eq!((Some(bits), &body.readings[0].value), (decoded.bits.as_ref(), &decoded.value));
 }

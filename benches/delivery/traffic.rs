@@ -88,7 +88,9 @@ impl Traffic {
         let mut readings = Vec::with_capacity(READINGS);
         for ask in &self.asks {
             let mut octets = Vec::new();
-            self.meter.read(ask.subject.di(), slot, &mut octets).expect("the meter has it");
+            self.meter
+                .read(ask.subject.id().di().expect("all meters speak DL/T 645"), slot, &mut octets)
+                .expect("the meter has it");
             let decoded = decode(ask, &octets, slot, Transformers::default()).expect("a sound answer");
             assert!(decoded.failures.is_empty(), "{:?}", decoded.failures);
             readings.extend(decoded.readings);

@@ -74,7 +74,12 @@ impl Meters {
     pub(crate) fn of(meters: impl Iterator<Item = usize>, work: &Work) -> Self {
         let each = meters.flat_map(|meter| work.asks.iter().map(move |ask| (meter, ask)));
         let replies = each
-            .map(|(meter, ask)| ((work::address(meter), ask.subject.di()), work::reply(meter, ask)))
+            .map(|(meter, ask)| {
+                (
+                    (work::address(meter), ask.subject.id().di().expect("all meters speak DL/T 645")),
+                    work::reply(meter, ask),
+                )
+            })
             .collect();
         Self { replies }
     }

@@ -171,17 +171,19 @@ pub(crate) fn meters_of(line: usize, lines: usize, meters: usize) -> impl Iterat
 /// The request with its FE.
 pub(crate) fn request(meter: usize, ask: &Ask) -> Vec<u8> {
     let mut octets = Vec::new();
-    Request::Read { address: address(meter), di: ask.subject.di() }.emit(PREAMBLE, &mut octets);
+    Request::Read { address: address(meter), di: ask.subject.id().di().expect("all meters speak DL/T 645") }
+        .emit(PREAMBLE, &mut octets);
     octets
 }
 
 /// What the meter answers, with its FE. The total is the sum of its tariffs, and no energy moves.
 pub(crate) fn reply(meter: usize, ask: &Ask) -> Vec<u8> {
-    let di = ask.subject.di();
+    let di = ask.subject.id().di().expect("all meters speak DL/T 645");
     let mut data = di.to_wire().to_vec();
     match ask.subject {
         Subject::Register(register) => append(meter, &register, &mut data),
         Subject::Block(block) => block.registers(4).for_each(|register| append(meter, &register, &mut data)),
+        Subject::Span(_) => unreachable!("all meters speak DL/T 645"),
     }
     let mut octets = vec![0xFE; usize::from(PREAMBLE)];
     let control = Control::reply(0x11, false);

@@ -2,8 +2,7 @@
 #![allow(clippy::disallowed_methods, reason = "a bench measures the real clock")]
 
 use super::three_phase::REGISTERS;
-use catalogue::{Catalogue, Register};
-use dlt645::Di;
+use catalogue::{Catalogue, Identifier, Register};
 use meterd::bus::exchange::Passed;
 use meterd::bus::port::Opener;
 use meterd::bus::round::{Point, Round};
@@ -73,14 +72,15 @@ impl Reader {
             retries: Patience::RETRIES,
             turnaround: Duration::ZERO,
         };
-        let blocks = self.wanted.iter().flat_map(Register::blocks).map(|block| block.di());
-        let refused: BTreeSet<Di> = if way == Way::Singles { blocks.collect() } else { BTreeSet::new() };
+        let blocks = self.wanted.iter().flat_map(Register::blocks).map(|block| block.di().into());
+        let refused: BTreeSet<Identifier> =
+            if way == Way::Singles { blocks.collect() } else { BTreeSet::new() };
         let mut failed = 0;
         self.passed.lock().unwrap().clear();
         for _ in 0..rounds {
             let mut round = Round::new(&self.wanted, refused.clone(), costs, Point::default());
             while let Some(ask) = round.next() {
-                let came = self.talk.read(self.asked, ask.subject.di(), patience).await;
+                let came = self.talk.read(self.asked, ask.subject.id(), patience).await;
                 round.take(came);
             }
             failed += round.finish().failures.len();

@@ -20,8 +20,8 @@ use super::talk::{Answer, NoReply};
 use super::visit::Question;
 use crate::planner::{Ask, Costs};
 use crate::reading::{Decoded, Failure, Quality, Reason, Transformers, decode};
-use catalogue::{Catalogue, Register};
-use dlt645::{Di, Edition};
+use catalogue::{Catalogue, Identifier, Register, Standard};
+use dlt645::Edition;
 use jiff::SignedDuration;
 use jiff::tz::TimeZone;
 use std::collections::BTreeSet;
@@ -33,7 +33,7 @@ const LOOKS: usize = 3;
 #[derive(Clone, Debug)]
 pub struct Want {
     /// What the meter speaks.
-    pub edition: Edition,
+    pub standard: Standard,
     /// The zone whose time the meter shows: the gateway's.
     pub zone: TimeZone,
     /// Past this a clock is looked at twice; 5 minutes as a rule.
@@ -41,7 +41,7 @@ pub struct Want {
     /// Registers whose readings are wanted, clocks and others.
     pub wanted: Vec<Register>,
     /// Blocks and registers not to be tried.
-    pub refused: BTreeSet<Di>,
+    pub refused: BTreeSet<Identifier>,
     /// What an exchange costs.
     pub costs: Costs,
     /// How the meter is wired, and its transformers.
@@ -104,7 +104,8 @@ enum Step {
 impl ClockCheck {
     /// Begins with the clock; what else is wanted comes behind it.
     pub fn new(want: Want) -> Self {
-        let table = want.wanted.first().map_or_else(|| Catalogue::of(want.edition), Register::table);
+        let table =
+            want.wanted.first().map_or_else(|| Catalogue::of_standard(want.standard), Register::table);
         let clocks = table.by_name("clock_date").zip(table.by_name("clock_time"));
         let clocks = clocks.map(|(date, time)| Clocks { both: table.by_name("clock"), date, time });
         let mut check = Self {
@@ -134,13 +135,13 @@ impl ClockCheck {
 
     /// The next question; `None` when the visit is over.
     pub fn next(&self) -> Option<Question> {
-        let di = match &self.step {
-            Step::Others(round) => round.next()?.subject.di(),
+        let id = match &self.step {
+            Step::Others(round) => round.next()?.subject.id(),
             Step::Both | Step::Date | Step::Time | Step::Again | Step::Settlement | Step::Over => {
-                self.single()?.di()
+                self.single()?.id()
             }
         };
-        Some(Question::Read(di))
+        Some(Question::Read(id))
     }
 
     /// The register that is asked for alone in this step.
@@ -176,14 +177,14 @@ impl ClockCheck {
         let part = Part::of(register, answer);
         match std::mem::replace(&mut self.step, Step::Over) {
             Step::Both => {
-                self.lessons.push(Lesson::Has(register.di()));
+                self.lessons.push(Lesson::Has(register.id()));
                 // One that does not say it in these octets may say it in the two others.
                 let is_sound = part.is_sound();
                 self.parts = vec![part];
                 if is_sound {
                     self.seen();
                 } else {
-                    self.want.refused.insert(register.di());
+                    self.want.refused.insert(register.id());
                     self.step = Step::Date;
                 }
             }
@@ -241,7 +242,7 @@ impl ClockCheck {
     /// Begins a look at the clock.
     fn look(&mut self) {
         self.parts.clear();
-        let both = self.clocks.and_then(|clocks| clocks.both).map(|both| both.di());
+        let both = self.clocks.and_then(|clocks| clocks.both).map(|both| both.id());
         self.step = match both {
             _ if self.clocks.is_none() => return self.others(),
             Some(di) if !self.want.refused.contains(&di) => Step::Both,
@@ -299,15 +300,15 @@ impl ClockCheck {
         let lacks = none.word.is_some_and(|word| word.no_requested_data());
         if let (Step::Both, Reason::Refused, Some(both)) = (&self.step, none.reason, self.single()) {
             if lacks {
-                self.lessons.push(Lesson::Lacks(both.di()));
+                self.lessons.push(Lesson::Lacks(both.id()));
             }
-            self.want.refused.insert(both.di());
+            self.want.refused.insert(both.id());
             self.step = Step::Date;
             return;
         }
         self.undecided(none);
         // A meter of 1997 has no word for what it lacks.
-        let may_lack = none.reason == Reason::Silent && self.want.edition == Edition::E1997;
+        let may_lack = none.reason == Reason::Silent && self.want.standard.is(Edition::E1997);
         if self.answered || may_lack {
             self.others();
         } else {

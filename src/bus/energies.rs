@@ -4,9 +4,10 @@
 
 use super::renumber::renumbered;
 use crate::reading::plausible::{Base, Last};
-use dlt645::Di;
+use catalogue::Identifier;
 use jiff::Timestamp;
 use std::collections::BTreeMap;
+use std::num::NonZeroU32;
 use std::time::Duration;
 
 /// A meter's values are kept anew after so long: four small rows a day.
@@ -29,24 +30,24 @@ struct OfMeter {
 
 #[derive(Debug)]
 struct Entry {
-    di: Di,
+    di: Identifier,
     digits: i64,
     at_ms: i64,
-    /// Seconds since the clock's origin, where it was taken in this run.
-    heard: Option<u32>,
+    /// Seconds since the clock's origin and one more, where it was taken in this run.
+    heard: Option<NonZeroU32>,
 }
 
 impl Energies {
     /// Takes over what an earlier run kept.
-    pub fn recall(&mut self, meter: usize, last: &[(Di, Last)]) {
+    pub fn recall(&mut self, meter: usize, last: &[(Identifier, Last)]) {
         let of = self.meters.entry(meter).or_default();
         last.iter().for_each(|(di, last)| of.put(*di, *last, None));
         of.kept = Some(Duration::ZERO);
     }
 
     /// What the next values of a meter are judged by.
-    pub fn of(&self, meter: usize, now: Duration) -> Vec<(Di, Base)> {
-        let age = |heard: u32| now.saturating_sub(Duration::from_secs(heard.into()));
+    pub fn of(&self, meter: usize, now: Duration) -> Vec<(Identifier, Base)> {
+        let age = |heard: NonZeroU32| now.saturating_sub(Duration::from_secs(u64::from(heard.get()) - 1));
         let base = |e: &Entry| (e.di, Base { last: e.last(), age: e.heard.map(age) });
         self.meters.get(&meter).map_or_else(Vec::new, |of| of.last.iter().map(base).collect())
     }
@@ -56,15 +57,15 @@ impl Energies {
     pub fn take(
         &mut self,
         meter: usize,
-        last: &[(Di, Last)],
+        last: &[(Identifier, Last)],
         jumped: bool,
         now: Duration,
-    ) -> Option<Vec<(Di, Last)>> {
+    ) -> Option<Vec<(Identifier, Last)>> {
         if last.is_empty() {
             return None;
         }
         let of = self.meters.entry(meter).or_default();
-        let heard = u32::try_from(now.as_secs()).unwrap_or(u32::MAX);
+        let heard = u32::try_from(now.as_secs()).unwrap_or(u32::MAX - 1);
         last.iter().for_each(|(di, last)| of.put(*di, *last, Some(heard)));
         of.is_news = true;
         let due = jumped || of.kept.is_none_or(|kept| now.saturating_sub(kept) >= KEEP);
@@ -72,7 +73,11 @@ impl Energies {
     }
 
     /// All that is newer than what was kept, of these meters: their bus does not read them any more.
-    pub fn unkept(&mut self, now: Duration, ends: impl Fn(usize) -> bool) -> Vec<(usize, Vec<(Di, Last)>)> {
+    pub fn unkept(
+        &mut self,
+        now: Duration,
+        ends: impl Fn(usize) -> bool,
+    ) -> Vec<(usize, Vec<(Identifier, Last)>)> {
         let news = self.meters.iter_mut().filter(|(meter, of)| of.is_news && ends(**meter));
         news.map(|(meter, of)| (*meter, of.keep(now))).collect()
     }
@@ -84,7 +89,8 @@ impl Energies {
 }
 
 impl OfMeter {
-    fn put(&mut self, di: Di, last: Last, heard: Option<u32>) {
+    fn put(&mut self, di: Identifier, last: Last, heard: Option<u32>) {
+        let heard = heard.and_then(|seconds| NonZeroU32::MIN.checked_add(seconds));
         let new = Entry { di, digits: last.digits, at_ms: last.at.as_millisecond(), heard };
         match self.last.iter_mut().find(|known| known.di == di) {
             Some(known) => *known = new,
@@ -96,7 +102,7 @@ impl OfMeter {
         }
     }
 
-    fn keep(&mut self, now: Duration) -> Vec<(Di, Last)> {
+    fn keep(&mut self, now: Duration) -> Vec<(Identifier, Last)> {
         self.kept = Some(now);
         self.is_news = false;
         self.last.iter().map(|entry| (entry.di, entry.last())).collect()
@@ -112,6 +118,7 @@ impl Entry {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use dlt645::Di;
 
     const HOUR: u64 = 3600;
 
@@ -125,7 +132,8 @@ mod tests {
 
     #[test]
     fn what_is_known_of_a_meter_is_kept_at_once_then_seldom_and_when_the_daemon_ends() {
-        let (mut energies, di, other) = (Energies::default(), Di::new(0x0001_0000), Di::new(0x0002_0000));
+        let (mut energies, di, other) =
+            (Energies::default(), Di::new(0x0001_0000).into(), Di::new(0x0002_0000).into());
         assert_eq!(energies.take(0, &[(di, last(1))], false, s(0)), Some(vec![(di, last(1))]));
         let minutes = (1..360).filter(|n| energies.take(0, &[(di, last(2))], false, s(n * 60)).is_some());
         assert_eq!(minutes.count(), 0, "nothing for six hours");
@@ -142,7 +150,7 @@ mod tests {
 
     #[test]
     fn a_value_of_an_earlier_run_has_no_age_but_by_the_wall_clock() {
-        let (mut energies, di) = (Energies::default(), Di::new(0x0001_0000));
+        let (mut energies, di) = (Energies::default(), Di::new(0x0001_0000).into());
         energies.recall(1, &[(di, last(5))]);
         assert_eq!(energies.of(1, s(9)), [(di, Base { last: last(5), age: None })]);
         energies.take(1, &[(di, last(6))], false, s(10));

@@ -85,7 +85,8 @@ enum Step {
 impl Freeze {
     /// Begins with what the meter is known to freeze by, or finds out.
     pub fn new(want: Want) -> Self {
-        let catalogue = want.wanted.first().map_or_else(|| Catalogue::of(want.edition), Register::table);
+        let catalogue =
+            want.wanted.first().map_or_else(|| Catalogue::of_standard(want.standard), Register::table);
         let mut visit = Self {
             catalogue,
             step: Step::Over,
@@ -107,7 +108,7 @@ impl Freeze {
             want,
         };
         let has_no_freeze =
-            visit.want.edition == Edition::E1997 || matches!(visit.kind, Kind::NotFrozen | Kind::Instant);
+            !visit.want.standard.is(Edition::E2007) || matches!(visit.kind, Kind::NotFrozen | Kind::Instant);
         if has_no_freeze {
             visit.kind = Kind::NotFrozen;
             visit.without_freeze();
@@ -127,8 +128,8 @@ impl Freeze {
 
     /// The next question; `None` when the visit is over.
     pub fn next(&self) -> Option<Question> {
-        let di = if let Step::Values(values) = &self.step { values.next()? } else { self.single()?.di() };
-        Some(Question::Read(di))
+        let id = if let Step::Values(values) = &self.step { values.next()? } else { self.single()?.id() };
+        Some(Question::Read(id))
     }
 
     /// The register that is asked for alone in this step.
@@ -353,7 +354,7 @@ impl Freeze {
 
     /// A single question that has no answer ends the visit. A meter of 1997 has no word for a setting that it lacks.
     fn no_answer(&mut self, none: &NoReply) {
-        let may_lack = self.want.edition == Edition::E1997 && none.reason == Reason::Silent;
+        let may_lack = self.want.standard.is(Edition::E1997) && none.reason == Reason::Silent;
         if may_lack && matches!(self.step, Step::Settlement(_)) && self.want.is_in_time() {
             self.present();
         } else {

@@ -33,6 +33,8 @@ pub struct Records {
 pub struct Habits {
     freezes: BTreeMap<usize, Freezes>,
     records: BTreeMap<usize, Records>,
+    /// Of the maps of its profile, which a Modbus meter has. Not kept: another meter may hang there by then.
+    maps: BTreeMap<usize, u8>,
 }
 
 impl Habits {
@@ -53,6 +55,21 @@ impl Habits {
     /// What a meter is known to record.
     pub fn records(&self, meter: usize) -> Records {
         self.records.get(&meter).copied().unwrap_or_default()
+    }
+
+    /// Which of its profile's maps a Modbus meter was found to have.
+    pub fn map(&self, meter: usize) -> Option<u8> {
+        self.maps.get(&meter).copied()
+    }
+
+    /// A round found the map of a meter.
+    pub fn found_map(&mut self, meter: usize, map: u8) {
+        self.maps.insert(meter, map);
+    }
+
+    /// A meter was silent for so long that another may hang there.
+    pub fn forget_map(&mut self, meter: usize) {
+        self.maps.remove(&meter);
     }
 
     /// A visit found this at `now`; gives what is to be kept, if it is news.
@@ -85,6 +102,7 @@ impl Habits {
     pub fn renumber(&mut self, to: impl Fn(usize) -> Option<usize>) {
         renumbered(&mut self.freezes, |meter| to(*meter));
         renumbered(&mut self.records, |meter| to(*meter));
+        renumbered(&mut self.maps, |meter| to(*meter));
     }
 }
 

@@ -10,7 +10,7 @@ use super::refusals::Refusals;
 use super::settlements::{Days, Settling};
 use super::timing::{Class, Deadlines, Turnaround};
 use crate::reading::plausible::Last;
-use dlt645::Di;
+use catalogue::Identifier;
 use jiff::Timestamp;
 use std::collections::BTreeSet;
 use std::fmt::Write;
@@ -24,14 +24,14 @@ pub enum Learned {
         /// Index of the meter.
         meter: usize,
         /// The register or block.
-        di: Di,
+        di: Identifier,
     },
     /// A meter has it after all.
     Has {
         /// Index of the meter.
         meter: usize,
         /// The register or block.
-        di: Di,
+        di: Identifier,
     },
     /// A meter's slowest answer to questions of a kind.
     Slowest {
@@ -47,7 +47,7 @@ pub enum Learned {
         /// Index of the meter.
         meter: usize,
         /// By register, or by the block whose sum differs.
-        last: Vec<(Di, Last)>,
+        last: Vec<(Identifier, Last)>,
     },
     /// What a meter freezes by.
     Freezes {
@@ -317,7 +317,7 @@ impl Memory {
 }
 
 /// `00010000=1234567@1793491200000`: digits, and milliseconds since 1970.
-fn texts(last: &[(Di, Last)]) -> String {
+fn texts(last: &[(Identifier, Last)]) -> String {
     let mut text = String::new();
     for (di, Last { digits, at }) in last {
         let gap = if text.is_empty() { "" } else { " " };
@@ -327,7 +327,7 @@ fn texts(last: &[(Di, Last)]) -> String {
     text
 }
 
-fn last_of(text: &str) -> Option<(Di, Last)> {
+fn last_of(text: &str) -> Option<(Identifier, Last)> {
     let (di, rest) = text.split_once('=')?;
     let (digits, at) = rest.split_once('@')?;
     let at = Timestamp::from_millisecond(at.parse().ok()?).ok()?;

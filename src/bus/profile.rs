@@ -123,7 +123,7 @@ impl Profile {
     /// The next question; `None` when the visit is over.
     pub fn next(&self) -> Option<Question> {
         match &self.stage {
-            Stage::Settings => self.setting().map(Question::Read),
+            Stage::Settings => self.setting().map(|di| Question::Read(di.into())),
             Stage::Records(tracks) => tracks.iter().find_map(Track::next),
             Stage::Hours(hours) => hours.next(),
             Stage::Done => None,

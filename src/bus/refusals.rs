@@ -6,7 +6,7 @@
 
 use super::renumber::renumbered;
 use super::share::Share;
-use dlt645::Di;
+use catalogue::Identifier;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
@@ -23,9 +23,9 @@ const SILENCES: u8 = 2;
 /// The memory of one bus.
 #[derive(Debug)]
 pub struct Refusals {
-    refused: BTreeMap<usize, BTreeMap<Di, Duration>>,
+    refused: BTreeMap<usize, BTreeMap<Identifier, Duration>>,
     /// Silences of 1997 meters that are not enough yet.
-    unheard: BTreeMap<(usize, Di), u8>,
+    unheard: BTreeMap<(usize, Identifier), u8>,
     share: Share,
 }
 
@@ -41,13 +41,13 @@ impl Default for Refusals {
 
 impl Refusals {
     /// Takes over what an earlier run learned; it is asked for again after a while as if refused now.
-    pub fn recall(&mut self, meter: usize, di: Di) {
+    pub fn recall(&mut self, meter: usize, di: Identifier) {
         self.refused.entry(meter).or_default().insert(di, Duration::ZERO);
     }
 
     /// What is not to be asked for in a round of this meter that begins now. At most one thing that was
     /// refused long ago is left out of it, to be asked for again; `cost` is what one exchange takes.
-    pub fn of(&mut self, meter: usize, now: Duration, cost: Duration) -> BTreeSet<Di> {
+    pub fn of(&mut self, meter: usize, now: Duration, cost: Duration) -> BTreeSet<Identifier> {
         if !self.refused.contains_key(&meter) {
             return BTreeSet::new();
         }
@@ -55,7 +55,7 @@ impl Refusals {
         // So seldom that all of them find room in the share, and none waits for ever behind another.
         let turn = (cost * u32::try_from(all).unwrap_or(u32::MAX)).saturating_mul(1000 / AGAIN);
         let Some(known) = self.refused.get_mut(&meter) else { return BTreeSet::new() };
-        let mut refused: BTreeSet<Di> = known.keys().copied().collect();
+        let mut refused: BTreeSet<Identifier> = known.keys().copied().collect();
         let oldest = known.iter_mut().min_by_key(|(_, at)| **at);
         if let Some((&di, at)) = oldest.filter(|(_, at)| now.saturating_sub(**at) >= LATER.max(turn))
             && self.share.allows(now)
@@ -74,13 +74,13 @@ impl Refusals {
     }
 
     /// A meter refused this for good. True if that is new.
-    pub fn refused(&mut self, meter: usize, di: Di, now: Duration) -> bool {
+    pub fn refused(&mut self, meter: usize, di: Identifier, now: Duration) -> bool {
         self.refused.entry(meter).or_default().insert(di, now).is_none()
     }
 
     /// A 1997 meter was silent for this in a round in which it answered. True if that is enough to take it
     /// for not there, and new.
-    pub fn silent(&mut self, meter: usize, di: Di, now: Duration) -> bool {
+    pub fn silent(&mut self, meter: usize, di: Identifier, now: Duration) -> bool {
         let silences = self.unheard.entry((meter, di)).or_default();
         *silences += 1;
         if *silences < SILENCES {
@@ -91,7 +91,7 @@ impl Refusals {
     }
 
     /// A meter answered this. True if it had been taken for not there.
-    pub fn answered(&mut self, meter: usize, di: Di) -> bool {
+    pub fn answered(&mut self, meter: usize, di: Identifier) -> bool {
         self.unheard.remove(&(meter, di));
         self.refused.get_mut(&meter).is_some_and(|known| known.remove(&di).is_some())
     }
@@ -100,10 +100,11 @@ impl Refusals {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use dlt645::Di;
 
     const COST: Duration = Duration::from_millis(300);
 
-    fn di(text: &str) -> Di {
+    fn di(text: &str) -> Identifier {
         text.parse().unwrap()
     }
 
@@ -112,16 +113,16 @@ mod tests {
         let mut refusals = Refusals::default();
         for meter in 0..32 {
             for n in 0..20u32 {
-                assert!(refusals.refused(meter, Di::new(0x0203_0000 + n), Duration::ZERO));
+                assert!(refusals.refused(meter, Di::new(0x0203_0000 + n).into(), Duration::ZERO));
             }
         }
-        let (mut asked, mut now) = (BTreeMap::<(usize, Di), u32>::new(), Duration::ZERO);
+        let (mut asked, mut now) = (BTreeMap::<(usize, Identifier), u32>::new(), Duration::ZERO);
         let day = Duration::from_secs(86_400);
         while now < day {
             for meter in 0..32 {
                 let left_out = refusals.of(meter, now, COST);
                 for n in 0..20u32 {
-                    let di = Di::new(0x0203_0000 + n);
+                    let di = Di::new(0x0203_0000 + n).into();
                     if !left_out.contains(&di) {
                         *asked.entry((meter, di)).or_default() += 1;
                         assert!(!refusals.refused(meter, di, now), "it is known");

@@ -3,18 +3,23 @@
 
 mod judge;
 #[cfg(test)]
+mod modbus_tests;
+mod model;
+#[cfg(test)]
 mod noise_tests;
 
 use self::judge::{Heard, Judge};
+use self::model::{Model, Next};
 use super::talk::{Answer, NoReply};
 use crate::config::Wiring;
 use crate::event::Kind;
 use crate::planner::{Ask, Costs, Plans, Subject, plan};
 use crate::reading::plausible::{Base, Last};
-use crate::reading::{Decoded, Failure, Reason, Transformers, decode};
-use catalogue::{Block, Register};
-use dlt645::{Di, Edition};
+use crate::reading::{Decoded, Failure, NotThisBlock, Reason, Transformers, decode};
+use catalogue::{Block, Identifier, Register, Standard};
+use dlt645::Edition;
 use jiff::Timestamp;
+use modbus::Span;
 use std::borrow::Cow;
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
@@ -31,17 +36,19 @@ pub struct Point {
     pub wiring: Option<Wiring>,
     /// CT and PT.
     pub transformers: Transformers,
+    /// Which of its profile's maps a Modbus meter was found to have.
+    pub map: Option<u8>,
 }
 
 /// Something that a round taught of what a meter has.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Lesson {
     /// It refused a present value, a parameter or a block of them with *no requested data*.
-    Lacks(Di),
+    Lacks(Identifier),
     /// A meter of 1997, which has no such word, was silent for it and answered others.
-    Unheard(Di),
+    Unheard(Identifier),
     /// It answered this.
-    Has(Di),
+    Has(Identifier),
 }
 
 /// The questions to one meter and the answers so far.
@@ -51,7 +58,7 @@ pub struct Round {
     costs: Costs,
     transformers: Transformers,
     /// Blocks and registers not to be tried in this round.
-    refused: BTreeSet<Di>,
+    refused: BTreeSet<Identifier>,
     lessons: Vec<Lesson>,
     /// Blocks of 1997 that were met with silence, and what was wanted of them.
     unheard: Vec<(Block, Arc<[Register]>)>,
@@ -59,6 +66,8 @@ pub struct Round {
     /// Questions that were met with silence.
     silences: u32,
     judge: Judge,
+    /// Of a Modbus meter.
+    model: Option<Model>,
     /// What the question that comes next was answered with before.
     doubtful: Option<Heard>,
     /// Whether what comes may be damaged though it looks sound.
@@ -68,7 +77,7 @@ pub struct Round {
 
 impl Round {
     /// Plans the questions for `wanted`; what is in `refused` is not tried.
-    pub fn new(wanted: &[Register], refused: BTreeSet<Di>, costs: Costs, of: Point) -> Self {
+    pub fn new(wanted: &[Register], refused: BTreeSet<Identifier>, costs: Costs, of: Point) -> Self {
         Self::by(&mut Plans::default(), wanted, refused, costs, of)
     }
 
@@ -76,7 +85,7 @@ impl Round {
     pub fn by(
         plans: &mut Plans,
         wanted: &[Register],
-        refused: BTreeSet<Di>,
+        refused: BTreeSet<Identifier>,
         costs: Costs,
         of: Point,
     ) -> Self {
@@ -89,7 +98,12 @@ impl Round {
             let (there, absent): (Vec<Register>, _) = wanted.iter().copied().partition(has);
             (Cow::Owned(there), absent)
         };
-        let plan = plans.of(&there, &refused, &costs);
+        let mut model = Model::of(&there, of.map);
+        let (plan, begun) = match model.as_mut().map(Model::begin) {
+            None => (plans.of(&there, &refused, &costs), None),
+            Some(Next::Read(own)) => (plans.of(&own, &refused, &costs), None),
+            Some(next @ (Next::Probe(_) | Next::NoMap(_))) => (Arc::from([]), Some(next)),
+        };
         let mut round = Self {
             asks: VecDeque::new(),
             costs,
@@ -100,11 +114,17 @@ impl Round {
             answered: false,
             silences: 0,
             judge: Judge::new(phases(of.wiring)),
+            model,
             doubtful: None,
             noisy: false,
             decoded: Decoded::default(),
         };
         round.first(&plan);
+        if let Some(next) = begun {
+            round.go_on(next);
+        } else {
+            round.fail_lacking();
+        }
         let wired = of.wiring.map_or("", Wiring::word);
         round.decoded.failures.extend(absent.into_iter().map(|register| Failure {
             register,
@@ -117,7 +137,7 @@ impl Round {
 
     /// The same, with energies judged by the last values of the meter.
     #[must_use]
-    pub fn judged_by(mut self, known: Vec<(Di, Base)>) -> Self {
+    pub fn judged_by(mut self, known: Vec<(Identifier, Base)>) -> Self {
         self.judge.know(known);
         self
     }
@@ -129,7 +149,7 @@ impl Round {
 
     /// Puts these questions before all others.
     fn first(&mut self, plan: &[Ask]) {
-        let lacks = |ask: &&Ask| self.refused.contains(&ask.subject.di());
+        let lacks = |ask: &&Ask| self.refused.contains(&ask.subject.id());
         let known: Vec<&Ask> = plan.iter().filter(lacks).collect();
         for again in plan.iter().rev().filter(|ask| !lacks(ask)) {
             self.asks.push_front(again.clone());
@@ -148,15 +168,18 @@ impl Round {
     /// Takes what came of the question that [`Round::next`] gave.
     pub fn take(&mut self, came: Result<Answer, NoReply>) {
         let Some(ask) = self.asks.pop_front() else { return };
+        if self.model.as_ref().is_some_and(Model::is_probing) {
+            return self.take_probe(came);
+        }
         if let Some(before) = self.doubtful.take() {
             return self.take_again(ask, before, came);
         }
         match came {
             Ok(answer) => {
                 self.answered = true;
-                self.lessons.push(Lesson::Has(ask.subject.di()));
+                self.lessons.push(Lesson::Has(ask.subject.id()));
                 self.heard(&ask);
-                match decode(&ask, &answer.octets, answer.taken_at, self.transformers) {
+                match self.decode(&ask, &answer) {
                     Ok(decoded) => {
                         let looked = self.judge.look(&ask, &answer.octets, answer.taken_at, decoded);
                         if looked.is_doubtful() || self.noisy {
@@ -176,7 +199,8 @@ impl Round {
     /// Takes what came of a question that was asked once more.
     fn take_again(&mut self, ask: Ask, mut before: Heard, came: Result<Answer, NoReply>) {
         let again = match &came {
-            Ok(answer) => decode(&ask, &answer.octets, answer.taken_at, self.transformers)
+            Ok(answer) => self
+                .decode(&ask, answer)
                 .map(|decoded| self.judge.look(&ask, &answer.octets, answer.taken_at, decoded))
                 .map_err(|e| format!("it was read again: {e}")),
             Err(no_reply) => Err(format!("it could not be read again: {}", no_reply.detail)),
@@ -198,25 +222,29 @@ impl Round {
 
     fn take_none(&mut self, ask: Ask, no_reply: &NoReply) {
         self.silences += u32::from(no_reply.reason == Reason::Silent);
-        let lacks = no_reply.word.is_some_and(|word| word.no_requested_data());
+        let lacks = no_reply.lacks();
         match (no_reply.reason, ask.subject) {
             (Reason::Refused, Subject::Block(block)) => {
                 self.answered = true;
                 if lacks && block.is_present() {
-                    self.lessons.push(Lesson::Lacks(block.di()));
+                    self.lessons.push(Lesson::Lacks(block.di().into()));
                 }
                 self.singly(&ask);
             }
             (Reason::Refused, Subject::Register(register)) => {
                 self.answered = true;
                 if lacks && register.is_present() {
-                    self.lessons.push(Lesson::Lacks(register.di()));
+                    self.lessons.push(Lesson::Lacks(register.id()));
                 }
                 self.fail(&ask.wanted, no_reply);
             }
+            (Reason::Refused, Subject::Span(span)) => {
+                self.answered = true;
+                self.refused_span(&ask, span, no_reply);
+            }
             // A meter that has not said a word in this round is not asked for the rest of it: its
             // silence costs the line more than its answers would.
-            (Reason::Silent, _) if self.is_absent(ask.subject.di().edition()) => {
+            (Reason::Silent, _) if self.is_absent(ask.subject.id().standard()) => {
                 self.give_up(ask, no_reply);
             }
             (Reason::Silent, Subject::Block(block)) if block.di().edition() == Edition::E1997 => {
@@ -224,9 +252,9 @@ impl Round {
                 self.singly(&ask);
             }
             (Reason::Silent, Subject::Register(register))
-                if register.di().edition() == Edition::E1997 && register.is_present() =>
+                if register.standard().is(Edition::E1997) && register.is_present() =>
             {
-                self.lessons.push(Lesson::Unheard(register.di()));
+                self.lessons.push(Lesson::Unheard(register.id()));
                 self.fail(&ask.wanted, no_reply);
             }
             (Reason::PortGone, _) => self.give_up(ask, no_reply),
@@ -267,7 +295,7 @@ impl Round {
     }
 
     /// What the next energies of the meter are to be judged by, by register.
-    pub fn energies(&self) -> &[(Di, Last)] {
+    pub fn energies(&self) -> &[(Identifier, Last)] {
         self.judge.last()
     }
 
@@ -284,16 +312,20 @@ impl Round {
 
     /// Whether silence means the meter and not the register. A meter of 1997 has no word for what it does not know
     /// and stays silent, so that several questions must go unheard.
-    const fn is_absent(&self, edition: Edition) -> bool {
-        let enough = match edition {
-            Edition::E1997 => SILENCES_1997,
-            Edition::E2007 => 1,
+    const fn is_absent(&self, standard: Standard) -> bool {
+        let enough = match standard {
+            Standard::Dlt645(Edition::E1997) => SILENCES_1997,
+            Standard::Dlt645(Edition::E2007) | Standard::Modbus => 1,
         };
         !self.answered && self.silences >= enough
     }
 
     /// A register that answers where its block did not: the meter does not have the block.
     fn heard(&mut self, ask: &Ask) {
+        if let (Some(model), Subject::Span(span)) = (&mut self.model, ask.subject) {
+            let culprit = model.answered(span).map(|culprit| Lesson::Lacks(culprit.into()));
+            self.lessons.extend(culprit);
+        }
         let Subject::Register(register) = ask.subject else { return };
         let (known, unheard) = self
             .unheard
@@ -301,7 +333,71 @@ impl Round {
             .partition(|(_, wanted): &(Block, Arc<[Register]>)| wanted.contains(&register));
         self.unheard = unheard;
         let lacking = known.into_iter().map(|(block, _)| block).filter(Block::is_present);
-        self.lessons.extend(lacking.map(|block| Lesson::Lacks(block.di())));
+        self.lessons.extend(lacking.map(|block| Lesson::Lacks(block.di().into())));
+    }
+
+    /// The map of a Modbus meter is known now, or another is tried.
+    fn take_probe(&mut self, came: Result<Answer, NoReply>) {
+        let Some(model) = &mut self.model else { return };
+        let next = match came {
+            Ok(answer) => {
+                self.answered = true;
+                model.probed(Some(&answer.octets))
+            }
+            Err(no_reply) if no_reply.reason == Reason::Refused && no_reply.lacks() => {
+                self.answered = true;
+                model.probed(None)
+            }
+            Err(no_reply) => {
+                self.answered |= no_reply.reason == Reason::Refused;
+                return self.fail_all(&no_reply);
+            }
+        };
+        self.go_on(next);
+    }
+
+    fn go_on(&mut self, next: Next) {
+        match next {
+            Next::Probe(ask) => self.asks.push_front(ask),
+            Next::Read(registers) => {
+                let asks = plan(&registers, &self.refused, &self.costs);
+                self.first(&asks);
+                self.fail_lacking();
+            }
+            Next::NoMap(why) => self.fail_all(&NoReply::of(Reason::Refused, why)),
+        }
+    }
+
+    /// Everything that is wanted of a Modbus meter whose map is not known.
+    fn fail_all(&mut self, no_reply: &NoReply) {
+        let all = self.model.as_ref().map(|model| model.wanted().to_vec()).unwrap_or_default();
+        self.fail(&all, no_reply);
+    }
+
+    /// What the map of a Modbus meter does not have.
+    fn fail_lacking(&mut self) {
+        let lacking = self.model.as_ref().map(Model::lacking).unwrap_or_default();
+        self.fail(&lacking, &NoReply::of(Reason::Missing, "the map of this meter does not have it"));
+    }
+
+    /// Neighbours that cannot be had at once are asked for in two requests.
+    fn refused_span(&mut self, ask: &Ask, span: Span, no_reply: &NoReply) {
+        let Some(model) = &mut self.model else { return };
+        if no_reply.lacks() && ask.wanted.len() > 1 {
+            let parts = model.split(ask, &self.refused, &self.costs);
+            self.refused.insert(span.into());
+            return self.first(&parts);
+        }
+        model.unanswered(span);
+        if no_reply.lacks() {
+            self.lessons.push(Lesson::Lacks(span.into()));
+        }
+        self.fail(&ask.wanted, no_reply);
+    }
+
+    /// Which of its profile's maps the Modbus meter was found to have.
+    pub fn map(&self) -> Option<u8> {
+        self.model.as_ref().and_then(Model::map)
     }
 
     fn give_up(&mut self, ask: Ask, no_reply: &NoReply) {
@@ -311,15 +407,29 @@ impl Round {
         }
     }
 
+    fn decode(&mut self, ask: &Ask, answer: &Answer) -> Result<Decoded, NotThisBlock> {
+        match &mut self.model {
+            Some(model) => Ok(model.decode(ask, &answer.octets, answer.taken_at, self.transformers)),
+            None => decode(ask, &answer.octets, answer.taken_at, self.transformers),
+        }
+    }
+
     /// Another block may still hold some of them; the plan decides.
     fn singly(&mut self, ask: &Ask) {
-        self.refused.insert(ask.subject.di());
+        self.refused.insert(ask.subject.id());
         let plan = plan(&ask.wanted, &self.refused, &self.costs);
         self.first(&plan);
     }
 
     fn fail(&mut self, wanted: &[Register], no_reply: &NoReply) {
-        self.decoded.failures.extend(wanted.iter().map(|&register| Failure {
+        if let Some(model) = &mut self.model {
+            model.failed(wanted, &no_reply.detail);
+        }
+        let named = |register: &Register| match &self.model {
+            Some(model) => model.wanted_by(register),
+            None => Some(*register),
+        };
+        self.decoded.failures.extend(wanted.iter().filter_map(named).map(|register| Failure {
             register,
             reason: no_reply.reason,
             detail: no_reply.detail.clone(),
@@ -342,7 +452,7 @@ mod tests {
     use super::*;
     use crate::planner::Line;
     use catalogue::Catalogue;
-    use dlt645::{Address, ErrorWord};
+    use dlt645::{Address, Di, ErrorWord};
     use jiff::Timestamp;
     use std::time::Duration;
 
@@ -377,7 +487,7 @@ mod tests {
     }
 
     fn asked(round: &Round) -> String {
-        round.next().map(|a| a.subject.di().to_string()).unwrap_or_default()
+        round.next().map(|a| a.subject.id().to_string()).unwrap_or_default()
     }
 
     #[test]
@@ -410,7 +520,8 @@ mod tests {
         round.take(no_reply(Reason::Refused));
         round.take(no_reply(Reason::Refused));
         assert_eq!(lacking(&round), ["02800002"], "of history it means that there is none now");
-        let mut again = Round::new(&wanted, BTreeSet::from([Di::new(0x0280_0002)]), costs, Point::default());
+        let mut again =
+            Round::new(&wanted, BTreeSet::from([Di::new(0x0280_0002).into()]), costs, Point::default());
         assert_eq!(asked(&again), "02010100");
         again.take(answer(&[0x01, 0x22]));
         assert_eq!(asked(&again), "00010001");
@@ -489,7 +600,7 @@ mod tests {
             let mut round = Round::new(&wanted, BTreeSet::new(), costs, of);
             while let Some(ask) = round.next() {
                 // A three-wire meter fills its block with 0 where l2 would be.
-                let block = ask.subject.di().to_string() == "0201FF00";
+                let block = ask.subject.id().to_string() == "0201FF00";
                 round.take(answer(if block { &[0x00, 0x10, 0, 0, 0x02, 0x10] } else { &[0x00, 0x10] }));
             }
             let decoded = round.finish();
@@ -503,7 +614,7 @@ mod tests {
     fn after(digits: i64) -> Round {
         let last = Last { digits, at: Timestamp::UNIX_EPOCH };
         let base = Base { last, age: Some(Duration::from_secs(60)) };
-        round(&["active_energy_import"]).judged_by(vec![(Di::new(0x0001_0000), base)])
+        round(&["active_energy_import"]).judged_by(vec![(Di::new(0x0001_0000).into(), base)])
     }
 
     fn energy(digits: u32) -> Result<Answer, NoReply> {
@@ -568,7 +679,7 @@ mod tests {
     #[test]
     fn a_port_that_goes_before_the_second_answer_ends_the_round() {
         let last = Last { digits: 100_000, at: Timestamp::UNIX_EPOCH };
-        let known = vec![(Di::new(0x0001_0000), Base { last, age: None })];
+        let known = vec![(Di::new(0x0001_0000).into(), Base { last, age: None })];
         let mut round = round(&["active_energy_import", "frequency"]).judged_by(known);
         round.take(energy(900));
         round.take(no_reply(Reason::PortGone));
@@ -618,7 +729,8 @@ mod tests {
     fn a_fall_after_a_clear_says_that_the_meter_counts_one_more() {
         let at = Timestamp::UNIX_EPOCH;
         let base = |digits| Base { last: Last { digits, at }, age: Some(Duration::from_secs(60)) };
-        let known = vec![(Di::new(0x0001_0000), base(100_000)), (Di::new(0x0330_0100), base(1))];
+        let known =
+            vec![(Di::new(0x0001_0000).into(), base(100_000)), (Di::new(0x0330_0100).into(), base(1))];
         let mut round = round(&["active_energy_import", "meter_clear_count"]).judged_by(known);
         round.take(energy(5));
         round.take(energy(5));

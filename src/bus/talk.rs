@@ -2,6 +2,7 @@
 //!
 //! It never decides what to ask; the bus task and `meterd read` do.
 
+mod modbus;
 mod raw;
 
 use super::exchange::{ActiveReport, Exchange, Noted, Tap};
@@ -12,10 +13,13 @@ use crate::clock::Clock;
 use crate::config::Protocol;
 use crate::planner::Line;
 use crate::reading::Reason;
+use ::modbus::{Exception, UnitId};
+use catalogue::Identifier;
 use dlt645::exchange::{Exchange as Dlt645, Failure as NoAnswer, Outcome, Timing};
 use dlt645::pdu::{Count, RecordTime, Request};
 use dlt645::{Address, Di, ErrorWord};
 use jiff::Timestamp;
+use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
@@ -50,6 +54,8 @@ pub struct Asked {
 
 /// Why nothing came of what was due when the daemon ended, or a new configuration ended the bus.
 pub(super) const STOPPED: &str = "the bus was stopped";
+/// Why a question is not put to a meter.
+const OTHER_PROTOCOL: &str = "the meter speaks another protocol than the register is of";
 /// So many octets and still more at the deadline: somebody talks without end.
 const BABBLE: usize = 64;
 /// Octets are still coming if the last one came so shortly before the deadline, the port's latency beside it.
@@ -74,6 +80,8 @@ pub struct Talk {
     reports: Vec<Report>,
     noise: Noise,
     turn: Option<Turn>,
+    /// Of which questions to Modbus meters an answer may still come.
+    open: BTreeMap<UnitId, modbus::Open>,
 }
 
 /// One try of a question.
@@ -122,6 +130,8 @@ pub struct NoReply {
     pub detail: String,
     /// The error word of a refusal.
     pub word: Option<ErrorWord>,
+    /// The exception of a Modbus meter's refusal.
+    pub exception: Option<Exception>,
     /// Octets came and never a sound frame: a matter of baud or parity rather than of the meter.
     pub never_a_frame: bool,
     /// Octets came and came, up to the deadline: somebody talks without end.
@@ -139,11 +149,17 @@ impl NoReply {
             reason,
             detail: detail.into(),
             word: None,
+            exception: None,
             never_a_frame: false,
             jammed: false,
             tries: 0,
             noted: Noted::default(),
         }
+    }
+
+    /// Whether the meter said that it has no such data.
+    pub fn lacks(&self) -> bool {
+        self.word.is_some_and(|word| word.no_requested_data()) || self.exception.is_some_and(Exception::lacks)
     }
 
     /// The daemon ended before an answer came.
@@ -171,6 +187,7 @@ impl Talk {
             reports: Vec::new(),
             noise: Noise::default(),
             turn: None,
+            open: BTreeMap::new(),
         }
     }
 
@@ -231,20 +248,33 @@ impl Talk {
         patience: Patience,
     ) -> Result<Answer, NoReply> {
         match question {
-            Question::Read(di) => self.read(asked, di, patience).await,
+            Question::Read(id) => self.read(asked, id, patience).await,
             Question::Records(di, count, from) => self.read_records(asked, (di, count, from), patience).await,
         }
     }
 
-    /// Asks a meter for one data identifier, again if no answer came.
+    /// Asks a meter for one identifier, again if no answer came.
     ///
     /// # Errors
     /// Why there is no answer; after [`Reason::PortGone`] the port is closed.
-    pub async fn read(&mut self, asked: Asked, di: Di, patience: Patience) -> Result<Answer, NoReply> {
-        let request = match asked.protocol {
-            Protocol::Dlt645_1997(address) | Protocol::Dlt645_2007(address) => Request::Read { address, di },
-        };
-        self.ask(request, asked, patience).await
+    pub async fn read(
+        &mut self,
+        asked: Asked,
+        id: Identifier,
+        patience: Patience,
+    ) -> Result<Answer, NoReply> {
+        match (asked.protocol, id) {
+            (Protocol::Dlt645_1997(address) | Protocol::Dlt645_2007(address), Identifier::Di(di)) => {
+                self.ask(Request::Read { address, di }, asked, patience).await
+            }
+            (Protocol::ModbusRtu(unit) | Protocol::ModbusTcp(unit), Identifier::Modbus(span)) => {
+                self.ask_registers(unit, span, asked, patience).await
+            }
+            (Protocol::Dlt645_1997(_) | Protocol::Dlt645_2007(_), Identifier::Modbus(_))
+            | (Protocol::ModbusRtu(_) | Protocol::ModbusTcp(_), Identifier::Di(_)) => {
+                Err(NoReply::of(Reason::Refused, OTHER_PROTOCOL))
+            }
+        }
     }
 
     /// Asks a meter of 2007 for load records: the earliest, those from a time, or the latest, as the identifier says.
@@ -258,7 +288,9 @@ impl Talk {
         (di, count, from): (Di, Count, Option<RecordTime>),
         patience: Patience,
     ) -> Result<Answer, NoReply> {
-        let (Protocol::Dlt645_1997(address) | Protocol::Dlt645_2007(address)) = asked.protocol;
+        let Some(address) = asked.protocol.dlt645_address() else {
+            return Err(NoReply::of(Reason::Refused, OTHER_PROTOCOL));
+        };
         self.ask(Request::ReadRecords { address, di, count, from }, asked, patience).await
     }
 
@@ -392,17 +424,7 @@ impl Talk {
         first_octet: Duration,
         turnaround: Duration,
     ) -> Result<Once, NoReply> {
-        let was_open = self.port.is_some();
-        let mut ready = self.ready(asked.line, turnaround).await;
-        // What has ended while nothing was asked costs no question: it is opened anew at once.
-        if let Err(ended) = &ready
-            && was_open
-        {
-            tracing::info!(%ended, "the port is opened anew");
-            self.port = None;
-            ready = self.ready(asked.line, turnaround).await;
-        }
-        ready.map_err(|e| self.lost(&e))?;
+        self.ready_anew(asked.line, turnaround).await?;
         let Some(port) = self.port.as_mut() else { return Err(NoReply::port(&PortError::Gone)) };
         let octet = self.line.octets(1);
         let timing = Timing {
@@ -424,6 +446,20 @@ impl Talk {
             Ok(outcome) => Ok(Once { outcome, noted, sent }),
             Err(e) => Err(self.lost(&e)),
         }
+    }
+
+    /// Makes the port ready; what has ended while nothing was asked costs no question: it is opened anew at once.
+    async fn ready_anew(&mut self, line: Line, turnaround: Duration) -> Result<(), NoReply> {
+        let was_open = self.port.is_some();
+        let mut ready = self.ready(line, turnaround).await;
+        if let Err(ended) = &ready
+            && was_open
+        {
+            tracing::info!(%ended, "the port is opened anew");
+            self.port = None;
+            ready = self.ready(line, turnaround).await;
+        }
+        ready.map_err(|e| self.lost(&e))
     }
 
     /// Makes the port ready for a request: open, at this rate, after the pause, and with nothing on it that came

@@ -6,7 +6,8 @@
 //! Nothing here ever shortens the wait for octets that are on their way: that is by length and rate.
 
 use super::renumber::renumbered;
-use dlt645::{Di, Edition};
+use catalogue::Identifier;
+use dlt645::Edition;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -21,16 +22,20 @@ pub enum Class {
     Event,
     /// Load records (负荷记录).
     Load,
+    /// Registers of a Modbus meter: many take up to a second for their first answer.
+    Modbus,
     /// Anything in the minutes after midnight, when meters are busy with their freezes.
     Midnight,
 }
 
 impl Class {
     /// All of them, in the order of their words.
-    pub const ALL: [Self; 5] = [Self::Present, Self::History, Self::Event, Self::Load, Self::Midnight];
+    pub const ALL: [Self; 6] =
+        [Self::Present, Self::History, Self::Event, Self::Load, Self::Modbus, Self::Midnight];
 
     /// The kind of a data identifier at any other time than after midnight.
-    pub fn of(di: Di) -> Self {
+    pub fn of(id: Identifier) -> Self {
+        let Some(di) = id.di() else { return Self::Modbus };
         match (di.edition(), di.byte(3), di.byte(1)) {
             // Energy and demand of 1997 have the month in bits 3 and 2 of DI1; B6xx is of now.
             (Edition::E1997, _, 0x94 | 0x95 | 0x98 | 0x99 | 0xA4 | 0xA5 | 0xA8 | 0xA9) => Self::History,
@@ -51,6 +56,7 @@ impl Class {
             Self::History => "history",
             Self::Event => "event",
             Self::Load => "load",
+            Self::Modbus => "modbus",
             Self::Midnight => "midnight",
         }
     }
@@ -60,6 +66,7 @@ impl Class {
     pub const fn patience(self) -> Duration {
         match self {
             Self::Present => Duration::from_millis(550),
+            Self::Modbus => Duration::from_millis(1000),
             Self::History | Self::Event | Self::Load | Self::Midnight => Duration::from_millis(1500),
         }
     }

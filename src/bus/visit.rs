@@ -8,6 +8,7 @@ use super::profile::Profile;
 use super::round::{Lesson, Round};
 use super::talk::{Answer, NoReply};
 use crate::reading::{Failure, Origin, Reading, Reason};
+use catalogue::Identifier;
 use dlt645::Di;
 use dlt645::pdu::{Count, RecordTime};
 use jiff::Timestamp;
@@ -16,7 +17,7 @@ use jiff::Timestamp;
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Question {
     /// A register or a block.
-    Read(Di),
+    Read(Identifier),
     /// So many load records, from a time on where the identifier says so.
     Records(Di, Count, Option<RecordTime>),
 }
@@ -91,7 +92,7 @@ pub enum Visit {
 
 impl Asks for Round {
     fn question(&self) -> Option<Question> {
-        self.next().map(|ask| Question::Read(ask.subject.di()))
+        self.next().map(|ask| Question::Read(ask.subject.id()))
     }
 
     fn over_noise(&mut self, is_noisy: bool) {
@@ -158,9 +159,10 @@ impl Visit {
 
 impl Question {
     /// Its identifier.
-    pub const fn di(self) -> Di {
+    pub const fn id(self) -> Identifier {
         match self {
-            Self::Read(di) | Self::Records(di, _, _) => di,
+            Self::Read(id) => id,
+            Self::Records(di, _, _) => Identifier::Di(di),
         }
     }
 }

@@ -178,15 +178,20 @@ const NAME: usize = 22;
 
 /// The name, or as much of it as fits.
 pub(super) fn cut(name: &str) -> String {
-    if name.width() <= NAME {
-        return name.to_owned();
+    cut_at(name, NAME)
+}
+
+/// The text, or as much of it as fits so many columns.
+pub(super) fn cut_at(text: &str, columns: usize) -> String {
+    if text.width() <= columns {
+        return text.to_owned();
     }
     let mut width = 0;
     let fits = |c: &char| {
         width += c.width().unwrap_or(0);
-        width < NAME
+        width < columns
     };
-    name.chars().take_while(fits).chain(['…']).collect()
+    text.chars().take_while(fits).chain(['…']).collect()
 }
 
 fn counted(count: usize, one: &str, many: &str) -> String {

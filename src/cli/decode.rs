@@ -1,12 +1,14 @@
 //! `meterd decode`: frames out of any hexadecimal text, every layer explained.
 
 mod input;
+mod modbus;
 pub(super) mod object;
 
 use super::USAGE;
 use crate::mqtt::payload::RegisterJson;
 use anyhow::Context;
-use object::{DamagedObject, FrameObject, Object};
+use catalogue::Standard;
+use object::{DamagedObject, Object};
 use std::io::Read;
 use std::path::Path;
 use std::process::ExitCode;
@@ -17,6 +19,11 @@ Examples:
   meterd decode --json capture.txt
   cat capture.txt | meterd decode -
   meterd decode --profile lv-breaker capture.txt
+  meterd decode --protocol modbus 01 04 00 00 00 02 71 CB
+  meterd decode --profile eastron-sdm630 capture.txt
+
+Of Modbus, requests and answers in their order: an answer does not say which
+registers it has, so that its names and values come with the request before it.
 
 Exit code 0: at least one frame is sound. 1: none is. 2: wrong usage.";
 
@@ -26,6 +33,10 @@ pub(super) struct DecodeArgs {
     /// Print one JSON object a frame
     #[arg(long)]
     json: bool,
+    /// What the frames are of 规约: DL/T 645 of both editions, or Modbus RTU
+    /// [default: what the profile is of, or dlt645]
+    #[arg(long, value_enum)]
+    protocol: Option<Framed>,
     /// Registers of this profile 表型 first, a name or a file
     #[arg(long, value_name = "NAME")]
     profile: Option<String>,
@@ -33,6 +44,13 @@ pub(super) struct DecodeArgs {
     /// a file of such text; or - for standard input
     #[arg(value_name = "HEX|FILE|-", required = true, allow_hyphen_values = true)]
     input: Vec<String>,
+}
+
+/// What frames are of.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, clap::ValueEnum)]
+enum Framed {
+    Dlt645,
+    Modbus,
 }
 
 pub(super) fn run(args: &DecodeArgs) -> anyhow::Result<ExitCode> {
@@ -55,10 +73,24 @@ pub(super) fn run(args: &DecodeArgs) -> anyhow::Result<ExitCode> {
         Ok(profile) => profile,
         Err(why) => return Ok(super::fail(USAGE, &why)),
     };
-    let objects = object::objects(&octets, profile);
+    let own = profile.map(|profile| match profile.standard() {
+        Standard::Dlt645(_) => Framed::Dlt645,
+        Standard::Modbus => Framed::Modbus,
+    });
+    if let (Some(profile), Some(own), Some(said)) = (profile, own, args.protocol)
+        && own != said
+    {
+        let word = profile.standard().word();
+        let why = format!("profile {} is of {word}; leave --protocol out", profile.name());
+        return Ok(super::fail(USAGE, &why));
+    }
+    let objects = match args.protocol.or(own).unwrap_or(Framed::Dlt645) {
+        Framed::Dlt645 => object::objects(&octets, profile),
+        Framed::Modbus => modbus::objects(&octets, profile),
+    };
     let mut sound = false;
     for object in &objects {
-        sound |= matches!(object, Object::Frame(_));
+        sound |= !matches!(object, Object::Damaged(_));
         if args.json {
             super::out(&format!("{}\n", serde_json::to_string(object)?))?;
         } else {
@@ -74,17 +106,23 @@ pub(super) fn run(args: &DecodeArgs) -> anyhow::Result<ExitCode> {
 /// One block of lines a frame.
 fn explain(object: &Object) -> String {
     match object {
-        Object::Frame(frame) => explain_frame(frame),
+        Object::Frame(own) => {
+            frame(own.offset, &format!("{}, {}", own.protocol, own.line), &own.frame, &own.registers)
+        }
+        Object::Modbus(own) => {
+            let line = format!("{}, {} {}", own.protocol, own.direction, own.line);
+            frame(own.offset, &line, &own.frame, &own.registers)
+        }
         Object::Damaged(DamagedObject { damaged, offset, octets }) => {
             format!("at octet {offset}: no frame: {damaged}\n{}\n", wrapped(&spaced(octets)))
         }
     }
 }
 
-fn explain_frame(frame: &FrameObject) -> String {
-    let mut text = format!("at octet {}: {}, {}\n", frame.offset, frame.protocol, frame.line);
-    text.push_str(&wrapped(&spaced(&frame.frame)));
-    for register in &frame.registers {
+fn frame(offset: u64, line: &str, octets: &str, registers: &[RegisterJson]) -> String {
+    let mut text = format!("at octet {offset}: {line}\n");
+    text.push_str(&wrapped(&spaced(octets)));
+    for register in registers {
         explain_register(register, 2, &mut text);
     }
     text.push('\n');

@@ -10,11 +10,16 @@ use crate::clock::Clock;
 use crate::config;
 use crate::daemon::{Daemon, Running};
 use crate::mqtt;
-use crate::simulator::{self, Listen, MeterSettings, Phases, VirtualLine, VirtualMeter};
+use crate::simulator::{
+    self, Listen, MeterSettings, ModbusMeter, ModbusSettings, Phases, VirtualLine, VirtualMeter,
+};
 use crate::telemetry::Snapshot;
 use anyhow::{Context, bail};
 use broker::Broker;
+use catalogue::Profile;
 use dlt645::Edition;
+use modbus::UnitId;
+use rust_decimal::Decimal;
 use std::io::IsTerminal;
 use std::path::Path;
 use std::process::ExitCode;
@@ -33,13 +38,14 @@ pub(super) struct DemoArgs {
 }
 
 const WHAT: &str = "\
-Eight virtual meters 电能表 on two virtual lines 总线 are read every 2 s, and
-asked for what they froze at the last four midnights 日冻结 and recorded in
-each hour of a day 负荷记录. Two old meters freeze nothing: that is a gap, and
-said. The readings pass the store and a broker of the demo's own, and are shown
-as they arrive: `of 11-20` is the day that a frozen value closes 数据日期,
-`late` what was fetched after its time 补抄. It needs no hardware, no network
-and no file, and leaves none behind.";
+Eleven virtual meters 电能表 on two virtual lines 总线 are read every few
+seconds: old and new ones of DL/T 645, and Modbus meters on the same wires.
+Those of DL/T 645 are asked for what they froze at the last four midnights
+日冻结 and recorded in each hour of a day 负荷记录. Two old meters freeze
+nothing: that is a gap, and said. The readings pass the store and a broker of
+the demo's own, and are shown as they arrive: `of 11-20` is the day that a
+frozen value closes 数据日期, `late` what was fetched after its time 补抄. It
+needs no hardware, no network and no file, and leaves none behind.";
 
 /// What the view is given to connect before the daemon starts.
 const ONLOOKER: Duration = Duration::from_secs(2);
@@ -154,14 +160,25 @@ const POINTS: [Point; 8] = [
     ("cellar 地下室", 306, Phases::One, 1, None, Edition::E1997),
 ];
 
-/// Four flats on a pty, four others behind a serial server, two of them with old meters.
+/// A Modbus meter of the demo: name, unit, model, bus, the CT ratio that it is set to.
+type Submeter = (&'static str, u8, &'static str, usize, u32);
+
+const SUBMETERS: [Submeter; 3] = [
+    ("heat 热泵", 17, "eastron-sdm630", 0, 1),
+    ("charger 充电", 21, "acrel-adl400", 1, 40),
+    ("solar 光伏", 22, "carlo-gavazzi-em24", 1, 1),
+];
+
+/// Four flats and a heat pump on a pty, four others and two Modbus meters behind a serial server.
 async fn start_lines(folder: &Path, clock: &Clock) -> anyhow::Result<Vec<simulator::Running>> {
     let tcp = Listen::Tcp { host: "127.0.0.1".to_owned(), port: 0 };
     let mut lines = Vec::new();
     for (bus, listen) in [Listen::Pty(folder.join("riser-1")), tcp].into_iter().enumerate() {
         let meters =
             POINTS.iter().filter(|point| point.3 == bus).map(|point| household(point.1, point.2, point.5));
-        let line = VirtualLine::new(meters.collect::<anyhow::Result<Vec<_>>>()?);
+        let modbus = SUBMETERS.iter().filter(|meter| meter.3 == bus).map(submeter);
+        let line = VirtualLine::new(meters.collect::<anyhow::Result<Vec<_>>>()?)
+            .with_modbus(modbus.collect::<anyhow::Result<Vec<_>>>()?);
         lines.push(simulator::spawn(line, &listen, clock.clone(), 0).await?);
     }
     Ok(lines)
@@ -174,6 +191,15 @@ fn household(address: u32, phases: Phases, edition: Edition) -> anyhow::Result<V
     settings.response_delay = Duration::from_millis(20);
     settings.energy = u64::from(address) * 4321;
     Ok(VirtualMeter::new(settings, u64::from(address)))
+}
+
+fn submeter(&(_, unit, model, _, ct): &Submeter) -> anyhow::Result<ModbusMeter> {
+    let unit = UnitId::new(unit).context("a unit of the demo")?;
+    let mut settings = ModbusSettings::new(unit, Profile::named(model)?);
+    settings.ct = Decimal::from(ct);
+    settings.meter.response_delay = Duration::from_millis(20);
+    settings.meter.energy = u64::from(unit.get()) * 98_765;
+    Ok(ModbusMeter::new(settings, unit.get().into()))
 }
 
 fn configuration(folder: &Path, lines: &[simulator::Running], broker: u16) -> String {
@@ -203,14 +229,29 @@ fn configuration(folder: &Path, lines: &[simulator::Running], broker: u16) -> St
             text.push_str(&format!("ct = {ct:?}\n"));
         }
     }
+    for (name, unit, model, bus, _) in SUBMETERS {
+        let bus = if bus == 0 { "riser-1" } else { "shops" };
+        text.push_str(&format!(
+            "\n[[meter]]\nname = {name:?}\nbus = {bus:?}\nprotocol = \"modbus-rtu\"\nprofile = {model:?}\n\
+             address = \"{unit}\"\n"
+        ));
+    }
+    let named = |names: Vec<&str>| format!("meters = {names:?}");
+    let dlt645 = named(POINTS.iter().map(|point| point.0).collect());
+    let modbus = named(SUBMETERS.iter().map(|meter| meter.0).collect());
     // What the meters have kept of the last midnight and of each hour: the reason for it all.
     for (name, read, when, registers) in [
-        ("day", "daily-freeze", "daily = \"00:05\"\npriority = 4", "\"active_energy_import\""),
+        (
+            "day",
+            "daily-freeze",
+            format!("daily = \"00:05\"\npriority = 4\n{dlt645}"),
+            "\"active_energy_import\"",
+        ),
         // A day back is enough to see it; meters of 1997 keep no load records.
         (
             "hours",
             "load-profile",
-            "every = \"1h\"\nbackfill = 1\nmeters = [\"flat-*\", \"shop*\", \"lift*\"]",
+            "every = \"1h\"\nbackfill = 1\nmeters = [\"flat-*\", \"shop*\", \"lift*\"]".to_owned(),
             "\"active_energy_import\"",
         ),
     ] {
@@ -219,12 +260,13 @@ fn configuration(folder: &Path, lines: &[simulator::Running], broker: u16) -> St
         ));
     }
     // What changes at every look, and what may be looked at less often: together they fit the lines, and go first.
-    for (name, every, registers) in [
-        ("live", "2s", "\"active_energy_import\", \"active_energy_import_t*\", \"active_power\""),
-        ("network", "6s", "\"voltage_l1\", \"current_l1\", \"power_factor\""),
+    for (name, every, registers, meters) in [
+        ("live", "2s", "\"active_energy_import\", \"active_energy_import_t*\", \"active_power\"", &dlt645),
+        ("network", "8s", "\"voltage_l1\", \"current_l1\", \"power_factor\"", &dlt645),
+        ("submeters", "6s", "\"active_energy_import\", \"active_power\", \"voltage_l1\"", &modbus),
     ] {
         text.push_str(&format!(
-            "\n[[task]]\nname = {name:?}\nevery = {every:?}\npriority = 1\nregisters = [{registers}]\n"
+            "\n[[task]]\nname = {name:?}\nevery = {every:?}\npriority = 1\nregisters = [{registers}]\n{meters}\n"
         ));
     }
     text
@@ -241,6 +283,6 @@ mod tests {
         let text = configuration(folder.path(), &lines, 1883);
         let loaded = config::plan_from_text("demo.toml", &text, folder.path()).unwrap();
         assert_eq!(loaded.warnings, []);
-        assert_eq!(loaded.plan.meters.len(), POINTS.len());
+        assert_eq!(loaded.plan.meters.len(), POINTS.len() + SUBMETERS.len());
     }
 }

@@ -2,7 +2,9 @@
 
 mod check;
 mod decode;
+mod modbus;
 mod profiles;
+mod protocol;
 mod read;
 mod registers;
 mod report;
@@ -20,7 +22,7 @@ use clap::{Parser, Subcommand};
 use std::process::ExitCode;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-/// Reads electricity meters on RS-485 lines (DL/T 645) and publishes their readings over MQTT.
+/// Reads electricity meters on RS-485 lines (DL/T 645, Modbus) and publishes their readings over MQTT.
 #[derive(Debug, Parser)]
 #[command(name = "meterd", version, about, max_term_width = 80, after_help = TRY)]
 struct Arguments {

@@ -2,12 +2,15 @@
 
 #![expect(clippy::print_stderr, reason = "the command line speaks to a person")]
 
+mod show;
+
 use super::USAGE;
-use super::registers::line;
-use crate::config::{self, BadProfile, Dialect, Protocol};
-use catalogue::Profile;
+use super::check::{COLUMNS, cut_at as cut};
+use crate::config::{self, BadProfile, Dialect};
+use catalogue::{Profile, Standard};
 use clap::Subcommand;
-use dlt645::Edition;
+use std::fmt::Display;
+use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use unicode_width::UnicodeWidthStr;
@@ -17,6 +20,7 @@ Examples:
   meterd profiles
   meterd profiles show lv-breaker
   meterd profiles test my-meter.toml
+  meterd profiles --profiles /etc/meterd/profiles.d test
 
 A NAME with a / or with .toml at its end is the path of a file of yours.
 
@@ -26,13 +30,16 @@ or a frame says something else than its test. 2: no such profile or file.";
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct ProfilesArgs {
+    /// Those of this folder of yours, before the built-in ones of their names
+    #[arg(long, global = true, value_name = "DIR")]
+    profiles: Option<PathBuf>,
     #[command(subcommand)]
     command: Option<What>,
 }
 
 #[derive(Debug, Subcommand)]
 enum What {
-    /// Every built-in profile: name, protocol, rows of registers, model
+    /// Every profile: name, protocol, rows of registers, model
     List,
     /// One profile, with its source and its registers
     Show {
@@ -41,21 +48,47 @@ enum What {
     },
     /// Check files of profiles, and decode the frames in them
     Test {
-        /// TOML files
-        #[arg(value_name = "FILE", required = true)]
+        /// TOML files; without one all of --profiles, or all that are built in
+        #[arg(value_name = "FILE")]
         files: Vec<PathBuf>,
     },
 }
 
 pub(super) fn run(args: ProfilesArgs) -> anyhow::Result<ExitCode> {
+    let own = match args.profiles.as_deref().map(files_of).transpose() {
+        Ok(own) => own,
+        Err(why) => return Ok(super::fail(USAGE, &why)),
+    };
     match args.command {
-        None | Some(What::List) => super::out(&list()).map(|()| ExitCode::SUCCESS),
-        Some(What::Show { name }) => match of(&name) {
-            Ok(profile) => super::out(&show(profile)).map(|()| ExitCode::SUCCESS),
+        None | Some(What::List) => list(own.as_deref().unwrap_or_default()),
+        Some(What::Show { name }) => match of(&in_folder(own.as_deref().unwrap_or_default(), &name)) {
+            Ok(profile) => super::out(&show::text(profile)).map(|()| ExitCode::SUCCESS),
             Err(why) => Ok(super::fail(USAGE, &why)),
+        },
+        Some(What::Test { files }) if files.is_empty() => match own {
+            Some(own) => test(&own),
+            None => test_built_in(),
         },
         Some(What::Test { files }) => test(&files),
     }
+}
+
+/// The files of a folder of profiles.
+fn files_of(folder: &Path) -> Result<Vec<PathBuf>, String> {
+    let files = config::profile_files(folder);
+    files.map_err(|why| format!("the folder {} cannot be read: {why}", folder.display()))
+}
+
+/// A name as it is, or the path of the file of this name in the folder.
+fn in_folder(own: &[PathBuf], name: &str) -> String {
+    let file = own.iter().find(|path| path.file_stem().is_some_and(|stem| stem == name));
+    file.map_or_else(|| name.to_owned(), |path| as_path(path).to_string_lossy().into_owned())
+}
+
+/// A name without a folder is a file here, and no built-in profile.
+fn as_path(file: &Path) -> PathBuf {
+    let has_folder = file.is_absolute() || file.components().count() > 1;
+    if has_folder { file.to_owned() } else { Path::new(".").join(file) }
 }
 
 /// A profile by name or path, as `--profile` takes it.
@@ -66,77 +99,51 @@ pub(super) fn of(name: &str) -> Result<&'static Profile, String> {
     config::profile(name, Path::new("")).map_err(|why| why.to_string())
 }
 
-/// What is spoken in an edition by a meter of this profile.
-pub(super) fn dialect(profile: Option<&'static Profile>, edition: Edition) -> Dialect {
-    Dialect { edition, profile: profile.filter(|profile| profile.edition() == edition) }
+/// What is spoken of a standard by a meter of this profile.
+pub(super) fn dialect(profile: Option<&'static Profile>, standard: impl Into<Standard>) -> Dialect {
+    let standard = standard.into();
+    Dialect { standard, profile: profile.filter(|profile| profile.standard() == standard) }
 }
 
-fn list() -> String {
-    let lines = Profile::all().map(|profile| {
-        format!(
-            "{:<26} {} {:>3} {}\n",
-            profile.name(),
-            Protocol::word_of(profile.edition()),
-            profile.search("").count(),
-            profile.model()
-        )
-    });
-    lines.collect()
-}
-
-fn show(profile: &'static Profile) -> String {
-    let mut text = format!(
-        "profile   {}\nprotocol  {}\nmodel     {}\n",
-        profile.name(),
-        Protocol::word_of(profile.edition()),
-        profile.model()
-    );
-    for (label, words) in [("source    ", Some(profile.source())), ("notes     ", profile.notes())] {
-        let Some(words) = words else { continue };
-        let mut indent = label;
-        for line in wrapped(words) {
-            text.push_str(&format!("{indent}{line}\n"));
-            indent = "          ";
+/// The user's first, then those that are built in and have no other in their place.
+fn list(own: &[PathBuf]) -> anyhow::Result<ExitCode> {
+    let mut code = ExitCode::SUCCESS;
+    let mut names = Vec::new();
+    for file in own {
+        match config::profile(&as_path(file).to_string_lossy(), Path::new("")) {
+            Ok(profile) => {
+                names.push(profile.name());
+                super::out(&listed(profile))?;
+            }
+            Err(why) => {
+                eprintln!("{why}");
+                code = ExitCode::from(1);
+            }
         }
     }
-    let rows: Vec<_> = profile.search("").collect();
-    let registers: usize = rows.iter().map(|row| row.registers().count()).sum();
-    let (count, tests) = (rows.len(), profile.tests());
-    text.push_str(&format!("registers {registers} by {count} rows, {tests} tests\n\n"));
-    text.extend(rows.iter().map(|row| format!("{}\n", line(row))));
-    text
+    let built_in = Profile::all().filter(|profile| !names.contains(&profile.name()));
+    super::out(&built_in.map(listed).collect::<String>())?;
+    Ok(code)
 }
 
-/// Columns of a terminal without the labels.
-const COLUMNS: usize = 70;
-
-fn wrapped(text: &str) -> Vec<String> {
-    let mut lines = vec![String::new()];
-    for word in text.split_whitespace() {
-        match lines.last_mut() {
-            Some(line) if line.is_empty() => line.push_str(word),
-            Some(line) if line.width() + 1 + word.width() <= COLUMNS => *line += &format!(" {word}"),
-            Some(_) | None => lines.push(word.to_owned()),
-        }
-    }
-    lines
+/// One profile a line; on a terminal as much of its model as fits 80 columns.
+fn listed(profile: &'static Profile) -> String {
+    let (name, word) = (profile.name(), profile.standard().word());
+    let head = format!("{name:<25} {word:<11} {:>3}  ", profile.search("").count());
+    let model = profile.model();
+    let room = COLUMNS.saturating_sub(head.width());
+    let model = if std::io::stdout().is_terminal() { cut(model, room) } else { model.to_owned() };
+    format!("{head}{model}\n")
 }
 
 /// Every file is tested, whatever is wrong with one.
 fn test(files: &[PathBuf]) -> anyhow::Result<ExitCode> {
     let mut code = 0;
     for file in files {
-        let shown = file.display();
-        // A name without a folder is a file here, and no built-in profile.
-        let path = Path::new(".").join(file);
-        let path = if file.is_absolute() || file.components().count() > 1 { file.clone() } else { path };
-        let tested = config::profile(&path.to_string_lossy(), Path::new(""));
+        let tested = config::profile(&as_path(file).to_string_lossy(), Path::new(""));
         let tested = tested.and_then(|profile| Ok(profile.run_tests().map(|()| profile)?));
         match tested {
-            Ok(profile) => {
-                let (count, rows) = (profile.tests(), profile.search("").count());
-                super::out(&format!("{shown}: rows of registers {rows}, tests passed {count}\n"))?;
-            }
+            Ok(profile) => super::out(&passed(&file.display(), profile))?,
             Err(BadProfile::Faulty(faults)) => {
                 eprintln!("{faults}");
                 code = code.max(1);
@@ -148,4 +155,24 @@ fn test(files: &[PathBuf]) -> anyhow::Result<ExitCode> {
         }
     }
     Ok(ExitCode::from(code))
+}
+
+/// Every built-in profile is tested.
+fn test_built_in() -> anyhow::Result<ExitCode> {
+    let mut code = ExitCode::SUCCESS;
+    for profile in Profile::all() {
+        match profile.run_tests() {
+            Ok(()) => super::out(&passed(&profile.name(), profile))?,
+            Err(faults) => {
+                eprintln!("{faults}");
+                code = ExitCode::from(1);
+            }
+        }
+    }
+    Ok(code)
+}
+
+fn passed(shown: &dyn Display, profile: &'static Profile) -> String {
+    let (count, rows) = (profile.tests(), profile.search("").count());
+    format!("{shown}: rows of registers {rows}, tests passed {count}\n")
 }

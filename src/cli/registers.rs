@@ -1,10 +1,10 @@
 //! `meterd registers`: what can be asked for, by DI, name, OBIS code, English or Chinese words.
 
-use super::{USAGE, profiles};
-use crate::config::Protocol;
-use catalogue::{Access, Catalogue, Profile, Summary, Unit};
+use super::{USAGE, profiles, protocol};
+use catalogue::{Access, Catalogue, Profile, Standard, Summary, Unit};
 use dlt645::Edition;
 use serde::Serialize;
+use std::cell::Cell;
 use std::process::ExitCode;
 
 const EXAMPLES: &str = "\
@@ -13,6 +13,7 @@ Examples:
   meterd registers 正向有功 --protocol dlt645-1997
   meterd registers 0001FF00 --json
   meterd registers voltage --profile line-voltage
+  meterd registers thd --protocol modbus
 
 Letters in an identifier stand for what a person chooses: tt the tariff, pp the
 phase, ss the settlement day. What only a meter model has is told with its profile
@@ -25,9 +26,9 @@ pub(super) struct RegistersArgs {
     /// Chinese words, a quantity, a unit; all registers if left out
     #[arg(value_name = "QUERY")]
     query: Vec<String>,
-    /// Only registers of this edition
+    /// Only registers of this protocol; those of Modbus are each profile's own
     #[arg(long, value_enum)]
-    protocol: Option<super::read::Speaks>,
+    protocol: Option<protocol::Of>,
     /// Also registers of this profile 表型, a name or a file; only of its protocol
     #[arg(long, value_name = "NAME")]
     profile: Option<String>,
@@ -62,55 +63,67 @@ pub(super) fn run(args: &RegistersArgs) -> anyhow::Result<ExitCode> {
         Ok(profile) => profile,
         Err(why) => return Ok(super::fail(USAGE, &why)),
     };
-    let editions = match (args.protocol, profile) {
-        (Some(speaks), Some(profile)) if speaks.edition() != profile.edition() => {
-            let word = Protocol::word_of(profile.edition());
+    let standards: Vec<Standard> = match (args.protocol, profile) {
+        (Some(of), Some(profile)) if profile.standard() != of.standard() => {
+            let word = profile.standard().word();
             let why = format!("profile {} is of {word}; leave --protocol out", profile.name());
             return Ok(super::fail(USAGE, &why));
         }
-        (_, Some(profile)) => vec![profile.edition()],
-        (Some(speaks), None) => vec![speaks.edition()],
-        (None, None) => vec![Edition::E2007, Edition::E1997],
+        (_, Some(profile)) => vec![profile.standard()],
+        (Some(of), None) => vec![of.standard()],
+        (None, None) => vec![Edition::E2007.into(), Edition::E1997.into()],
     };
-    let mut found = 0;
-    let mut print = |edition, summary: &Summary, of: Option<&'static str>| {
-        found += 1;
+    let found = Cell::new(0_usize);
+    let print = |standard, summary: &Summary, of: Option<&'static str>| {
+        found.set(found.get() + 1);
         super::out(&match (args.json, of) {
-            (true, _) => format!("{}\n", serde_json::to_string(&row(edition, summary, of))?),
+            (true, _) => format!("{}\n", serde_json::to_string(&row(standard, summary, of))?),
             (false, Some(name)) => format!("{}  (--profile {name})\n", line(summary)),
             (false, None) => format!("{}\n", line(summary)),
         })
     };
-    for &edition in &editions {
-        for summary in profiles::dialect(profile, edition).catalogue().search(&query) {
+    for &standard in &standards {
+        for summary in profiles::dialect(profile, standard).catalogue().search(&query) {
             print(
-                edition,
+                standard,
                 &summary,
                 profile.map(Profile::name).filter(|_| args.json && summary.is_of_profile()),
             )?;
         }
     }
     // All of the profiles for no word would bury the standard.
-    let elsewhere = Profile::all()
-        .filter(|other| profile.is_none() && !query.is_empty() && editions.contains(&other.edition()));
-    for other in elsewhere {
-        for summary in other.search(&query).filter(|summary| is_new(summary, other.edition())) {
-            print(other.edition(), &summary, Some(other.name()))?;
+    let elsewhere = |standards: &[Standard]| {
+        let others = Profile::all().filter(|other| standards.contains(&other.standard()));
+        for other in others.filter(|_| profile.is_none() && !query.is_empty()) {
+            for summary in other.search(&query).filter(|summary| is_new(summary, other.standard())) {
+                print(other.standard(), &summary, Some(other.name()))?;
+            }
         }
+        anyhow::Ok(())
+    };
+    elsewhere(&standards)?;
+    // Each model of Modbus meters has the usual registers once more: they are told where nothing else is.
+    if found.get() == 0 && args.protocol.is_none() {
+        elsewhere(&[Standard::Modbus])?;
     }
-    if found == 0 {
-        return Ok(super::fail(
-            1,
-            &format!("no register is found by {query:?}; try one word of it, or none for all"),
-        ));
+    if found.get() == 0 {
+        let why = if query.is_empty() {
+            "registers of Modbus meters are those of their profiles; write --profile NAME, or a word"
+                .to_owned()
+        } else {
+            format!("no register is found by {query:?}; try one word of it, or none for all")
+        };
+        return Ok(super::fail(1, &why));
     }
     Ok(ExitCode::SUCCESS)
 }
 
 /// Whether the standard's table has nothing of this name.
-fn is_new(summary: &Summary, edition: Edition) -> bool {
+fn is_new(summary: &Summary, standard: Standard) -> bool {
     let first = summary.registers().next();
-    first.is_none_or(|register| Catalogue::of(edition).find(&register.name().to_string(), 0).is_err())
+    first.is_none_or(|register| {
+        Catalogue::of_standard(standard).find(&register.name().to_string(), 0).is_err()
+    })
 }
 
 pub(super) fn line(summary: &Summary) -> String {
@@ -131,10 +144,10 @@ fn chinese(name: &str) -> String {
         .fold(name.to_owned(), |name, (place, words)| name.replace(place, words))
 }
 
-fn row(edition: Edition, summary: &Summary, profile: Option<&'static str>) -> Row {
+fn row(standard: Standard, summary: &Summary, profile: Option<&'static str>) -> Row {
     Row {
         profile,
-        protocol: Protocol::word_of(edition),
+        protocol: standard.word(),
         register: summary.name().to_string(),
         name_zh: chinese(&summary.name_zh().to_string()),
         di: summary.di().to_string(),

@@ -1,12 +1,14 @@
 //! `meterd simulate`: virtual meters to read from, where there are none.
 
-use super::read::Speaks;
+use super::profiles;
+use super::protocol::Asked;
 use crate::clock::Clock;
 use crate::planner::{CharFormat, Line, RATES};
 use crate::simulator::{
-    self, BadInjection, Delivery, Injection, LineFault, Listen, MeterSettings, Pair, Scenario,
+    self, BadInjection, Delivery, Injection, LineFault, Listen, MeterSettings, ModbusSettings, Pair, Scenario,
 };
-use anyhow::Context;
+use anyhow::{Context, bail};
+use catalogue::Standard;
 use dlt645::{Address, Edition};
 use jiff::tz::Offset;
 use std::io::Write;
@@ -18,7 +20,7 @@ use tokio::signal::unix::{SignalKind, signal};
 #[command(after_help = EXAMPLES)]
 pub(crate) struct SimulateArgs {
     /// How many households 户表; each fourth is three-phase, each fifth feeds in
-    /// around noon
+    /// around noon. Of Modbus: how many meters of the profile
     #[arg(long, value_name = "N", required_unless_present_any = ["scenario", "fault"], value_parser = clap::value_parser!(u32).range(1..=100_000))]
     meters: Option<u32>,
 
@@ -27,11 +29,16 @@ pub(crate) struct SimulateArgs {
     scenario: Option<PathBuf>,
 
     /// What these households' meters speak 规约
-    #[arg(long, value_enum, default_value_t = Speaks::Dlt645_2007, conflicts_with = "scenario")]
-    protocol: Speaks,
+    #[arg(long, value_enum, default_value_t = Asked::Dlt645_2007, conflicts_with = "scenario")]
+    protocol: Asked,
+
+    /// Which model 表型 these meters are, of Modbus: a name of `meterd profiles`,
+    /// or a file
+    #[arg(long, value_name = "NAME", conflicts_with = "scenario")]
+    profile: Option<String>,
 
     /// pty:PATH for a pseudo-terminal with a link at PATH, or tcp://HOST:PORT
-    /// for a serial server (port 0: any free one)
+    /// for a serial server or for Modbus TCP (port 0: any free one)
     #[arg(long, value_name = "WHERE", default_value = "pty:/tmp/bus1")]
     listen: Listen,
 
@@ -59,7 +66,7 @@ pub(crate) struct SimulateArgs {
     #[arg(long, value_name = "N")]
     seed: Option<u64>,
 
-    /// Address 通信地址 of the first meter; the others follow
+    /// Address 通信地址 (Modbus: unit) of the first meter; the others follow
     #[arg(long, value_name = "ADDRESS", default_value = "000000000001")]
     start_address: Address,
 
@@ -69,13 +76,14 @@ pub(crate) struct SimulateArgs {
 }
 
 const EXAMPLES: &str = "\
-It answers DL/T 645-2007 reads until it is interrupted. When a reader may come
-it prints READY and the port to read from.
+It answers reads until it is interrupted. When a reader may come it prints READY
+and the port to read from.
 
 Examples:
   meterd simulate --meters 3
   meterd simulate --meters 30 --listen tcp://127.0.0.1:4001 --seed 7
   meterd simulate --meters 3 --baud 2400 --fault late=0.05,noise --seed 7
+  meterd simulate --meters 2 --protocol modbus-rtu --profile eastron-sdm630
   meterd simulate --fault list";
 
 /// Runs until SIGINT or SIGTERM.
@@ -90,7 +98,7 @@ pub(crate) async fn run(args: SimulateArgs) -> anyhow::Result<ExitCode> {
     let scenario = scenario(&args)?;
     let pair = pair(&args, &scenario)?;
     let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
-    let port = simulator::bind(&args.listen).await?;
+    let port = simulator::bind(&listen(&args, &scenario)?).await?;
     let bound = port.bound();
     announce(&scenario, &args.fault, &bound).context("cannot print where it listens")?;
     let stop = async {
@@ -111,19 +119,52 @@ fn scenario(args: &SimulateArgs) -> anyhow::Result<Scenario> {
                 .with_context(|| format!("cannot read the scenario {}", path.display()))?;
             Scenario::parse(&path.display().to_string(), &text)?
         }
-        (None, count) => {
-            let seed = simulator::DEFAULT_SEED;
-            {
-                let edition = args.protocol.edition();
-                Scenario::households(count.unwrap_or(1), args.start_address, edition, seed, args.utc_offset)?
-            }
-        }
+        (None, count) => households(args, count.unwrap_or(1))?,
     };
     scenario.seed = args.seed.unwrap_or(scenario.seed);
     let frame = args.frame.or(scenario.rate.map(|rate| rate.frame)).unwrap_or(CharFormat::EVEN);
     let baud = args.baud.or(scenario.rate.map(|rate| rate.baud));
     scenario.rate = baud.map(|baud| Line { baud, frame });
     Ok(scenario)
+}
+
+/// So many meters of what the command line says.
+fn households(args: &SimulateArgs, count: u32) -> anyhow::Result<Scenario> {
+    let (seed, start) = (simulator::DEFAULT_SEED, args.start_address);
+    match (args.protocol.standard().edition(), &args.profile) {
+        (Some(edition), None) => Ok(Scenario::households(count, start, edition, seed, args.utc_offset)?),
+        (Some(_), Some(_)) => {
+            bail!("--profile is of Modbus here; write --protocol modbus-rtu or leave it out")
+        }
+        (None, None) => bail!(
+            "Modbus meters are each of a model: write --profile NAME, e.g. eastron-sdm630; `meterd profiles` lists them"
+        ),
+        (None, Some(name)) => {
+            let profile = profiles::of(name).map_err(anyhow::Error::msg)?;
+            if let Standard::Dlt645(_) = profile.standard() {
+                bail!("profile {} is of {}; choose one of Modbus", profile.name(), profile.standard());
+            }
+            let mut scenario = Scenario::units(count, start, profile, seed, args.utc_offset)?;
+            scenario.is_modbus_tcp = args.protocol == Asked::ModbusTcp;
+            Ok(scenario)
+        }
+    }
+}
+
+/// Where the meters are reached: those of Modbus TCP by a socket of their own.
+fn listen(args: &SimulateArgs, scenario: &Scenario) -> anyhow::Result<Listen> {
+    match (&args.listen, scenario.is_modbus_tcp) {
+        (listen @ (Listen::Pty(_) | Listen::Tcp { .. }), false) => Ok(listen.clone()),
+        (Listen::Tcp { host, port } | Listen::ModbusTcp { host, port }, true) => {
+            Ok(Listen::ModbusTcp { host: host.clone(), port: *port })
+        }
+        (Listen::Pty(_), true) => bail!("Modbus TCP has a socket: write --listen tcp://127.0.0.1:1502"),
+        (Listen::ModbusTcp { .. }, false) => {
+            bail!(
+                "these meters stand on a line and not behind Modbus TCP: write --listen tcp://127.0.0.1:4001"
+            )
+        }
+    }
 }
 
 /// The scenario's wires, and what is wrong with them.
@@ -163,18 +204,35 @@ fn announce(scenario: &Scenario, faults: &[String], bound: &simulator::Bound) ->
         let solar = if *solar { ", feeds in at noon" } else { "" };
         writeln!(out, "meter {address}, {phases}-phase{solar}{speaks}")?;
     }
+    let over = if scenario.is_modbus_tcp { "Modbus TCP" } else { "Modbus RTU" };
+    for ModbusSettings { unit, profile, meter, .. } in &scenario.modbus {
+        let solar = if meter.solar { ", feeds in at noon" } else { "" };
+        writeln!(out, "meter {unit}, {}{solar}, {over}, profile {}", profile.model(), profile.name())?;
+    }
     let rate = scenario.rate.map_or(String::new(), |rate| format!(" at {rate}"));
     writeln!(out, "listening on {bound}{rate}, seed {}", scenario.seed)?;
     if !faults.is_empty() {
         writeln!(out, "faults: {}", faults.join(", "))?;
     }
+    let port = bound.port_address();
+    let mut how = Vec::new();
     if let Some(meter) = scenario.meters.first() {
-        let (port, address) = (bound.port_address(), meter.address);
         let protocol = match meter.edition {
             Edition::E1997 => " --protocol dlt645-1997",
             Edition::E2007 => "",
         };
-        writeln!(out, "read it with:\n  meterd read --port {port} --address {address}{protocol} voltage_l1")?;
+        how.push(format!("--address {}{protocol} voltage_l1", meter.address));
+    }
+    if let Some(meter) = scenario.modbus.first() {
+        let protocol = if scenario.is_modbus_tcp { "modbus-tcp" } else { "modbus-rtu" };
+        let profile = meter.profile.name();
+        how.push(format!("--address {} --protocol {protocol} --profile {profile} voltage_l1", meter.unit));
+    }
+    if !how.is_empty() {
+        writeln!(out, "read it with:")?;
+    }
+    for how in how {
+        writeln!(out, "  meterd read --port {port} {how}")?;
     }
     writeln!(out, "READY {}", bound.port_address())?;
     out.flush()
@@ -215,6 +273,35 @@ mod tests {
         let wrong = parsed("--fault late,latte").unwrap();
         let told = pair(&wrong, &scenario).unwrap_err().to_string();
         assert!(told.contains("\"latte\"") && told.contains("endless_follow_up 后续帧不止"), "{told}");
+    }
+
+    #[test]
+    fn modbus_meters_are_of_a_profile_and_have_units_one_after_the_other() {
+        let parsed = |more: &str| parse(&format!("simulate --meters 3 {more}")).unwrap();
+        let args = parsed("--protocol modbus-rtu --profile eastron-sdm630 --start-address 17");
+        let units = |args: &SimulateArgs| {
+            scenario(args).map(|s| s.senders().map(|m| m.to_string()).collect::<Vec<_>>())
+        };
+        assert_eq!(units(&args).unwrap(), ["17", "18", "19"].map(str::to_owned).to_vec());
+        let told = |more: &str| units(&parsed(more)).unwrap_err().to_string();
+        assert!(told("--protocol modbus-rtu").contains("--profile NAME"));
+        assert!(told("--protocol modbus-rtu --profile clou-1997").contains("DL/T 645-1997"));
+        assert!(told("--profile eastron-sdm630").contains("--protocol modbus-rtu"));
+        let told = told("--protocol modbus-rtu --profile eastron-sdm630 --start-address 246");
+        assert!(told.contains("1 to 247"), "{told}");
+    }
+
+    #[test]
+    fn modbus_tcp_has_a_socket_and_lines_have_none_of_it() {
+        let parsed = |more: &str| {
+            let args = parse(&format!("simulate --meters 1 --profile janitza-umg-b {more}")).unwrap();
+            listen(&args, &scenario(&args).unwrap()).map_err(|e| e.to_string())
+        };
+        let tcp = Listen::ModbusTcp { host: "127.0.0.1".into(), port: 0 };
+        assert_eq!(parsed("--protocol modbus-tcp --listen tcp://127.0.0.1:0"), Ok(tcp.clone()));
+        assert_eq!(parsed("--protocol modbus-tcp --listen modbus-tcp://127.0.0.1:0"), Ok(tcp));
+        assert!(parsed("--protocol modbus-tcp").unwrap_err().contains("--listen tcp://"));
+        assert!(parsed("--protocol modbus-rtu --listen modbus-tcp://127.0.0.1:0").is_err());
     }
 
     #[test]

@@ -1,15 +1,27 @@
 //! What passes on a line, for a person: octets as they are, frames explained.
 
+mod modbus;
+
 use super::profiles::dialect;
+use super::protocol::Asked;
 use crate::bus::exchange::Passed;
 use catalogue::{Entry, Profile};
 use dlt645::frame::Frame;
 use dlt645::scanner::{Damage, Found, Scanner};
 use dlt645::{Di, Edition};
 
+/// What passes on a line, by what the meters speak.
+#[derive(Debug)]
+pub(super) enum Trace {
+    /// DL/T 645.
+    Dlt645(Box<Line>),
+    /// Modbus.
+    Modbus(modbus::Line),
+}
+
 /// Collects what comes until it is a frame, or is known to be none.
 #[derive(Debug, Default)]
-pub(super) struct Trace {
+pub(super) struct Line {
     scanner: Scanner,
     /// Octets that came and have not been shown.
     unshown: Vec<u8>,
@@ -19,12 +31,35 @@ pub(super) struct Trace {
 
 impl Trace {
     /// Names registers of a profile as well.
-    pub(super) fn of(profile: Option<&'static Profile>) -> Self {
-        Self { profile, ..Self::default() }
+    pub(super) fn of(speaks: Asked, profile: Option<&'static Profile>) -> Self {
+        match speaks {
+            Asked::Dlt645_2007 | Asked::Dlt645_1997 => {
+                Self::Dlt645(Box::new(Line { profile, ..Line::default() }))
+            }
+            Asked::ModbusRtu => Self::Modbus(modbus::Line::new(profile, false)),
+            Asked::ModbusTcp => Self::Modbus(modbus::Line::new(profile, true)),
+        }
     }
 
     /// The lines to print after `passed`.
     pub(super) fn take(&mut self, passed: Passed<'_>) -> Vec<String> {
+        match self {
+            Self::Dlt645(line) => line.take(passed),
+            Self::Modbus(line) => line.take(passed),
+        }
+    }
+
+    /// What is left when nothing more comes.
+    pub(super) fn rest(&mut self) -> Vec<String> {
+        match self {
+            Self::Dlt645(line) => line.rest(),
+            Self::Modbus(line) => line.rest(),
+        }
+    }
+}
+
+impl Line {
+    fn take(&mut self, passed: Passed<'_>) -> Vec<String> {
         match passed {
             Passed::Sent(octets) => {
                 let mut lines = self.rest();
@@ -47,8 +82,7 @@ impl Trace {
         }
     }
 
-    /// What is left when nothing more comes.
-    pub(super) fn rest(&mut self) -> Vec<String> {
+    fn rest(&mut self) -> Vec<String> {
         self.scanner.end();
         self.found()
     }

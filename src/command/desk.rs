@@ -4,7 +4,7 @@ use super::order::{self, Order, Span, What};
 use super::reply::{Brought, Outcome, PlanJson};
 use super::{Answer, Command, Lane, Verb, Word, caller::Caller};
 use crate::clock::Clock;
-use crate::config::{self, Meter, Plan, Protocol, Sent};
+use crate::config::{self, Meter, Plan, Sent};
 use crate::mqtt::payload::{self, FailureJson, ReadingJson};
 use crate::mqtt::{Direct, Incoming, Properties, StatusMessage, topics};
 use crate::reading::{Decoded, Reading, clock};
@@ -183,10 +183,7 @@ fn may(plan: &Plan, verb: Word, what: &What) -> Result<(), String> {
         }
         What::Raw { bus, request } => {
             let of_bus = |meter: &&Meter| plan.buses.get(meter.bus).is_some_and(|b| b.name.as_str() == bus);
-            let here = |meter: &&Meter| {
-                let (Protocol::Dlt645_1997(own) | Protocol::Dlt645_2007(own)) = meter.protocol;
-                own == request.address()
-            };
+            let here = |meter: &&Meter| meter.protocol.dlt645_address() == Some(request.address());
             let meter = plan.meters.iter().filter(of_bus).find(here);
             match meter {
                 Some(meter) if !plan.commands.allows_for(verb, meter.name.as_str()) => {

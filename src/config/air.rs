@@ -118,7 +118,7 @@ fn load(bus: usize, meters: &[On], tasks: &[Task]) -> BusLoad {
             };
             let mut there: Vec<Register> = registers.iter().filter(has).copied().collect();
             there.extend(stamp(planned.read, kind.dialect));
-            let costs = Costs { preamble: kind.preamble, ..Costs::usual(kind.line) };
+            let costs = Costs { preamble: kind.preamble, ..kind.dialect.costs(kind.line) };
             let asks = plan(&there, &refused, &costs);
             let one: Duration = asks.iter().map(|a| a.air_time(&costs)).sum();
             load.meters += count;
@@ -134,7 +134,7 @@ fn load(bus: usize, meters: &[On], tasks: &[Task]) -> BusLoad {
 /// The stamp that is read before what a meter froze; the frozen values cost what the present ones do, and load records
 /// no more.
 fn stamp(read: Read, dialect: Dialect) -> Option<Register> {
-    let is_frozen = matches!(read, Read::DailyFreeze | Read::Month) && dialect.edition == Edition::E2007;
+    let is_frozen = matches!(read, Read::DailyFreeze | Read::Month) && dialect.standard.is(Edition::E2007);
     let found = is_frozen.then(|| dialect.catalogue().find("daily_freeze_time_day1", 0).ok()).flatten()?;
     found.first().copied()
 }

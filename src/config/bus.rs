@@ -20,8 +20,10 @@ pub(super) struct Written {
     /// The name as meters write it, sound or not.
     pub(super) name: Option<At<String>>,
     pub(super) bus: Option<Bus>,
-    /// FE octets before requests to its meters.
-    pub(super) preamble: u8,
+    /// Whether its rate and its character are written.
+    pub(super) line: (bool, bool),
+    /// FE octets before requests to its meters, where they are written.
+    pub(super) preamble: Option<u8>,
 }
 
 /// FE octets that wake a meter (DL/T 645-2007 clause 5.2: 4), and the most that is of use.
@@ -72,6 +74,7 @@ pub(super) fn read(sections: &[Section], findings: &mut Findings) -> Vec<Written
             }
             ports.push(port.clone());
         }
+        let line = (section.has("baud"), section.has("frame"));
         let baud = match baud {
             Some(number) => rate_of(&number, findings),
             None => Some(Line::DEFAULT.baud),
@@ -90,7 +93,7 @@ pub(super) fn read(sections: &[Section], findings: &mut Findings) -> Vec<Written
                 settings,
             },
         );
-        written.push(Written { name, bus, preamble: preamble.unwrap_or(PREAMBLE) });
+        written.push(Written { name, bus, line, preamble });
     }
     dial_in::prove(&places, findings);
     written

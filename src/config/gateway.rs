@@ -25,6 +25,8 @@ pub(super) struct Written {
     pub(super) gateway: Option<Gateway>,
     /// Files of the archive, as they are written.
     pub(super) meter_files: Vec<At<String>>,
+    /// The folder of the user's own profiles, as it is written.
+    pub(super) profiles: Option<At<String>>,
 }
 
 /// Reads the table; relative paths are relative to `folder`, where the file is.
@@ -54,6 +56,7 @@ pub(super) fn read(section: Option<&Section>, top: &Here, folder: &Path, finding
         None => Some(Gateway::CLOCK_BOUND),
     };
     let meter_files = meter_files(section, findings);
+    let profiles = section.text("profiles", findings);
     let gateway = id.zip(zone).zip(data_dir).zip(clock).zip(clock_bound);
     let gateway = gateway.map(|((((id, zone), data_dir), clock), clock_bound)| Gateway {
         id,
@@ -62,7 +65,7 @@ pub(super) fn read(section: Option<&Section>, top: &Here, folder: &Path, finding
         clock,
         clock_bound,
     });
-    Written { gateway, meter_files }
+    Written { gateway, meter_files, profiles }
 }
 
 fn zone_of(text: &At<String>, findings: &mut Findings) -> Option<TimeZone> {

@@ -15,7 +15,7 @@ pub(super) const GATEWAY: Shape = Shape {
     name: "gateway",
     label: "[gateway]",
     many: false,
-    keys: &["id", "timezone", "data_dir", "clock", "clock_bound", "meter_files"],
+    keys: &["id", "timezone", "data_dir", "clock", "clock_bound", "meter_files", "profiles"],
 };
 pub(super) const STORE: Shape = Shape {
     name: "store",

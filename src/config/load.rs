@@ -39,7 +39,7 @@ pub fn load_with(path: &Path, sent: Sent) -> Result<Loaded, Faults> {
     let name = path.display().to_string();
     let folder = path.parent().unwrap_or(Path::new(""));
     match read(path) {
-        Ok(text) => prove(name, &text, folder, &registers::dlt645, sent),
+        Ok(text) => prove(name, &text, folder, &registers::known, sent),
         Err(unreadable) => Err(Faults(vec![Fault {
             file: name,
             place: None,
@@ -55,7 +55,7 @@ pub fn load_with(path: &Path, sent: Sent) -> Result<Loaded, Faults> {
 /// # Errors
 /// As [`load`].
 pub fn plan_from_text(name: &str, text: &str, folder: &Path) -> Result<Loaded, Faults> {
-    prove(name.to_owned(), text, folder, &registers::dlt645, Sent::default())
+    prove(name.to_owned(), text, folder, &registers::known, Sent::default())
 }
 
 fn prove(
@@ -85,7 +85,7 @@ fn prove(
     let data_dir = gateway.gateway.as_ref().map(|gateway| gateway.data_dir.as_path());
     let sent = sent.in_force(&commands, data_dir, &document.top(&keys::GATEWAY), findings_ref);
     let store = store::read(stores.first(), findings_ref);
-    let buses = bus::read(&lines, findings_ref);
+    let mut buses = bus::read(&lines, findings_ref);
     let mut cells: Vec<meter::Cells> = points.iter().map(|s| meter::from_section(s, findings_ref)).collect();
     if let Some(Origin { name, text }) = sent.tasks {
         let file = findings_ref.open(name, &text);
@@ -116,7 +116,8 @@ fn prove(
             }
         }
     }
-    let meters = meter::read(cells, &buses, &mut Shelf::new(folder), findings_ref);
+    let mut shelf = Shelf::open(folder, gateway.profiles.as_ref(), findings_ref);
+    let meters = meter::read(cells, &mut buses, &mut shelf, findings_ref);
     let tasks = task::read(&jobs, &meters, resolve, findings_ref);
     if let Some(section) = brokers.first() {
         mqtt::prove_size(section, meters.len(), findings_ref);
@@ -425,7 +426,8 @@ mod tests {
             let mut findings = Findings::default();
             let file = findings.open("meters.csv".to_owned(), &text);
             let cells = archive::read(file, &mut findings);
-            let _ = meter::read(cells, &[], &mut Shelf::new(Path::new("")), &mut findings);
+            let mut shelf = Shelf::open(Path::new(""), None, &mut findings);
+            let _ = meter::read(cells, &mut [], &mut shelf, &mut findings);
         }
     }
 }

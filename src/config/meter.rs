@@ -1,23 +1,25 @@
 //! Meters (电能表), from `[[meter]]` and from rows of an archive (档案) alike.
 
+mod line;
+mod mates;
+
 use super::bus;
 use super::exchange::cells as exchange;
 use super::findings::{At, Findings, Here};
 use super::groups;
-use super::keys::{did_you_mean, listed, nearest, not_among};
-use super::plan::{Bus, Dialect, Meter, Protocol, Wiring};
-use super::point::cells::{self as point, ROUNDED, is_rounded};
+use super::keys::{did_you_mean, listed, nearest};
+use super::plan::{Bus, Dialect, Meter, Wiring};
+use super::point::cells as point;
 use super::profile::Shelf;
+use super::protocol::Speaks;
 use super::ratio;
 use super::raw::{self, Section};
-use crate::planner::Line;
 use crate::reading::Ratio;
 use catalogue::Profile;
-use dlt645::{Address, Edition};
+use mates::Mate;
 use sha2::{Digest, Sha256};
 use std::collections::HashMap;
 
-const PROTOCOLS: [&str; 2] = ["dlt645-2007", "dlt645-1997"];
 const WIRINGS: [Wiring; 3] = [Wiring::P1W2, Wiring::P3W3, Wiring::P3W4];
 
 /// The texts of one meter, wherever it is written.
@@ -58,7 +60,11 @@ pub(super) fn from_section(section: &Section, findings: &mut Findings) -> Cells 
         name: section.required("name", "\"flat-101\"", findings),
         bus: section.required("bus", "\"riser-1\", the name of its [[bus]]", findings),
         protocol: section.text("protocol", findings),
-        address: section.required("address", "\"000012345678\", the digits on the meter", findings),
+        address: section.required(
+            "address",
+            "\"000012345678\", the digits on the meter, or \"17\", the unit id of a Modbus meter",
+            findings,
+        ),
         baud: section.number("baud", findings),
         frame: section.text("frame", findings),
         preamble: section.number("preamble", findings),
@@ -75,61 +81,48 @@ pub(super) fn from_section(section: &Section, findings: &mut Findings) -> Cells 
 /// Proves all meters together: names must differ, and addresses on one bus.
 pub(super) fn read(
     cells: Vec<Cells>,
-    buses: &[bus::Written],
+    buses: &mut [bus::Written],
     shelf: &mut Shelf<'_>,
     findings: &mut Findings,
 ) -> Vec<Written> {
-    let by_name: HashMap<&str, usize> = buses
+    let by_name: HashMap<String, usize> = buses
         .iter()
         .enumerate()
         .rev()
-        .filter_map(|(i, b)| Some((b.name.as_ref()?.value.as_str(), i)))
+        .filter_map(|(i, b)| Some((b.name.as_ref()?.value.clone(), i)))
         .collect();
     let mut names: HashMap<String, Here> = HashMap::new();
-    let mut addresses: HashMap<(usize, Address), Here> = HashMap::new();
+    let mut mates = Vec::with_capacity(cells.len());
     let mut written = Vec::with_capacity(cells.len());
     for cells in cells {
         let twin = cells.name.as_ref().is_some_and(|name| taken(name, &mut names, findings));
         let name = cells.name.as_ref().and_then(|text| raw::name(text, "name", findings));
         let bus = cells.bus.as_ref().and_then(|text| bus_of(text, &by_name, buses.len(), findings));
-        let edition = match &cells.protocol {
-            Some(text) => edition_of(text, findings),
-            None => Some(Edition::E2007),
+        let speaks = match &cells.protocol {
+            Some(text) => Speaks::read(text, findings),
+            None => Some(Speaks::USUAL),
         };
-        let address = cells.address.as_ref().and_then(|text| address_of(text, findings));
-        if let (Some(text), Some(bus), Some(address)) = (&cells.address, bus, address) {
-            // Frames of both editions look alike, and some meters answer both.
-            let first = addresses.entry((bus, address)).or_insert_with(|| text.here.clone()).clone();
-            let is_first = first.file == text.here.file && first.span == text.here.span;
-            if !is_first && !twin {
-                let cited = findings.cite(&first, &text.here);
-                findings.fault(
-                    &text.here,
-                    format!(
-                        "address \"{address}\" is already on this bus, {cited}; two meters with one address cannot be told apart"
-                    ),
-                );
-            }
+        let as_if = speaks.unwrap_or(Speaks::USUAL);
+        let address = cells.address.as_ref().and_then(|text| as_if.at(text, findings));
+        let profile = profile_of(&cells, speaks, shelf, findings);
+        let usual = profile.flatten().and_then(line::shipped);
+        let on = bus.and_then(|bus| buses.get(bus));
+        let line = line::of(&cells, on, usual, findings);
+        let preamble = preamble_of(&cells, speaks, on, profile.flatten(), findings);
+        if let (Some(bus), Some(text)) = (bus, &cells.address) {
+            let at = address.filter(|_| speaks.is_some()).map(|at| At { value: at, here: text.here.clone() });
+            let framing = cells.protocol.as_ref().map_or(&text.here, |text| &text.here).clone();
+            mates.push(Mate { bus, speaks, at, framing, twin });
         }
-        let line = line_of(&cells, bus.and_then(|bus| buses.get(bus)), findings);
-        let preamble = match &cells.preamble {
-            Some(text) => bus::preamble_of(&text.here, &text.value, findings),
-            None => Some(bus.and_then(|bus| buses.get(bus)).map_or(bus::PREAMBLE, |bus| bus.preamble)),
-        };
         let wiring = match &cells.wiring {
             Some(text) => wiring_of(text, findings).map(Some),
             None => Some(None),
         };
         let transformers = ratio::read(&cells.ratios, findings);
-        let profile = match &cells.profile {
-            // As an empty cell of the archive.
-            Some(text) if text.value.is_empty() => Some(None),
-            Some(text) => profile_of(text, edition, shelf, findings).map(Some),
-            None => Some(None),
-        };
-        let dialect = edition.zip(profile).map(|(edition, profile)| Dialect { edition, profile });
-        let point = point::read(&cells.point, dialect, address, findings);
-        let protocol = edition.zip(address).map(|(edition, address)| Protocol::dlt645(edition, address));
+        let dialect =
+            speaks.zip(profile).map(|(speaks, profile)| Dialect { standard: speaks.standard(), profile });
+        let point = point::read(&cells.point, dialect, (as_if, address), findings);
+        let protocol = address.filter(|_| speaks.is_some());
         let speaks = protocol.zip(profile);
         let archived = wiring.zip(transformers).zip(point);
         let meter = name.zip(bus).zip(speaks).zip(line.zip(preamble)).zip(archived).map(
@@ -140,6 +133,8 @@ pub(super) fn read(
         let total_meter = cells.point.total_meter().cloned();
         written.push(Written { name: cells.name, meter, total_meter });
     }
+    mates::prove(&mates, buses, findings);
+    line::settle(buses, &mut written);
     let members: Vec<groups::Member<'_>> =
         written.iter().map(|one| (one.name.as_ref(), one.total_meter.as_ref())).collect();
     groups::prove(&members, findings);
@@ -161,14 +156,14 @@ fn taken(name: &At<String>, names: &mut HashMap<String, Here>, findings: &mut Fi
 /// By its name; a number that is no bus's name is its place in `meterd.toml`, as the trade numbers ports (端口).
 fn bus_of(
     text: &At<String>,
-    buses: &HashMap<&str, usize>,
+    buses: &HashMap<String, usize>,
     count: usize,
     findings: &mut Findings,
 ) -> Option<usize> {
     let by_place = || text.value.parse::<usize>().ok()?.checked_sub(1).filter(|place| *place < count);
     let found = buses.get(text.value.as_str()).copied().or_else(by_place);
     if found.is_none() {
-        let mut known: Vec<&str> = buses.keys().copied().collect();
+        let mut known: Vec<&str> = buses.keys().map(String::as_str).collect();
         known.sort_unstable();
         let near = nearest(&text.value, known.iter().copied());
         let hint = match (near, known.as_slice()) {
@@ -180,80 +175,6 @@ fn bus_of(
         findings.unresolved(&text.here, format!("bus \"{}\" is not known{hint}", text.value));
     }
     found
-}
-
-/// Rate and character of a meter: its own where they are written, else those of its bus.
-fn line_of(cells: &Cells, bus: Option<&bus::Written>, findings: &mut Findings) -> Option<Line> {
-    let bus = bus.and_then(|written| written.bus.as_ref());
-    let usual = bus.map_or(Line::DEFAULT, |bus| bus.line);
-    let baud = match &cells.baud {
-        Some(text) => {
-            // What is no number at all is no rate either.
-            let number = At { value: text.value.parse().unwrap_or(-1), here: text.here.clone() };
-            if number.value < 0 {
-                findings.fault(&text.here, format!("baud \"{}\" is no number", text.value));
-                None
-            } else {
-                bus::rate_of(&number, findings)
-            }
-        }
-        None => Some(usual.baud),
-    };
-    let frame = match &cells.frame {
-        Some(text) => bus::frame_of(text, findings),
-        None => Some(usual.frame),
-    };
-    let line = Line { baud: baud?, frame: frame? };
-    let written = cells.baud.as_ref().or(cells.frame.as_ref());
-    if let (Some(text), Some(bus)) = (written, bus)
-        && line != bus.line
-        && !bus.port.is_switched()
-    {
-        findings.fault(
-            &text.here,
-            format!(
-                "a serial server keeps the rate that is set on its own side, {} for this bus; leave baud and frame out, or move the meter to another bus",
-                bus.line
-            ),
-        );
-        return None;
-    }
-    Some(line)
-}
-
-/// The word of the configuration, or what the trade writes: DL/T 645-2007, 645-2007; and the number of Q/GDW 376.1, F10.
-fn edition_of(text: &At<String>, findings: &mut Findings) -> Option<Edition> {
-    let plain: String = text.value.chars().filter(|c| c.is_ascii_alphanumeric()).collect();
-    let trade = plain.to_ascii_uppercase();
-    match trade.strip_prefix("DLT").unwrap_or(&trade) {
-        "6451997" | "64597" | "1" => return Some(Edition::E1997),
-        "6452007" | "64507" | "30" => return Some(Edition::E2007),
-        "31" => findings.fault(
-            &text.here,
-            "protocol 31 is a power line carrier module (载波), which is on no RS-485 line; leave its meters out",
-        ),
-        _ => findings.fault(&text.here, not_among("protocol", &text.value, &PROTOCOLS)),
-    }
-    None
-}
-
-pub(super) fn address_of(text: &At<String>, findings: &mut Findings) -> Option<Address> {
-    let asked = text.value.as_str();
-    if is_rounded(asked) || asked.contains(['.', '+']) {
-        findings.fault(&text.here, format!("address \"{asked}\" {ROUNDED}"));
-        return None;
-    }
-    let fault = match asked.parse::<Address>() {
-        Ok(address) if address.is_one_meter() => return Some(address),
-        Ok(address) if address.has_wildcard() => {
-            "has the wildcard A, which any meter answers; write the twelve digits on this meter".to_owned()
-        }
-        Ok(_) => "is the broadcast address, which no meter answers; write the twelve digits on this meter"
-            .to_owned(),
-        Err(bad) => format!("cannot be used: {bad}"),
-    };
-    findings.fault(&text.here, format!("address \"{asked}\" {fault}"));
-    None
 }
 
 fn wiring_of(text: &At<String>, findings: &mut Findings) -> Option<Wiring> {
@@ -275,25 +196,68 @@ const fn trade_word(wiring: Wiring) -> &'static str {
     }
 }
 
-/// A profile of what the meter speaks; what is wrong with the protocol is no second fault.
+/// FE octets before requests: the meter's own where they are written, else its bus's, else those of its model; a Modbus
+/// meter takes none.
+fn preamble_of(
+    cells: &Cells,
+    speaks: Option<Speaks>,
+    on: Option<&bus::Written>,
+    profile: Option<&Profile>,
+    findings: &mut Findings,
+) -> Option<u8> {
+    match (&cells.preamble, speaks.is_some_and(Speaks::is_modbus)) {
+        (Some(text), true) => {
+            findings.fault(
+                &text.here,
+                "preamble is of DL/T 645, whose meters are woken by FE octets; a Modbus meter takes them for noise, leave it out",
+            );
+            None
+        }
+        (None, true) => Some(0),
+        (Some(text), false) => bus::preamble_of(&text.here, &text.value, findings),
+        (None, false) => {
+            let of_bus = on.and_then(|bus| bus.preamble);
+            let of_model = || profile.and_then(Profile::manner)?.preamble;
+            Some(of_bus.or_else(of_model).unwrap_or(bus::PREAMBLE))
+        }
+    }
+}
+
+/// A profile of what the meter speaks, which a Modbus meter must have; what is wrong with the protocol is no second
+/// fault.
 fn profile_of(
-    text: &At<String>,
-    edition: Option<Edition>,
+    cells: &Cells,
+    speaks: Option<Speaks>,
     shelf: &mut Shelf<'_>,
     findings: &mut Findings,
-) -> Option<&'static Profile> {
+) -> Option<Option<&'static Profile>> {
+    // As an empty cell of the archive.
+    let Some(text) = cells.profile.as_ref().filter(|text| !text.value.is_empty()) else {
+        let Some(speaks) = speaks.filter(|speaks| speaks.is_modbus()) else { return Some(None) };
+        if let Some(written) = &cells.protocol {
+            let word = speaks.word();
+            findings.fault(
+                &written.here,
+                format!(
+                    "protocol \"{word}\" needs a profile (表型): only that says which registers the meter has; write profile = \"…\" with a name of `meterd profiles`, or a .toml file"
+                ),
+            );
+        }
+        return None;
+    };
     let found = shelf.get(text, findings)?;
-    let own = Dialect::plain(found.edition());
-    match edition {
-        Some(edition) if edition != own.edition => {
-            let (name, word) = (&text.value, Protocol::word_of(own.edition));
+    let own = Dialect::plain(found.standard());
+    match speaks {
+        Some(speaks) if own.standard != speaks.standard() => {
+            let name = &text.value;
+            let word = if own.standard.edition().is_some() { own.standard.word() } else { "modbus-rtu" };
             findings.fault(
                 &text.here,
                 format!("profile \"{name}\" is of {own}; write protocol = \"{word}\", or another profile"),
             );
             None
         }
-        Some(_) | None => Some(found),
+        Some(_) | None => Some(Some(found)),
     }
 }
 

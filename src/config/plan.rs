@@ -10,11 +10,12 @@ use super::access::{Login, Tls};
 use super::point::Point;
 use crate::clock::Trust;
 use crate::command::Word;
-use crate::planner::Line;
+use crate::planner::{Costs, Line};
 use crate::reading::{Ratio, Transformers};
-use catalogue::{Catalogue, Profile};
+use catalogue::{Catalogue, Manner, Profile, Standard};
 use dlt645::{Address, Edition};
 use jiff::tz::TimeZone;
+use modbus::UnitId;
 use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -224,15 +225,18 @@ pub enum Protocol {
     Dlt645_1997(Address),
     /// DL/T 645-2007.
     Dlt645_2007(Address),
+    /// Modbus in RTU frames, on a serial line or over a transparent serial server.
+    ModbusRtu(UnitId),
+    /// Modbus over TCP.
+    ModbusTcp(UnitId),
 }
 
-/// What a meter speaks: an edition of DL/T 645, with what its model has beside it. It decides which registers there
-/// are.
+/// What a meter speaks, with what its model has beside it. It decides which registers there are.
 #[derive(Clone, Copy)]
 pub struct Dialect {
     /// The standard.
-    pub edition: Edition,
-    /// The meter model's profile (表型), of the same edition.
+    pub standard: Standard,
+    /// The meter model's profile (表型), of the same standard. A Modbus meter has no registers without one.
     pub profile: Option<&'static Profile>,
 }
 
@@ -295,29 +299,40 @@ impl Protocol {
 
     /// The word of the configuration.
     pub const fn word(self) -> &'static str {
-        Self::word_of(self.edition())
-    }
-
-    /// The word of the configuration for an edition.
-    pub const fn word_of(edition: Edition) -> &'static str {
-        match edition {
-            Edition::E1997 => "dlt645-1997",
-            Edition::E2007 => "dlt645-2007",
-        }
-    }
-
-    /// The edition of DL/T 645.
-    pub const fn edition(self) -> Edition {
         match self {
-            Self::Dlt645_1997(_) => Edition::E1997,
-            Self::Dlt645_2007(_) => Edition::E2007,
+            Self::Dlt645_1997(_) | Self::Dlt645_2007(_) => self.standard().word(),
+            Self::ModbusRtu(_) => "modbus-rtu",
+            Self::ModbusTcp(_) => "modbus-tcp",
         }
     }
 
-    /// The address as it is printed on the meter.
+    /// The standard that it is of.
+    pub const fn standard(self) -> Standard {
+        match self {
+            Self::Dlt645_1997(_) => Standard::Dlt645(Edition::E1997),
+            Self::Dlt645_2007(_) => Standard::Dlt645(Edition::E2007),
+            Self::ModbusRtu(_) | Self::ModbusTcp(_) => Standard::Modbus,
+        }
+    }
+
+    /// The edition of DL/T 645, where it is one.
+    pub const fn edition(self) -> Option<Edition> {
+        self.standard().edition()
+    }
+
+    /// The address of a meter of DL/T 645.
+    pub const fn dlt645_address(self) -> Option<Address> {
+        match self {
+            Self::Dlt645_1997(address) | Self::Dlt645_2007(address) => Some(address),
+            Self::ModbusRtu(_) | Self::ModbusTcp(_) => None,
+        }
+    }
+
+    /// The address as it is printed on the meter; of a Modbus meter its unit id.
     pub fn address(self) -> String {
         match self {
             Self::Dlt645_1997(address) | Self::Dlt645_2007(address) => address.to_string(),
+            Self::ModbusRtu(unit) | Self::ModbusTcp(unit) => unit.to_string(),
         }
     }
 }
@@ -343,21 +358,31 @@ impl Wiring {
 }
 
 impl Dialect {
-    /// An edition of the standard alone.
-    pub const fn plain(edition: Edition) -> Self {
-        Self { edition, profile: None }
+    /// A standard alone.
+    pub const fn plain(standard: Standard) -> Self {
+        Self { standard, profile: None }
     }
 
     /// The registers that a meter of it can have.
     pub fn catalogue(self) -> &'static Catalogue {
-        self.profile.map_or_else(|| Catalogue::of(self.edition), Profile::catalogue)
+        self.profile.map_or_else(|| Catalogue::of_standard(self.standard), Profile::catalogue)
+    }
+
+    /// How a meter of it wants to be asked, where its profile says it.
+    pub fn manner(self) -> Option<&'static Manner> {
+        self.profile.and_then(Profile::manner)
+    }
+
+    /// What an exchange with a meter of it costs, as far as its profile and its standard say it.
+    pub fn costs(self, line: Line) -> Costs {
+        Costs::of(line, self.standard, self.manner())
     }
 }
 
 /// Two profiles are one if they were read once.
 impl PartialEq for Dialect {
     fn eq(&self, other: &Self) -> bool {
-        self.edition == other.edition
+        self.standard == other.standard
             && match (self.profile, other.profile) {
                 (Some(own), Some(theirs)) => std::ptr::eq(own, theirs),
                 (None, None) => true,
@@ -370,10 +395,7 @@ impl Eq for Dialect {}
 /// `DL/T 645-2007 with profile lv-breaker`.
 impl fmt::Display for Dialect {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self.edition {
-            Edition::E1997 => "DL/T 645-1997",
-            Edition::E2007 => "DL/T 645-2007",
-        })?;
+        self.standard.fmt(f)?;
         self.profile.map_or(Ok(()), |profile| write!(f, " with profile {}", profile.name()))
     }
 }
@@ -387,7 +409,7 @@ impl fmt::Debug for Dialect {
 impl Meter {
     /// What it speaks, without its address.
     pub const fn dialect(&self) -> Dialect {
-        Dialect { edition: self.protocol.edition(), profile: self.profile }
+        Dialect { standard: self.protocol.standard(), profile: self.profile }
     }
 
     /// CT as configured.

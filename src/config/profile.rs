@@ -1,11 +1,13 @@
 //! Profiles (表型) of meters, by name or as files of the user's.
 
-use super::findings::{At, Findings};
-use super::keys::{did_you_mean, nearest};
+mod shelf;
+
+pub(super) use shelf::Shelf;
+pub(crate) use shelf::files as profile_files;
+
 use super::plan::Dialect;
 use super::registers::{NotFound, Resolve};
 use catalogue::{Profile, TableFaults, UnknownProfile};
-use std::collections::HashMap;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
@@ -60,65 +62,21 @@ fn is_path(text: &str) -> bool {
     text.contains('/') || text.ends_with(".toml")
 }
 
-/// The profiles of one configuration: a file that many meters name is read once.
-pub(super) struct Shelf<'a> {
-    folder: &'a Path,
-    /// `None` for what is no profile and has been said.
-    known: HashMap<String, Option<&'static Profile>>,
-}
-
-impl<'a> Shelf<'a> {
-    pub(super) fn new(folder: &'a Path) -> Self {
-        Self { folder, known: HashMap::new() }
-    }
-
-    pub(super) fn get(&mut self, text: &At<String>, findings: &mut Findings) -> Option<&'static Profile> {
-        let asked = text.value.as_str();
-        // The faults of one file are said once; a name that is not known is said wherever it stands.
-        if let Some(known) = self.known.get(asked).filter(|known| known.is_some() || is_path(asked)) {
-            return *known;
-        }
-        let found = profile(asked, self.folder);
-        match &found {
-            Ok(_) => {}
-            Err(BadProfile::Unknown(_)) => {
-                let near = nearest(asked, Profile::all().map(Profile::name));
-                let hint = match near {
-                    Some(_) => did_you_mean(near),
-                    None => {
-                        "; `meterd profiles` lists them; the path of a .toml file is one as well".to_owned()
-                    }
-                };
-                findings.fault(&text.here, format!("profile \"{asked}\" is not known{hint}"));
-            }
-            Err(BadProfile::Unread { .. }) => {
-                findings.fault(
-                    &text.here,
-                    format!("profile {}", found.as_ref().err().map(ToString::to_string).unwrap_or_default()),
-                );
-            }
-            Err(BadProfile::Faulty(faults)) => {
-                for fault in faults.faults() {
-                    findings.fault(&text.here, format!("profile: {fault}"));
-                }
-            }
-        }
-        let found = found.ok();
-        self.known.insert(asked.to_owned(), found);
-        found
-    }
-}
-
-/// The built-in profile of these dialects' edition that has the register.
+/// The built-in profile of these dialects' standards that has the register; of Modbus only where no meter is known, since
+/// a Modbus meter has a profile already, and can have no other.
 pub(super) fn with(
     asked: &[(Dialect, usize, NotFound)],
     register: &str,
     resolve: Resolve<'_>,
 ) -> Option<&'static str> {
-    let editions =
-        |profile: &&Profile| asked.iter().any(|(dialect, ..)| dialect.edition == profile.edition());
-    let has = |profile: &&'static Profile| {
-        resolve(Dialect { edition: profile.edition(), profile: Some(profile) }, register).is_ok()
+    let could = |(dialect, meters, _): &&(Dialect, usize, NotFound)| {
+        *meters == 0 || dialect.standard.edition().is_some()
     };
-    Profile::all().filter(|profile| editions(profile)).find(has).map(Profile::name)
+    let standards = |profile: &&Profile| {
+        asked.iter().filter(could).any(|(dialect, ..)| dialect.standard == profile.standard())
+    };
+    let has = |profile: &&'static Profile| {
+        resolve(Dialect { standard: profile.standard(), profile: Some(profile) }, register).is_ok()
+    };
+    Profile::all().filter(|profile| standards(profile)).find(has).map(Profile::name)
 }

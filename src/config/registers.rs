@@ -22,8 +22,8 @@ pub(super) enum NotFound {
     LoadRecord(String),
 }
 
-/// By name, OBIS code, DI or pattern, out of the registers of DL/T 645 and of the meter's profile.
-pub(super) fn dlt645(dialect: Dialect, text: &str) -> Result<Vec<Register>, NotFound> {
+/// By name, OBIS code, DI or pattern, out of the registers of the standard and of the meter's profile.
+pub(super) fn known(dialect: Dialect, text: &str) -> Result<Vec<Register>, NotFound> {
     let found = dialect.catalogue().find(text, TARIFFS)?;
     match found.iter().find(|register| register.access() == Access::Write) {
         Some(register) => Err(NotFound::WriteOnly(register.name().to_string())),
@@ -39,5 +39,5 @@ pub(super) fn dlt645(dialect: Dialect, text: &str) -> Result<Vec<Register>, NotF
 /// # Errors
 /// Why there are none, in a sentence.
 pub fn registers(dialect: Dialect, text: &str) -> Result<Vec<Register>, String> {
-    dlt645(dialect, text).map_err(|why| why.to_string())
+    known(dialect, text).map_err(|why| why.to_string())
 }

@@ -11,6 +11,7 @@ use super::raw::{self, Section};
 use super::registers::Resolve;
 use super::when::{self, MonthDay, OnDay, When};
 use crate::event::Broadcast;
+use catalogue::Standard;
 use dlt645::Edition;
 use jiff::civil::{Date, Time};
 use std::collections::{BTreeSet, HashMap};
@@ -48,7 +49,7 @@ pub(super) fn read(
         let timing = timing(section, read, findings);
         let broadcast = broadcast(section, read, when.as_ref(), findings);
         let chosen = meters_of(section, meters, findings)
-            .and_then(|chosen| with_records(section, read, chosen, meters, findings));
+            .and_then(|chosen| able(section, read, chosen, meters, findings));
         let spoken = Spoken::by(meters, chosen.as_deref());
         let registers = registers(section, read, &spoken, resolve, findings);
         let sound = name.zip(when).zip(read.zip(timing).zip(broadcast)).zip(registers.zip(chosen));
@@ -202,10 +203,11 @@ impl Spoken {
                 None => spoken.push((dialect, 1)),
             }
         }
-        spoken.sort_by_key(|(dialect, _)| dialect.edition == Edition::E1997);
-        // Where no meter is known, a register of any edition may be meant.
+        spoken.sort_by_key(|(dialect, _)| !dialect.standard.is(Edition::E2007));
+        // Where no meter is known, a register of any standard may be meant.
         if spoken.is_empty() {
-            spoken.extend([Edition::E2007, Edition::E1997].map(|edition| (Dialect::plain(edition), 0)));
+            let all = [Edition::E2007.into(), Edition::E1997.into(), Standard::Modbus];
+            spoken.extend(all.map(|standard| (Dialect::plain(standard), 0)));
         }
         Self(spoken)
     }
@@ -221,7 +223,8 @@ fn registers(
     findings: &mut Findings,
 ) -> Option<Registers> {
     let usual = read.map_or(&[][..], Read::usual);
-    let list = match section.has("registers") || usual.is_empty() {
+    let is_written = section.has("registers") || usual.is_empty();
+    let list = match is_written {
         true => section.required_texts("registers", "[\"voltage_l1\", \"1-0:1.8.0\"]", findings)?,
         false => {
             let here = section.here("read");
@@ -247,6 +250,8 @@ fn registers(
                 Err(why) => not_found.push((dialect, meters, why)),
             }
         }
+        // What is usual is not everybody's: models of Modbus meters have what they have.
+        not_found.retain(|(dialect, ..)| is_written || dialect.standard != Standard::Modbus);
         for (dialect, meters, _) in not_found.iter().filter(|(_, meters, _)| known && *meters > 0) {
             let name = &text.value;
             findings.warn(
@@ -254,10 +259,10 @@ fn registers(
                 format!("registers: {dialect} has no {name}; {meters} meter(s) of the task will be read without it"),
             );
         }
-        if let Some((dialect, _, why)) = not_found.first().filter(|_| !known) {
-            let other = Dialect::plain(match dialect.edition {
-                Edition::E1997 => Edition::E2007,
-                Edition::E2007 => Edition::E1997,
+        if let Some((dialect, meters, why)) = not_found.first().filter(|_| !known) {
+            let other = Dialect::plain(match dialect.standard {
+                Standard::Dlt645(Edition::E2007) => Edition::E1997.into(),
+                Standard::Dlt645(Edition::E1997) | Standard::Modbus => Edition::E2007.into(),
             });
             let elsewhere = not_found.len() == 1 && resolve(other, &text.value).is_ok();
             let message = if elsewhere {
@@ -271,13 +276,41 @@ fn registers(
                     "registers: {name} is a register of profile {profile}, which none of the task's meters has; write profile = \"{profile}\" on those that are of it"
                 )
             } else {
-                format!("registers: {why}")
+                let of_modbus = *meters > 0 && dialect.standard == Standard::Modbus;
+                let of = if of_modbus { format!("of {dialect}, ") } else { String::new() };
+                format!("registers: {of}{why}")
             };
             findings.fault(&text.here, message);
             sound = false;
         }
     }
+    sound &= is_written || has_usual(&registers, usual, spoken, &list.here, findings);
     sound.then_some(registers)
+}
+
+/// Whether any meter has something of what is read where nothing is written; a model of Modbus meters that has nothing
+/// is told.
+fn has_usual(
+    registers: &Registers,
+    usual: &[&str],
+    spoken: &Spoken,
+    here: &Here,
+    findings: &mut Findings,
+) -> bool {
+    let has = |dialect: Dialect| dialect.standard != Standard::Modbus || !registers.of(dialect).is_empty();
+    let any = spoken.0.iter().any(|(dialect, _)| has(*dialect));
+    let names = usual.join(", ");
+    for (dialect, meters) in spoken.0.iter().filter(|(dialect, _)| !has(*dialect)) {
+        let said = format!("{dialect} has nothing of {names}, which is read where no registers are written");
+        if !any {
+            findings.fault(here, format!("{said}; write registers = [\"…\"]"));
+            return false;
+        }
+        if *meters > 0 {
+            findings.warn(here, format!("{said}; {meters} meter(s) of the task will not be read"));
+        }
+    }
+    any
 }
 
 /// Indices of meters by name or pattern; all of them if nothing is written.
@@ -305,29 +338,44 @@ fn meters_of(section: &Section, meters: &[meter::Written], findings: &mut Findin
     Some(chosen.into_iter().collect())
 }
 
-/// Meters of 1997 keep no load records: the others are read without them.
-fn with_records(
+/// What meters of a standard do not have that a task reads, and what to write instead.
+const LACKS: [(Read, Standard, &str); 3] = [
+    (
+        Read::LoadProfile,
+        Standard::Dlt645(Edition::E1997),
+        "meters of DL/T 645-1997 keep no load records (负荷记录)",
+    ),
+    (Read::LoadProfile, Standard::Modbus, "Modbus meters keep no load records (负荷记录) that are read"),
+    (Read::Clock, Standard::Modbus, "Modbus meters have no clock (时钟) that is compared"),
+];
+
+/// The meters that have what the task reads; the others are left out of it.
+fn able(
     section: &Section,
     read: Option<Read>,
     mut chosen: Vec<usize>,
     meters: &[meter::Written],
     findings: &mut Findings,
 ) -> Option<Vec<usize>> {
-    if read != Some(Read::LoadProfile) {
-        return Some(chosen);
-    }
     let all = chosen.len();
-    let of = |meter: &usize| meters.get(*meter).and_then(|written| written.meter.as_ref());
-    chosen.retain(|meter| of(meter).is_none_or(|meter| meter.dialect().edition == Edition::E2007));
-    let left = all - chosen.len();
-    if left > 0 {
-        let said =
-            format!("meters of DL/T 645-1997 keep no load records (负荷记录): {left} of {all} meter(s)");
-        let here = section.here("read");
-        if chosen.is_empty() {
-            findings.fault(&here, format!("{said}; write read = \"live\", or name meters of 2007"));
-            return None;
-        }
+    let mut said = Vec::new();
+    for (_, standard, lacks) in LACKS.into_iter().filter(|(of, ..)| Some(*of) == read) {
+        let before = chosen.len();
+        let of = |meter: &usize| meters.get(*meter).and_then(|written| written.meter.as_ref());
+        chosen.retain(|meter| of(meter).is_none_or(|meter| meter.dialect().standard != standard));
+        let left = before - chosen.len();
+        said.extend((left > 0).then(|| format!("{lacks}: {left} of {all} meter(s)")));
+    }
+    let here = section.here("read");
+    if chosen.is_empty() && !said.is_empty() {
+        let instead = match read {
+            Some(Read::Clock) => "name meters of DL/T 645, or leave the task out",
+            Some(_) | None => "write read = \"live\", or name meters of 2007",
+        };
+        findings.fault(&here, format!("{}; {instead}", said.join("; ")));
+        return None;
+    }
+    for said in said {
         findings.warn(&here, format!("{said} are left out of the task"));
     }
     Some(chosen)

@@ -6,7 +6,7 @@ use crate::mqtt::Direct;
 use crate::mqtt::home_assistant::{self, Known, REGISTERS};
 use crate::reading::Report;
 use crate::store::{self, About, Fact};
-use dlt645::Di;
+use catalogue::Identifier;
 use jiff::{SignedDuration, Timestamp};
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
@@ -38,7 +38,7 @@ pub(super) struct Ear {
     news: mpsc::Sender<News>,
     /// By this plan's numbers of meters and tasks.
     plan: Option<Arc<Plan>>,
-    heard: HashSet<(usize, usize, Di)>,
+    heard: HashSet<(usize, usize, Identifier)>,
 }
 
 impl Ear {
@@ -56,7 +56,7 @@ impl Ear {
         let new: Vec<_> = report
             .readings
             .iter()
-            .filter(|reading| is_new(reading.register.di()) && home_assistant::announces(reading))
+            .filter(|reading| is_new(reading.register.id()) && home_assistant::announces(reading))
             .map(|reading| reading.register)
             .collect();
         if new.is_empty() {
@@ -64,7 +64,7 @@ impl Ear {
         }
         let registers = new.iter().map(|register| register.name().to_string()).collect();
         if self.news.try_send(News { plan: Arc::clone(plan), meter, task, registers }).is_ok() {
-            self.heard.extend(new.iter().map(|register| (meter, task, register.di())));
+            self.heard.extend(new.iter().map(|register| (meter, task, register.id())));
         }
     }
 }

@@ -161,7 +161,7 @@ impl ReadingJson {
                 (Some(register::scalar(value)), value.at().map(register::minute), bits, Vec::new())
             }
             Content::Record(octets) => {
-                let records = RegisterJson::of_reply(register.table(), register.di(), octets);
+                let records = RegisterJson::of_reply(register.table(), register.id(), octets);
                 let at = records.iter().find_map(|record| record.at.clone());
                 (None, at, None, records.into_iter().flat_map(|record| record.fields).collect())
             }
@@ -169,7 +169,7 @@ impl ReadingJson {
         Self {
             register: register.name().to_string(),
             obis: register.obis().map(|code| code.to_string()),
-            di: register.di().to_string(),
+            di: register.id().to_string(),
             value,
             at,
             unit: register.unit().map(|unit| unit.text().to_owned()),
@@ -190,7 +190,7 @@ impl FailureJson {
     pub fn of(failure: &Failure) -> Self {
         Self {
             register: failure.register.name().to_string(),
-            di: failure.register.di().to_string(),
+            di: failure.register.id().to_string(),
             reason: failure.reason,
             detail: failure.detail.clone(),
             raw: failure.raw.as_deref().map(hex),

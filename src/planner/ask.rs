@@ -1,8 +1,8 @@
 //! Which exchanges: blocks where they save air time, single registers where not.
 
-use super::Line;
-use catalogue::{Block, Register};
-use dlt645::{Di, Edition};
+use super::{Line, frame_gap, spans};
+use catalogue::{Block, Identifier, Manner, Register, Standard};
+use modbus::Span;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,6 +23,8 @@ pub enum Subject {
     Register(Register),
     /// A block of registers.
     Block(Block),
+    /// Neighbouring registers of a Modbus meter.
+    Span(Span),
 }
 
 /// What an exchange costs beside its data.
@@ -44,6 +46,8 @@ pub struct Costs {
 const REQUEST: usize = 12;
 /// Octets of a reply without the DI and its data: four FE and 12 of the frame.
 const REPLY: usize = 16;
+/// Octets of a Modbus request and of its answer without the registers.
+const MODBUS: usize = 8 + 5;
 /// The longest data field of one reply, the DI included (DL/T 645-2007 clause 5.2.5; the same in 1997).
 const MAX_DATA: usize = 200;
 
@@ -59,25 +63,49 @@ impl Costs {
         }
     }
 
+    /// Those of a meter of a standard that wants to be asked in this manner: of DL/T 645 the usual ones, but for the FE
+    /// and the rest that the manner has; of Modbus no FE, the silence that parts two frames, and the rest besides.
+    pub fn of(line: Line, standard: Standard, manner: Option<&Manner>) -> Self {
+        let usual = Self::usual(line);
+        let pause = manner.map_or(Duration::ZERO, |manner| manner.pause);
+        match standard {
+            Standard::Modbus => Self { preamble: 0, turnaround: frame_gap(line) + pause, ..usual },
+            Standard::Dlt645(_) => {
+                let preamble = manner.and_then(|manner| manner.preamble).unwrap_or(usual.preamble);
+                Self { preamble, turnaround: usual.turnaround.max(pause), ..usual }
+            }
+        }
+    }
+
     /// Air time of an exchange that asks for this register alone.
     pub fn single(&self, register: &Register) -> Duration {
-        self.exchange(register.di().edition(), register.octets())
+        self.exchange(register.id(), register.octets())
+    }
+
+    /// Air time of an exchange that asks for these registers.
+    pub fn span(&self, span: Span) -> Duration {
+        self.exchange(span.into(), 2 * usize::from(span.count))
     }
 
     /// The DI goes both ways: two octets of 1997, four of 2007.
-    fn exchange(&self, edition: Edition, data: usize) -> Duration {
-        self.line.octets(usize::from(self.preamble) + REQUEST + REPLY + 2 * edition.di_octets() + data)
-            + self.response_delay
-            + self.turnaround
+    fn exchange(&self, id: Identifier, data: usize) -> Duration {
+        let octets = match id {
+            Identifier::Di(di) => {
+                usize::from(self.preamble) + REQUEST + REPLY + 2 * di.edition().di_octets() + data
+            }
+            Identifier::Modbus(_) => MODBUS + data,
+        };
+        self.line.octets(octets) + self.response_delay + self.turnaround
     }
 }
 
 impl Subject {
     /// The identifier that goes into the request.
-    pub fn di(&self) -> Di {
+    pub fn id(&self) -> Identifier {
         match self {
-            Self::Register(register) => register.di(),
-            Self::Block(block) => block.di(),
+            Self::Register(register) => register.id(),
+            Self::Block(block) => block.di().into(),
+            Self::Span(span) => (*span).into(),
         }
     }
 }
@@ -85,25 +113,30 @@ impl Subject {
 impl Ask {
     /// A single register.
     pub fn single(register: Register) -> Self {
-        Self { subject: Subject::Register(register), wanted: Arc::new([register]) }
+        let span = register.id().span().map(Subject::Span);
+        Self { subject: span.unwrap_or(Subject::Register(register)), wanted: Arc::new([register]) }
     }
 
     /// Air time of request and answer, with the delays of `costs`.
     pub fn air_time(&self, costs: &Costs) -> Duration {
-        costs.exchange(self.subject.di().edition(), self.data_octets(costs.tariffs))
+        costs.exchange(self.subject.id(), self.data_octets(costs.tariffs))
     }
 
     fn data_octets(&self, tariffs: u8) -> usize {
         match self.subject {
             Subject::Register(register) => register.octets(),
             Subject::Block(block) => block.registers(tariffs).map(|r| r.octets()).sum(),
+            Subject::Span(span) => 2 * usize::from(span.count),
         }
     }
 }
 
 /// The exchanges that bring all of `wanted` in the least air time; each register once, blocks in
 /// `refused` left out.
-pub fn plan(wanted: &[Register], refused: &BTreeSet<Di>, costs: &Costs) -> Vec<Ask> {
+pub fn plan(wanted: &[Register], refused: &BTreeSet<Identifier>, costs: &Costs) -> Vec<Ask> {
+    if wanted.first().is_some_and(|first| first.standard() == Standard::Modbus) {
+        return spans::plan(&spans::with_scales(wanted), refused, costs);
+    }
     let mut left: Vec<Register> = Vec::with_capacity(wanted.len());
     for register in wanted {
         if !left.contains(register) {
@@ -118,7 +151,7 @@ pub fn plan(wanted: &[Register], refused: &BTreeSet<Di>, costs: &Costs) -> Vec<A
     }
     for register in left {
         // Frozen totals and tariffs are items of one reply, under one identifier.
-        match asks.iter_mut().find(|(subject, _)| subject.di() == register.di()) {
+        match asks.iter_mut().find(|(subject, _)| subject.id() == register.id()) {
             Some((_, wanted)) => wanted.push(register),
             None => asks.push((Subject::Register(register), vec![register])),
         }
@@ -128,12 +161,26 @@ pub fn plan(wanted: &[Register], refused: &BTreeSet<Di>, costs: &Costs) -> Vec<A
     asks.into_iter().map(|(subject, wanted)| Ask { subject, wanted: wanted.into() }).collect()
 }
 
-/// The block that saves most against asking singly for what it holds; `None` if none saves.
-fn best_block(left: &[Register], refused: &BTreeSet<Di>, costs: &Costs) -> Option<(Block, Vec<Register>)> {
+/// The same for what was refused as it was asked: what it is scaled by was asked for already.
+pub fn replan(wanted: &[Register], refused: &BTreeSet<Identifier>, costs: &Costs) -> Vec<Ask> {
+    if wanted.first().is_some_and(|first| first.standard() == Standard::Modbus) {
+        return spans::plan(wanted, refused, costs);
+    }
+    plan(wanted, refused, costs)
+}
+
+/// The block that saves most against asking singly for what it holds; `None` if none saves, or the meter is of a model
+/// that answers none.
+fn best_block(
+    left: &[Register],
+    refused: &BTreeSet<Identifier>,
+    costs: &Costs,
+) -> Option<(Block, Vec<Register>)> {
     let mut seen = BTreeSet::new();
     let mut best: Option<(Duration, Block, Vec<Register>)> = None;
-    for block in left.iter().flat_map(Register::blocks) {
-        if refused.contains(&block.di()) || !seen.insert(block.di()) {
+    let answered = |register: &&Register| register.table().manner().is_none_or(|manner| manner.blocks);
+    for block in left.iter().filter(answered).flat_map(Register::blocks) {
+        if refused.contains(&block.di().into()) || !seen.insert(block.di()) {
             continue;
         }
         let held: Vec<Register> = block.registers(costs.tariffs).collect();
@@ -144,7 +191,8 @@ fn best_block(left: &[Register], refused: &BTreeSet<Di>, costs: &Costs) -> Optio
             continue;
         }
         let singly: Duration = wanted.iter().map(|register| costs.single(register)).sum();
-        let saving = singly.checked_sub(costs.exchange(edition, octets)).filter(|saving| !saving.is_zero());
+        let saving =
+            singly.checked_sub(costs.exchange(block.di().into(), octets)).filter(|saving| !saving.is_zero());
         if let Some(saving) = saving
             && best.as_ref().is_none_or(|(most, ..)| saving > *most)
         {
@@ -157,14 +205,14 @@ fn best_block(left: &[Register], refused: &BTreeSet<Di>, costs: &Costs) -> Optio
 #[cfg(test)]
 mod tests {
     use super::*;
-    use catalogue::Catalogue;
+    use catalogue::{Catalogue, Profile};
 
     fn registers(texts: &[&str]) -> Vec<Register> {
         texts.iter().flat_map(|t| Catalogue::dlt645_2007().find(t, 4).unwrap()).collect()
     }
 
     fn dis(asks: &[Ask]) -> Vec<String> {
-        asks.iter().map(|a| a.subject.di().to_string()).collect()
+        asks.iter().map(|a| a.subject.id().to_string()).collect()
     }
 
     /// The 27 registers of a three-phase meter.
@@ -235,6 +283,37 @@ mod tests {
         let refused = BTreeSet::from(["0201FF00".parse().unwrap()]);
         let asks = plan(&registers(&["voltage_l*"]), &refused, &Costs::usual(Line::DEFAULT));
         assert_eq!(dis(&asks), ["02010100", "02010200", "02010300"]);
+    }
+
+    #[test]
+    fn a_model_that_answers_no_blocks_is_asked_singly_and_what_its_profile_says_costs_so() {
+        let profile = Profile::named("single-registers").unwrap();
+        let wanted = profile.catalogue().find("voltage_l*", 4).unwrap();
+        let asks = plan(&wanted, &BTreeSet::new(), &Costs::usual(Line::DEFAULT));
+        assert_eq!(dis(&asks), ["02010100", "02010200", "02010300"]);
+        let manner = Manner { preamble: Some(2), pause: Duration::from_millis(80), ..Manner::default() };
+        let usual = Costs::usual(Line::DEFAULT);
+        let of = |standard, manner| Costs::of(Line::DEFAULT, standard, manner);
+        let dlt645 = Standard::from(dlt645::Edition::E2007);
+        assert_eq!(of(dlt645, Some(&manner)), Costs { preamble: 2, turnaround: manner.pause, ..usual });
+        let nothing = Manner::default();
+        assert_eq!(of(dlt645, Some(&nothing)), usual);
+        assert_eq!(of(dlt645, None), usual);
+        let gap = frame_gap(Line::DEFAULT);
+        let modbus = Costs { preamble: 0, turnaround: gap + manner.pause, ..usual };
+        assert_eq!(of(Standard::Modbus, Some(&manner)), modbus);
+    }
+
+    #[test]
+    fn a_modbus_meter_costs_no_fe_and_the_rest_that_its_model_needs() {
+        let line: Line = "9600 8N1".parse().unwrap();
+        let profile = Profile::named("carlo-gavazzi-em24").unwrap();
+        let costs = Costs::of(line, Standard::Modbus, profile.manner());
+        assert_eq!((costs.preamble, costs.turnaround.as_micros()), (0, 3_645 + 50_000));
+        // 8 octets out, 5 and those of two registers back, 10 bits each; 30 ms until the answer.
+        let ask = Ask::single(profile.catalogue().find("voltage_l1", 4).unwrap()[0]);
+        assert_eq!(ask.air_time(&costs).as_millis(), (17 * 10 * 1_000_000 / 9600 + 30_000 + 53_645) / 1000);
+        assert_eq!(Costs::of(line, dlt645::Edition::E2007.into(), None), Costs::usual(line));
     }
 
     #[test]

@@ -1,8 +1,7 @@
 //! Plans that were made before. The meters of a bus mostly want the same and refuse nothing.
 
 use super::{Ask, Costs, plan};
-use catalogue::Register;
-use dlt645::Di;
+use catalogue::{Identifier, Register};
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 
@@ -19,14 +18,14 @@ pub struct Plans {
 #[derive(Debug)]
 struct Kept {
     wanted: Box<[Register]>,
-    refused: BTreeSet<Di>,
+    refused: BTreeSet<Identifier>,
     costs: Costs,
     plan: Arc<[Ask]>,
 }
 
 impl Plans {
     /// What [`plan`] gives, made anew only if it is not kept.
-    pub fn of(&mut self, wanted: &[Register], refused: &BTreeSet<Di>, costs: &Costs) -> Arc<[Ask]> {
+    pub fn of(&mut self, wanted: &[Register], refused: &BTreeSet<Identifier>, costs: &Costs) -> Arc<[Ask]> {
         let same = |kept: &Kept| *kept.wanted == *wanted && kept.costs == *costs && kept.refused == *refused;
         let known = self.kept.iter().position(same).and_then(|n| self.kept.remove(n));
         let kept = known.unwrap_or_else(|| self.make(wanted, refused, costs));
@@ -35,9 +34,18 @@ impl Plans {
         plan
     }
 
-    fn make(&mut self, wanted: &[Register], refused: &BTreeSet<Di>, costs: &Costs) -> Kept {
-        // The pause is the bus's: for an earlier one nobody asks again, but after a long while.
-        self.kept.retain(|kept| kept.costs.turnaround == costs.turnaround);
+    fn make(&mut self, wanted: &[Register], refused: &BTreeSet<Identifier>, costs: &Costs) -> Kept {
+        // The pause is the bus's: for an earlier one nobody asks again, but after a long while. That of a Modbus meter is
+        // its own, and meters of another model can need a longer one.
+        let is_learned = |wanted: &[Register]| wanted.first().is_some_and(|first| first.di().is_some());
+        let of_bus = is_learned(wanted);
+        let model = |wanted: &[Register]| wanted.first().map(|first| std::ptr::from_ref(first.table()));
+        let is_of_use = |kept: &Kept| {
+            !is_learned(&kept.wanted)
+                || kept.costs.turnaround == costs.turnaround
+                || model(&kept.wanted) != model(wanted)
+        };
+        self.kept.retain(|kept| !of_bus || is_of_use(kept));
         self.kept.truncate(KEPT - 1);
         let plan = plan(wanted, refused, costs).into();
         Kept { wanted: wanted.into(), refused: refused.clone(), costs: *costs, plan }
@@ -53,9 +61,9 @@ mod tests {
     use std::time::Duration;
 
     /// What an exchange is, to be compared.
-    fn shown(asks: &[Ask]) -> Vec<(Di, bool, Vec<Register>)> {
+    fn shown(asks: &[Ask]) -> Vec<(Identifier, bool, Vec<Register>)> {
         let is_block = |ask: &Ask| matches!(ask.subject, Subject::Block(_));
-        asks.iter().map(|ask| (ask.subject.di(), is_block(ask), ask.wanted.to_vec())).collect()
+        asks.iter().map(|ask| (ask.subject.id(), is_block(ask), ask.wanted.to_vec())).collect()
     }
 
     fn registers(count: usize) -> Vec<Register> {
@@ -66,9 +74,9 @@ mod tests {
     }
 
     /// What a meter is asked for, what of it it refused, the rate of its line and the pause, in ms.
-    fn question() -> impl Strategy<Value = (usize, BTreeSet<Di>, u32, u64)> {
-        let blocks: BTreeSet<Di> =
-            registers(13).iter().flat_map(Register::blocks).map(|block| block.di()).collect();
+    fn question() -> impl Strategy<Value = (usize, BTreeSet<Identifier>, u32, u64)> {
+        let blocks: BTreeSet<Identifier> =
+            registers(13).iter().flat_map(Register::blocks).map(|block| block.di().into()).collect();
         let refused = proptest::collection::btree_set(
             proptest::sample::select(blocks.into_iter().collect::<Vec<_>>()),
             0..3,
@@ -97,11 +105,26 @@ mod tests {
     }
 
     #[test]
+    fn a_pause_that_is_learned_anew_drops_no_plan_of_a_modbus_meter() {
+        let profile = catalogue::Profile::named("eastron-sdm630").unwrap();
+        let wanted = profile.catalogue().find("voltage_l*", 4).unwrap();
+        let modbus = Costs::of(Line::DEFAULT, catalogue::Standard::Modbus, profile.manner());
+        let (mut plans, none) = (Plans::default(), BTreeSet::new());
+        let first = plans.of(&wanted, &none, &modbus);
+        for pause in [30, 24] {
+            let costs = Costs { turnaround: Duration::from_millis(pause), ..Costs::usual(Line::DEFAULT) };
+            plans.of(&registers(3), &none, &costs);
+        }
+        assert!(Arc::ptr_eq(&first, &plans.of(&wanted, &none, &modbus)));
+        assert_eq!(plans.kept.len(), 2, "and the earlier pause of the bus is gone");
+    }
+
+    #[test]
     fn meters_that_want_the_same_share_one_plan() {
         let (mut plans, costs) = (Plans::default(), Costs::usual(Line::DEFAULT));
         let none = BTreeSet::new();
         let first = plans.of(&registers(5), &none, &costs);
-        let refused = BTreeSet::from([first[0].subject.di()]);
+        let refused = BTreeSet::from([first[0].subject.id()]);
         let unlucky = plans.of(&registers(5), &refused, &costs);
         assert!(Arc::ptr_eq(&first, &plans.of(&registers(5), &none, &costs)));
         assert!(Arc::ptr_eq(&unlucky, &plans.of(&registers(5), &refused, &costs)));

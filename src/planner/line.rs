@@ -103,6 +103,29 @@ impl FromStr for CharFormat {
     }
 }
 
+/// The silence that parts two frames of Modbus: 3.5 characters, and 1.75 ms above 19200 Bd (Modbus over serial line 1.02,
+/// section 2.5.1.1).
+pub fn frame_gap(line: Line) -> Duration {
+    const FAST: Duration = Duration::from_micros(1750);
+    if line.baud > 19200 { FAST } else { line.octets(7) / 2 }
+}
+
+/// A text that is no rate and character.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+#[error("a line is its rate and its frame, as 9600 8N1")]
+pub struct BadLine;
+
+/// `9600 8N1`.
+impl FromStr for Line {
+    type Err = BadLine;
+
+    fn from_str(text: &str) -> Result<Self, BadLine> {
+        let (baud, frame) = text.trim().split_once(' ').ok_or(BadLine)?;
+        let baud = baud.parse().ok().filter(|baud| RATES.contains(baud)).ok_or(BadLine)?;
+        Ok(Self { baud, frame: frame.trim().parse().map_err(|_| BadLine)? })
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -113,6 +136,16 @@ mod tests {
         assert_eq!("8N1".parse::<CharFormat>().unwrap().bits(), 10);
         // 20 characters at 2400: the request of a read with four FE.
         assert_eq!(Line::DEFAULT.octets(20).as_micros(), 91_666);
+    }
+
+    #[test]
+    fn a_line_is_read_back_from_its_text() {
+        for text in ["9600 8N1", "2400 8E1", "115200 8O2"] {
+            assert_eq!(text.parse::<Line>().unwrap().to_string(), text);
+        }
+        for text in ["", "9600", "9601 8N1", "8N1 9600", "9600 8N1 x"] {
+            assert_eq!(text.parse::<Line>(), Err(BadLine), "{text}");
+        }
     }
 
     #[test]

@@ -6,7 +6,8 @@
 mod ask;
 mod kept;
 mod line;
+mod spans;
 
-pub use ask::{Ask, Costs, Subject, plan};
+pub use ask::{Ask, Costs, Subject, plan, replan};
 pub use kept::Plans;
-pub use line::{BadCharFormat, CharFormat, Line, Parity, RATES};
+pub use line::{BadCharFormat, BadLine, CharFormat, Line, Parity, RATES, frame_gap};

@@ -3,6 +3,7 @@
 use super::{Content, Failure, Quality, Reading, Reason, Transformers};
 use crate::planner::{Ask, Subject};
 use catalogue::Register;
+use dlt645::format::NoValue;
 use jiff::Timestamp;
 
 /// What an answer brought for the registers that were wanted of it.
@@ -35,14 +36,16 @@ pub fn decode(
         // Several registers of one identifier each take their own octets of the reply.
         Subject::Register(_) => {
             for &register in &*ask.wanted {
-                one(&mut decoded, register, octets, taken_at, transformers);
+                whole(&mut decoded, register, octets, taken_at, transformers);
             }
         }
+        // Each takes its own words; who knows the meter's model scales them.
+        Subject::Span(_) => {}
         Subject::Block(block) => {
             let items: Vec<_> = block.items(octets).map_err(|f| NotThisBlock(f.to_string()))?.collect();
             for &register in &*ask.wanted {
                 match items.iter().find(|item| item.register == register) {
-                    Some(item) => one(&mut decoded, register, item.octets, taken_at, transformers),
+                    Some(item) => whole(&mut decoded, register, item.octets, taken_at, transformers),
                     None => decoded.failures.push(Failure {
                         register,
                         reason: Reason::Missing,
@@ -60,7 +63,7 @@ pub fn decode(
     Ok(decoded)
 }
 
-fn one(
+fn whole(
     decoded: &mut Decoded,
     register: Register,
     octets: &[u8],
@@ -72,6 +75,18 @@ fn one(
     } else {
         register.decode(octets).map(Content::Value)
     };
+    one(decoded, register, content, octets, taken_at, transformers);
+}
+
+/// Puts what a register was decoded to with the readings or the failures.
+pub(crate) fn one(
+    decoded: &mut Decoded,
+    register: Register,
+    content: Result<Content, NoValue>,
+    octets: &[u8],
+    taken_at: Timestamp,
+    transformers: Transformers,
+) {
     match content {
         Ok(content) => decoded.readings.push(Reading {
             register,

@@ -8,6 +8,7 @@ mod decode;
 pub mod plausible;
 mod ratio;
 
+pub(crate) use decode::one;
 pub use decode::{Decoded, NotThisBlock, decode};
 pub use ratio::{BadRatio, Ratio};
 

@@ -169,7 +169,7 @@ impl Sum {
         own.abs() <= rounding
             || known.is_some_and(|base| {
                 let more = own - i128::from(base.last.digits);
-                let most = base.until(at).map(|time| most(time, self.decimals, phases));
+                let most = base.until(at).map(|time| most(time, self.decimals, phases.into()));
                 more >= -rounding && most.is_none_or(|most| more <= most.max(rounding))
             })
     }
@@ -244,7 +244,7 @@ pub fn is_confirmed(register: &Register, first: Last, second: Last, phases: u8) 
 }
 
 /// What can be counted in a time, in units of the last digit.
-fn most(time: Duration, decimals: u8, phases: u8) -> i128 {
+fn most(time: Duration, decimals: u8, phases: u32) -> i128 {
     // W × ms to kWh: 3600 s an hour, 1000 ms a second, 1000 W a kW.
     let counted = i128::try_from((time + REFRESH).as_millis()).unwrap_or(i128::MAX);
     let digits = counted
@@ -253,8 +253,12 @@ fn most(time: Duration, decimals: u8, phases: u8) -> i128 {
     digits / 3_600_000_000 + LAST_DIGITS
 }
 
-fn of(register: &Register, phases: u8) -> u8 {
-    if register.phase().is_some() { 1 } else { phases }
+/// Phases that a register counts; one of the primary side counts what any transformer lets through.
+fn of(register: &Register, phases: u8) -> u32 {
+    const TRANSFORMED: u32 = 2_000;
+    let phases = if register.phase().is_some() { 1 } else { u32::from(phases) };
+    let is_primary = register.location().is_some_and(|location| location.primary);
+    if is_primary { phases * TRANSFORMED } else { phases }
 }
 
 fn is_energy(register: &Register) -> bool {

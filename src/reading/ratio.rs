@@ -24,6 +24,14 @@ pub enum BadRatio {
 }
 
 impl Ratio {
+    /// A multiplier that a meter itself is set to; `None` where it is none, or has more digits than are exact.
+    pub fn of(multiplier: Decimal) -> Option<Self> {
+        let plain = multiplier.normalize();
+        let secondary = 10_u32.checked_pow(plain.scale())?;
+        let primary = u32::try_from(plain.mantissa()).ok().filter(|primary| *primary > 0)?;
+        Some(Self { primary, secondary, exact: plain })
+    }
+
     /// The multiplier, e.g. 15 of 75/5.
     pub const fn exact(self) -> Decimal {
         self.exact
@@ -63,6 +71,11 @@ mod tests {
         assert_eq!("10000/100".parse::<Ratio>().unwrap().exact().to_string(), "100");
         assert_eq!("1/8".parse::<Ratio>().unwrap().exact().to_string(), "0.125");
         assert_eq!("100/3".parse::<Ratio>(), Err(BadRatio::NotFinite));
+        let own = |text: &str| Ratio::of(text.parse().unwrap()).map(|ratio| ratio.to_string());
+        assert_eq!(
+            [own("15"), own("2.50"), own("0"), own("-1")],
+            [Some("15/1".to_owned()), Some("25/10".to_owned()), None, None]
+        );
         for text in ["", "75", "75/0", "a/b", "75/5/1", "-75/5"] {
             assert_eq!(text.parse::<Ratio>(), Err(BadRatio::Form), "{text}");
         }

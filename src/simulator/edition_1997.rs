@@ -11,7 +11,7 @@ use rust_decimal::Decimal;
 
 /// What the meter answers for a register of 1997; `None` for one that it does not have.
 pub(super) fn value(meter: &VirtualMeter, register: Register, now: Timestamp) -> Option<Value> {
-    let di = register.di();
+    let di = register.di()?;
     let [item, kind, month, class] = [di.byte(0) & 0x0F, di.byte(0) >> 4, di.byte(1) & 0x0F, di.byte(1) >> 4];
     let of = |code| meter.value(Di::new(code), now);
     let value = match (class, month, kind) {
@@ -109,7 +109,7 @@ mod tests {
     fn text(meter: &VirtualMeter, name: &str) -> String {
         let register = Catalogue::of(meter.settings().edition).find(name, 4).unwrap()[0];
         let mut octets = Vec::new();
-        meter.read(register.di(), now(), &mut octets).unwrap();
+        meter.read(register.di().unwrap(), now(), &mut octets).unwrap();
         register.decode(&octets).unwrap().to_string()
     }
 
@@ -172,7 +172,7 @@ mod tests {
         let mut have = 0;
         for register in Catalogue::dlt645_1997().registers() {
             let mut octets = Vec::new();
-            if old.read(register.di(), now(), &mut octets).is_ok() {
+            if old.read(register.di().unwrap(), now(), &mut octets).is_ok() {
                 let value = register.decode(&octets);
                 let unset = value == Err(NoValue::Unset) && octets == [0; 4];
                 assert!(value.is_ok() || unset, "{register:?} {octets:02X?}");

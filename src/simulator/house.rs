@@ -122,7 +122,22 @@ impl House {
 
     /// Energy of one phase; the phases add up to the total.
     pub(super) fn phase_energy(&self, flow: Flow, phase: u8, at: Since) -> u64 {
-        self.part(self.energy(flow, Power::Active, 0, at), phase)
+        self.part_of_energy(flow, Power::Active, phase, at)
+    }
+
+    /// The same of any of the three energies.
+    pub(super) fn part_of_energy(&self, flow: Flow, power: Power, phase: u8, at: Since) -> u64 {
+        self.part(self.energy(flow, power, 0, at), phase)
+    }
+
+    /// Its wiring.
+    pub(super) const fn phases(&self) -> Phases {
+        self.phases
+    }
+
+    /// 0.1 V.
+    pub(super) const fn nominal(&self) -> u64 {
+        self.nominal
     }
 
     /// The highest mean of a whole demand interval within `[from, to)` in 0.1 W, and when that interval ended.

@@ -3,104 +3,22 @@
 //! Pure: octets and the time go in, answers come out with the delay of the meter that gives them. It
 //! neither waits nor sends; a [`Pair`](super::Pair) carries the answers.
 
+mod said;
+
+pub(super) use said::Spoken;
+pub use said::{Answer, Log, Said, Sender, Sent};
+
 use super::meter::VirtualMeter;
+use super::modbus::{Hearing, ModbusMeter, Silence};
 use dlt645::meter::{Answering, Manner};
 use dlt645::pdu::Request;
-use dlt645::scanner::Scanner;
-use dlt645::{Address, Di, Edition, ErrorWord};
+use dlt645::scanner::{Found, Scanner};
+use dlt645::{Edition, ErrorWord};
 use jiff::{SignedDuration, Timestamp};
-use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 /// Between two octets of a frame at most (Tb, 500 ms in DL/T 645-2007); then a meter forgets what it heard.
 const OCTET_GAP: SignedDuration = SignedDuration::from_millis(500);
-
-/// One frame that a meter sends, with its FE octets.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Answer {
-    /// What goes over the line.
-    pub octets: Vec<u8>,
-    /// From the end of the request to the first octet.
-    pub after: Duration,
-}
-
-/// What one meter answered: the oracle of tests.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Sent {
-    /// Which meter.
-    pub meter: Address,
-    /// What it said.
-    pub said: Said,
-    /// The octets that went out, from the first 68H.
-    pub frame: Vec<u8>,
-    /// The time whose values it answered with: when the read was heard.
-    pub at: Timestamp,
-    /// When its first octet, FE or not, began to go out.
-    pub begun: Timestamp,
-    /// When its last octet had gone out.
-    pub ended: Timestamp,
-}
-
-/// An answer and what it is.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub(super) struct Spoken {
-    pub(super) answer: Answer,
-    pub(super) sent: Sent,
-}
-
-/// The content of an answer.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Said {
-    /// Data of a read: all its octets after the DI, before +33H, however many frames they take.
-    Data {
-        /// As asked.
-        di: Di,
-        /// Low byte first.
-        octets: Vec<u8>,
-    },
-    /// A refused read.
-    Refused {
-        /// As asked.
-        di: Di,
-        /// Why.
-        word: ErrorWord,
-    },
-    /// No whole answer: one that was cut off, or that never ends.
-    Nothing,
-    /// An answer without a data identifier: an address, or the refusal of what is no read.
-    Other,
-}
-
-/// The last answers of a line, oldest first. When it is full the oldest answer is forgotten.
-#[derive(Clone, Debug, Default)]
-pub struct Log {
-    sent: Arc<Mutex<VecDeque<Sent>>>,
-    bound: usize,
-}
-
-impl Log {
-    /// Keeps this many answers; 0 keeps none.
-    pub fn keeping(bound: usize) -> Self {
-        Self { sent: Arc::default(), bound }
-    }
-
-    /// What was answered until now.
-    pub fn sent(&self) -> Vec<Sent> {
-        self.sent.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect()
-    }
-
-    fn note(&self, sent: Sent) {
-        if self.bound == 0 {
-            return;
-        }
-        let mut log = self.sent.lock().unwrap_or_else(PoisonError::into_inner);
-        if log.len() == self.bound {
-            log.pop_front();
-        }
-        log.push_back(sent);
-    }
-}
 
 /// How a meter of an edition answers, as most do.
 const fn manner(edition: Edition) -> Manner {
@@ -114,18 +32,39 @@ const fn manner(edition: Edition) -> Manner {
 #[derive(Debug)]
 pub struct VirtualLine {
     meters: Vec<VirtualMeter>,
+    modbus: Vec<ModbusMeter>,
     scanner: Scanner,
+    hearing: Hearing,
     heard_at: Option<Timestamp>,
-    /// What each meter last answered to a read, and when it heard it; in the order of the meters.
-    answering: Vec<(Answering, Timestamp)>,
+    /// What each meter last answered to a read, when it heard it, and until when it rests; in the order of the meters.
+    answering: Vec<(Answering, Timestamp, Timestamp)>,
+    /// Air time of a character.
+    character: Duration,
     log: Log,
 }
 
 impl VirtualLine {
     /// Puts meters on a line. Two may have the same address: then both answer.
     pub fn new(meters: Vec<VirtualMeter>) -> Self {
-        let answering = vec![(Answering::default(), Timestamp::UNIX_EPOCH); meters.len()];
-        Self { meters, scanner: Scanner::default(), heard_at: None, answering, log: Log::default() }
+        let never = Timestamp::UNIX_EPOCH;
+        let answering = vec![(Answering::default(), never, never); meters.len()];
+        Self {
+            meters,
+            modbus: Vec::new(),
+            scanner: Scanner::default(),
+            hearing: Hearing::default(),
+            heard_at: None,
+            answering,
+            character: Duration::ZERO,
+            log: Log::default(),
+        }
+    }
+
+    /// Puts Modbus meters beside them. Two may have the same unit: then both answer.
+    #[must_use]
+    pub fn with_modbus(mut self, meters: Vec<ModbusMeter>) -> Self {
+        self.modbus = meters;
+        self
     }
 
     /// Keeps what the meters answer in `log`, which its caller shares.
@@ -139,15 +78,26 @@ impl VirtualLine {
         &self.meters
     }
 
+    /// The Modbus meters in the order given.
+    pub fn modbus(&self) -> &[ModbusMeter] {
+        &self.modbus
+    }
+
     /// What the meters answered until now, as far as the log goes back.
     pub fn sent(&self) -> Vec<Sent> {
         self.log.sent()
     }
 
+    /// Air time of a character from now on.
+    pub(super) fn set_character(&mut self, character: Duration) {
+        self.character = character;
+    }
+
     /// All meters hear these octets; the answers of those that are meant, in the order of the meters. A frame may
-    /// come in pieces; one that pauses for more than 500 ms is forgotten.
+    /// come in pieces; one that pauses for more than 500 ms is forgotten. A request of Modbus stands by itself in what
+    /// is heard at once.
     pub fn hear(&mut self, octets: &[u8], now: Timestamp) -> Vec<Answer> {
-        let spoken = self.spoken(octets, now, |_| true);
+        let spoken = self.spoken(octets, Silence::Untold, now, |_| true);
         let noted = spoken.into_iter().map(|Spoken { answer, sent }| {
             self.note(sent);
             answer
@@ -161,8 +111,50 @@ impl VirtualLine {
     }
 
     /// As [`VirtualLine::hear`], heard by the meters that `understands` is true for, given the rate that each has
-    /// of its own. What is said is not in the log.
+    /// of its own, after a `silence`. What is said is not in the log.
     pub(super) fn spoken(
+        &mut self,
+        octets: &[u8],
+        silence: Silence,
+        now: Timestamp,
+        understands: impl Fn(Option<u32>) -> bool,
+    ) -> Vec<Spoken> {
+        let mut answers = self.spoken_645(octets, now, &understands);
+        answers.extend(self.spoken_modbus(octets, silence, now, &understands));
+        answers
+    }
+
+    /// What Modbus meters say.
+    fn spoken_modbus(
+        &mut self,
+        octets: &[u8],
+        silence: Silence,
+        now: Timestamp,
+        understands: impl Fn(Option<u32>) -> bool,
+    ) -> Vec<Spoken> {
+        if self.modbus.is_empty() {
+            return Vec::new();
+        }
+        let Some(request) = self.hearing.hear(octets, silence, now) else { return Vec::new() };
+        // The broadcast is 0, which is nobody's unit.
+        let asked = self.modbus.iter().filter(|meter| meter.settings().unit.get() == request.unit());
+        let hear = asked.filter(|meter| understands(meter.settings().meter.baud) && meter.has_power(now));
+        let answer = |meter: &ModbusMeter| {
+            let (reply, said) = meter.answer(&request, now);
+            Spoken::of(
+                meter.settings().unit.into(),
+                said,
+                reply.to_rtu(),
+                0,
+                now,
+                meter.settings().meter.response_delay,
+            )
+        };
+        hear.map(answer).collect()
+    }
+
+    /// What meters of DL/T 645 say.
+    fn spoken_645(
         &mut self,
         octets: &[u8],
         now: Timestamp,
@@ -177,9 +169,16 @@ impl VirtualLine {
         }
         self.scanner.push(octets);
         let mut answers = Vec::new();
-        while let Some(frame) = self.scanner.next_frame() {
-            for (meter, (answering, read_at)) in self.meters.iter_mut().zip(&mut self.answering) {
+        let character = self.character;
+        while let Some(found) = self.scanner.next() {
+            let Found::Frame { frame, preamble } = found else { continue };
+            let begun = earlier(now, character, preamble + frame.octets().len());
+            for (meter, (answering, read_at, resting)) in self.meters.iter_mut().zip(&mut self.answering) {
                 if !understands(meter.settings().baud) {
+                    continue;
+                }
+                let rests = !meter.settings().rest.is_zero() && begun < *resting;
+                if rests || !meter.settings().woken_by.contains(&preamble) {
                     continue;
                 }
                 if !meter.has_power(now) {
@@ -241,17 +240,27 @@ impl VirtualLine {
                     };
                 }
                 let settings = meter.settings();
-                let mut octets = vec![0xFE; usize::from(settings.preamble)];
-                octets.extend_from_slice(&spoken);
-                let at = if follow_up.is_some() { *read_at } else { now };
-                let after = settings.response_delay;
-                let begun = now.saturating_add(after).unwrap_or(now);
-                let sent = Sent { meter: settings.address, said, frame: spoken, at, begun, ended: begun };
-                answers.push(Spoken { answer: Answer { octets, after }, sent });
+                let (meter, preamble) = (settings.address.into(), settings.preamble.into());
+                let mut spoken = Spoken::of(meter, said, spoken, preamble, now, settings.response_delay);
+                if follow_up.is_some() {
+                    spoken.sent.at = *read_at;
+                }
+                let until = octets_take(character, spoken.answer.octets.len()) + settings.rest;
+                *resting = spoken.sent.begun.saturating_add(until).unwrap_or(spoken.sent.begun);
+                answers.push(spoken);
             }
         }
         answers
     }
+}
+
+fn octets_take(character: Duration, count: usize) -> Duration {
+    character * u32::try_from(count).unwrap_or(u32::MAX)
+}
+
+/// When the first of so many characters began, of which the last ended now.
+fn earlier(now: Timestamp, character: Duration, count: usize) -> Timestamp {
+    now.saturating_sub(octets_take(character, count)).unwrap_or(now)
 }
 
 #[cfg(test)]
@@ -261,6 +270,8 @@ mod sync_tests;
 mod tests {
     use super::super::meter::{Fixed, MeterSettings};
     use super::*;
+    use dlt645::{Address, Di};
+    use std::time::Duration;
 
     /// Read 02010100 of 000000001234, and its answer of 220.5 V (worked by hand).
     const READ: &str = "68 34 12 00 00 00 00 68 11 04 33 34 34 35 FB 16";
@@ -398,7 +409,7 @@ mod tests {
         for second in 0..5 {
             let at = at("2026-11-21T00:00:00Z") + SignedDuration::from_secs(second);
             log.note(Sent {
-                meter: Address::ANY,
+                meter: Address::ANY.into(),
                 said: Said::Other,
                 frame: Vec::new(),
                 at,
@@ -410,7 +421,7 @@ mod tests {
         assert_eq!(seconds, [3, 4]);
         let none = Log::keeping(0);
         none.note(Sent {
-            meter: Address::ANY,
+            meter: Address::ANY.into(),
             said: Said::Other,
             frame: Vec::new(),
             at: Timestamp::UNIX_EPOCH,

@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::str::FromStr;
 
-/// Where to listen: `pty:/tmp/bus1` or `tcp://127.0.0.1:4001`.
+/// Where to listen: `pty:/tmp/bus1`, `tcp://127.0.0.1:4001` or `modbus-tcp://127.0.0.1:502`.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Listen {
     /// A pseudo-terminal, with a symbolic link to it at this path.
@@ -19,7 +19,17 @@ pub enum Listen {
         /// Port; 0 for any that is free.
         port: u16,
     },
+    /// A gateway of Modbus TCP.
+    ModbusTcp {
+        /// Name or address; 0.0.0.0 for all.
+        host: String,
+        /// Port; 0 for any that is free.
+        port: u16,
+    },
 }
+
+/// How [`Listen::ModbusTcp`] is written.
+const MODBUS_TCP: &str = "modbus-tcp://";
 
 /// Where a virtual line listens.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -65,7 +75,7 @@ impl fmt::Display for Bound {
 /// A text that is no place to listen.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 #[error(
-    "write pty:/tmp/bus1 for a pseudo-terminal or tcp://127.0.0.1:4001 for a serial server (port 0: any free one)"
+    "write pty:/tmp/bus1 for a pseudo-terminal, tcp://127.0.0.1:4001 for a serial server or modbus-tcp://127.0.0.1:502 for Modbus TCP (port 0: any free one)"
 )]
 pub struct BadListen;
 
@@ -80,7 +90,11 @@ impl FromStr for Listen {
                 Ok(Self::Pty(path.into()))
             };
         }
-        let (host, port) = text.strip_prefix("tcp://").and_then(|at| at.rsplit_once(':')).ok_or(BadListen)?;
+        let (is_modbus, at) = match text.strip_prefix(MODBUS_TCP) {
+            Some(at) => (true, Some(at)),
+            None => (false, text.strip_prefix("tcp://")),
+        };
+        let (host, port) = at.and_then(|at| at.rsplit_once(':')).ok_or(BadListen)?;
         let host = match host.strip_prefix('[').map(|h| h.strip_suffix(']')) {
             Some(v6) => v6.ok_or(BadListen)?,
             None if host.contains(':') => return Err(BadListen),
@@ -89,7 +103,8 @@ impl FromStr for Listen {
         if host.is_empty() || host.contains('/') {
             return Err(BadListen);
         }
-        Ok(Self::Tcp { host: host.to_owned(), port: port.parse().map_err(|_| BadListen)? })
+        let (host, port) = (host.to_owned(), port.parse().map_err(|_| BadListen)?);
+        Ok(if is_modbus { Self::ModbusTcp { host, port } } else { Self::Tcp { host, port } })
     }
 }
 
@@ -132,6 +147,8 @@ mod tests {
         let tcp = |host: &str, port| Ok(Listen::Tcp { host: host.into(), port });
         assert_eq!("tcp://127.0.0.1:0".parse(), tcp("127.0.0.1", 0));
         assert_eq!("tcp://[::1]:4001".parse(), tcp("::1", 4001));
+        let modbus = Ok(Listen::ModbusTcp { host: "127.0.0.1".into(), port: 502 });
+        assert_eq!("modbus-tcp://127.0.0.1:502".parse(), modbus);
         for text in [
             "",
             "pty:",

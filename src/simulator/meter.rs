@@ -20,6 +20,7 @@ use jiff::{SignedDuration, Timestamp};
 use rust_decimal::Decimal;
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 /// Tariffs at most (Annex A.1: DI1 is 01 to 3F).
@@ -50,6 +51,10 @@ pub struct MeterSettings {
     pub baud: Option<u32>,
     /// Whether it answers blocks and whole freezes; some meters know only single registers.
     pub blocks: bool,
+    /// How many FE octets it wants before a request: to another number it does not listen. Most take any.
+    pub woken_by: RangeInclusive<usize>,
+    /// How long it rests after an answer: a request that begins before is not heard.
+    pub rest: Duration,
     /// Its clock's offset from UTC.
     pub utc_offset: Offset,
     /// How far its clock is fast; negative where it is slow. It does everything by its own clock.
@@ -115,6 +120,8 @@ impl MeterSettings {
             response_delay: Duration::from_millis(30),
             baud: None,
             blocks: true,
+            woken_by: 0..=usize::MAX,
+            rest: Duration::ZERO,
             utc_offset: Offset::constant(8),
             clock_offset: SignedDuration::ZERO,
             clock_drift: SignedDuration::ZERO,
@@ -166,6 +173,16 @@ impl VirtualMeter {
 
     pub(super) const fn calendar(&self) -> &Calendar {
         &self.calendar
+    }
+
+    /// What it measures.
+    pub(super) const fn house(&self) -> &House {
+        &self.house
+    }
+
+    /// How long its house has lived.
+    pub(super) fn lived_now(&self, now: Timestamp) -> Since {
+        self.calendar.lived(now)
     }
 
     /// When it had power, by its own clock.
@@ -287,7 +304,7 @@ impl VirtualMeter {
         for register in block.registers(self.settings.tariffs) {
             let fill = out.len() + register.octets();
             tariffs |= register.tariff().is_some();
-            match self.fixed(register.di(), now) {
+            match register.di().and_then(|di| self.fixed(di, now)) {
                 Some(Ok(octets)) => {
                     out.extend_from_slice(&octets);
                     any = true;
@@ -316,7 +333,7 @@ impl VirtualMeter {
     fn register(&self, register: Register, now: Timestamp) -> Option<Value> {
         match self.settings.edition {
             Edition::E1997 => edition_1997::value(self, register, now),
-            Edition::E2007 => self.value(register.di(), now),
+            Edition::E2007 => self.value(register.di()?, now),
         }
     }
 
@@ -472,7 +489,7 @@ pub(super) fn write(register: Register, value: Option<Value>, out: &mut Vec<u8>)
     out.resize(start + register.octets(), 0xFF);
     let Some(octets) = out.get_mut(start..) else { return };
     if value.is_none_or(|value| register.format().encode(value, octets).is_err()) {
-        octets.fill(fill(register.di().edition()));
+        octets.fill(register.di().map_or(0xFF, |di| fill(di.edition())));
     }
 }
 
@@ -623,7 +640,7 @@ mod tests {
         let now = at("2026-11-21T04:00:00Z");
         let mut some = 0;
         for register in Catalogue::dlt645_2007().registers() {
-            let Some(value) = meter.value(register.di(), now) else { continue };
+            let Some(value) = meter.value(register.di().unwrap(), now) else { continue };
             some += 1;
             let mut out = Vec::new();
             write(register, Some(value), &mut out);
@@ -632,7 +649,7 @@ mod tests {
                 text => Ok(text.to_owned()),
             };
             let read = register.decode(&out).map(|v| v.to_string());
-            assert_eq!(read, expected, "{} {}", register.di(), register.name());
+            assert_eq!(read, expected, "{} {}", register.id(), register.name());
         }
         assert!(some > 400, "{some} registers");
     }
@@ -649,16 +666,16 @@ mod tests {
         let mut asked = None;
         for register in Catalogue::dlt645_2007().registers() {
             // One answer has all the tariffs of a freeze.
-            if asked.replace(register.di()) == Some(register.di()) {
+            if asked.replace(register.id()) == Some(register.id()) {
                 continue;
             }
             let mut out = Vec::new();
-            if three.read(register.di(), now, &mut out).is_err() {
+            if three.read(register.di().unwrap(), now, &mut out).is_err() {
                 continue;
             }
-            of_class[usize::from(register.di().byte(3))] += 1;
-            for decoded in Catalogue::dlt645_2007().decode(register.di(), &out) {
-                let (name, di) = (register.name(), register.di());
+            of_class[usize::from(register.di_byte(3))] += 1;
+            for decoded in Catalogue::dlt645_2007().decode(register.id(), &out) {
+                let (name, di) = (register.name(), register.id());
                 let fits = |value| !matches!(value, Err(NoValue::Implausible(_)));
                 assert!(decoded.value.is_none_or(fits), "{di} {name} {out:02X?}");
                 assert!(decoded.value.is_some() || !decoded.fields.is_empty(), "{di} {name} {out:02X?}");

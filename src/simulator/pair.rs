@@ -5,6 +5,7 @@
 
 use super::fault::{Begins, Injection, Injector, Tally};
 use super::line::{Log, Sent, VirtualLine};
+use super::modbus::Silence;
 use super::wire::{Delivery, Wire};
 use crate::planner::Line;
 use jiff::{SignedDuration, Timestamp};
@@ -87,6 +88,12 @@ impl Pair {
         if let (Some(_), Some(told)) = (self.rate, told) {
             self.wire.set_character(told.octets(1));
         }
+        let silence = match self.wire.silence(now) {
+            None => Silence::Untold,
+            // Three and a half characters (Modbus over serial line 1.02, section 2.5.1.1).
+            Some(silence) if silence >= self.wire.character() * 7 / 2 => Silence::Long,
+            Some(_) => Silence::Short,
+        };
         let (heard, begins, ends) = self.wire.request(octets, now);
         // The meters have heard it when its last octet has left the wire.
         let under_way = SignedDuration::try_from(ends - now).unwrap_or(SignedDuration::ZERO);
@@ -95,9 +102,10 @@ impl Pair {
         let usual = self.rate.map(|rate| rate.baud);
         let understands =
             |own: Option<u32>| told.is_none_or(|told| own.or(usual).is_none_or(|own| own == told.baud));
-        let spoken = self.line.spoken(&heard, heard_at, understands);
         let character = self.wire.character();
-        let brought = self.injector.bring(&heard, spoken, &self.line, heard_at, character);
+        self.line.set_character(character);
+        let spoken = self.line.spoken(&heard, silence, heard_at, understands);
+        let brought = self.injector.bring((&heard, silence), spoken, &self.line, heard_at, character);
         for utterance in brought.utterances {
             for (_, sent) in utterance.sent {
                 self.line.note(sent);
@@ -109,6 +117,35 @@ impl Pair {
             self.wire.say(&utterance.octets, from);
         }
         brought.unplugged
+    }
+
+    /// Whether a Modbus meter of the line has this unit.
+    pub(super) fn has_unit(&self, unit: u8) -> bool {
+        self.line.modbus().iter().any(|meter| meter.settings().unit.get() == unit)
+    }
+
+    /// A gateway asks Modbus meters on wires of its own, which take no time: the frames that come back sound, each so
+    /// long after the request, and for how long the port is to be unplugged, if it is.
+    pub(super) fn ask(
+        &mut self,
+        request: &[u8],
+        wall: Timestamp,
+    ) -> (Vec<(Duration, Vec<u8>)>, Option<Duration>) {
+        let silence = Silence::Long;
+        let spoken = self.line.spoken(request, silence, wall, |_| true);
+        let brought = self.injector.bring((request, silence), spoken, &self.line, wall, Duration::ZERO);
+        let mut frames = Vec::new();
+        for utterance in brought.utterances {
+            for (first, sent) in utterance.sent {
+                let came = utterance.octets.get(first..first + sent.frame.len()).unwrap_or_default();
+                if came.iter().map(|one| one.octet).eq(sent.frame.iter().copied()) {
+                    let after = Duration::try_from(sent.ended.duration_since(wall)).unwrap_or_default();
+                    frames.push((after, sent.frame.clone()));
+                }
+                self.line.note(sent);
+            }
+        }
+        (frames, brought.unplugged)
     }
 
     /// When to call [`Pair::deliver`]; `None` while nothing is under way.

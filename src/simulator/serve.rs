@@ -2,6 +2,7 @@
 //!
 //! It holds no knowledge of the protocol and no clock of its own.
 
+use super::gateway::{self, Gateway};
 use super::line::{Log, Sent};
 use super::listen::{Bound, Listen, ListenError};
 use super::paced;
@@ -27,6 +28,7 @@ pub struct Port {
 enum Side {
     Pty(Pty),
     Tcp(Tcp),
+    ModbusTcp(Gateway),
 }
 
 impl Port {
@@ -35,6 +37,7 @@ impl Port {
         match &self.side {
             Side::Pty(pty) => pty.bound(),
             Side::Tcp(tcp) => tcp.bound(),
+            Side::ModbusTcp(gateway) => Bound::Tcp(gateway.at()),
         }
     }
 
@@ -46,6 +49,16 @@ impl Port {
                 Ok(buffer.get(..n).unwrap_or_default().to_vec())
             }
             Side::Tcp(tcp) => tcp.hear().await,
+            // Its clients hear for themselves.
+            Side::ModbusTcp(_) => std::future::pending().await,
+        }
+    }
+
+    /// The socket of Modbus TCP, where it is that.
+    pub(super) const fn gateway(&self) -> Option<&Gateway> {
+        match &self.side {
+            Side::ModbusTcp(gateway) => Some(gateway),
+            Side::Pty(_) | Side::Tcp(_) => None,
         }
     }
 
@@ -63,6 +76,7 @@ impl Port {
         match &self.side {
             Side::Pty(pty) => Voice::Pty(pty.voice()),
             Side::Tcp(tcp) => Voice::Tcp(tcp.voice()),
+            Side::ModbusTcp(_) => Voice::None,
         }
     }
 }
@@ -72,6 +86,7 @@ impl Port {
 pub(super) enum Voice {
     Pty(pty::Voice),
     Tcp(tcp::Voice),
+    None,
 }
 
 impl Voice {
@@ -82,6 +97,7 @@ impl Voice {
                 tcp.say(octets);
                 Ok(())
             }
+            Self::None => Ok(()),
         }
     }
 }
@@ -94,17 +110,21 @@ pub async fn bind(listen: &Listen) -> Result<Port, ListenError> {
     let side = match listen {
         Listen::Pty(link) => Side::Pty(Pty::open(link)?),
         Listen::Tcp { host, port } => Side::Tcp(Tcp::bind(host, *port).await?),
+        Listen::ModbusTcp { host, port } => Side::ModbusTcp(Gateway::bind(host, *port).await?),
     };
     let listen = match (&side, listen) {
         // The port that a socket got is to stay its own.
         (Side::Tcp(tcp), Listen::Tcp { host, .. }) => Listen::Tcp { host: host.clone(), port: tcp.port() },
-        (Side::Pty(_) | Side::Tcp(_), listen) => listen.clone(),
+        (Side::ModbusTcp(gateway), Listen::ModbusTcp { host, .. }) => {
+            Listen::ModbusTcp { host: host.clone(), port: gateway.at().port() }
+        }
+        (Side::Pty(_) | Side::Tcp(_) | Side::ModbusTcp(_), listen) => listen.clone(),
     };
     Ok(Port { side, listen })
 }
 
 /// Answers on `port` until `stop` is ready; then the port is closed and its link removed. Wires that have a rate
-/// are paced by a thread.
+/// are paced by a thread; behind Modbus TCP the rate is of no use.
 ///
 /// # Errors
 /// What the port says when it fails; it is opened again only where a fault has unplugged it.
@@ -115,7 +135,9 @@ pub async fn serve(
     stop: impl Future<Output = ()>,
 ) -> io::Result<()> {
     let pair = pair.into();
-    if pair.is_paced() {
+    if port.gateway().is_some() {
+        gateway::serve(pair, port, clock, stop).await
+    } else if pair.is_paced() {
         paced::serve(pair, port, clock, stop).await
     } else {
         answer(pair, port, clock, stop).await

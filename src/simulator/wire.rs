@@ -63,6 +63,8 @@ pub(super) struct Wire {
     request_ends: Duration,
     /// When the last octet under way ends.
     busy_until: Duration,
+    /// When the last octet that was handed over ended.
+    delivered_until: Duration,
     under_way: VecDeque<UnderWay>,
     transmissions: u64,
 }
@@ -75,6 +77,7 @@ impl Wire {
             delivery: Delivery::Whole,
             request_ends: Duration::ZERO,
             busy_until: Duration::ZERO,
+            delivered_until: Duration::ZERO,
             under_way: VecDeque::new(),
             transmissions: 0,
         }
@@ -91,6 +94,19 @@ impl Wire {
 
     pub(super) fn set_delivery(&mut self, delivery: Delivery) {
         self.delivery = delivery;
+    }
+
+    /// How long nobody will have spoken when the reader, who writes at `now`, begins; `None` of a wire without a rate.
+    pub(super) fn silence(&self, now: Duration) -> Option<Duration> {
+        if self.character.is_zero() {
+            return None;
+        }
+        let begins = now.max(self.request_ends);
+        let begun = self.under_way.iter().filter(|other| other.ends.saturating_sub(self.character) < begins);
+        let last = begun.map(|other| other.ends).chain([self.delivered_until, self.request_ends]).max();
+        // What nobody has spoken on yet was silent for ever.
+        let last = last.filter(|last| !last.is_zero());
+        Some(last.map_or(Duration::from_secs(3600), |last| begins.saturating_sub(last)))
     }
 
     /// The reader writes a request, or a piece of one, at `now`: what the meters hear of it, and when its first
@@ -187,6 +203,7 @@ impl Wire {
                 break;
             }
             piece.push((next.octet, next.damaged));
+            self.delivered_until = self.delivered_until.max(next.ends);
             self.under_way.pop_front();
         }
         Some(piece)

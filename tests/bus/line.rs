@@ -259,7 +259,12 @@ fn energy(sent: &Sent) -> Option<String> {
             let (whole, cents) = digits.split_at(6);
             Some(format!("{}.{cents}", whole.parse::<u64>().unwrap()))
         }
-        Said::Data { .. } | Said::Refused { .. } | Said::Nothing | Said::Other => None,
+        Said::Data { .. }
+        | Said::Refused { .. }
+        | Said::Registers { .. }
+        | Said::Exception { .. }
+        | Said::Nothing
+        | Said::Other => None,
     }
 }
 

@@ -283,11 +283,11 @@ impl Account {
     }
 }
 
-/// All faults at once, each rarely enough that most exchanges still succeed.
+/// All faults that meters of DL/T 645 have at once, each rarely enough that most exchanges still succeed.
 pub(crate) fn all_faults() -> Vec<(LineFault, f64)> {
     LineFault::ALL
         .into_iter()
-        .map(|fault| {
+        .filter_map(|fault| {
             let rate = match fault {
                 LineFault::Noise | LineFault::Burst => 0.000_5,
                 LineFault::Babble | LineFault::BabbleFe | LineFault::Babble68 => 0.000_5,
@@ -304,8 +304,10 @@ pub(crate) fn all_faults() -> Vec<(LineFault, f64)> {
                 | LineFault::Split
                 | LineFault::RefuseBlocks
                 | LineFault::ActiveReport => 0.02,
+                // Of Modbus meters.
+                LineFault::Busy | LineFault::DeviceFailure => return None,
             };
-            (fault, rate)
+            Some((fault, rate))
         })
         .collect()
 }

@@ -113,22 +113,25 @@ fn each_line(
     thread::spawn(move || BufReader::new(from).lines().map_while(Result::ok).for_each(&mut take))
 }
 
-/// A Python that has the package dlt645; `None`, and a line that says so, where there is none. With
-/// `CI=true` its absence is a failure.
-pub(crate) fn python() -> Option<PathBuf> {
-    if let Some(named) = std::env::var_os("METERD_INTEROP_PYTHON") {
-        return Some(named.into());
-    }
+/// A Python that has these packages (`pymodbus, serial`); `None`, and a line that says so, where there is
+/// none. With `CI=true` its absence is a failure.
+pub(crate) fn python(packages: &str) -> Option<PathBuf> {
     let own = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/interop/bin/python");
-    if own.exists() {
-        return Some(own);
-    }
-    let import = Command::new("python3").args(["-c", "import dlt645"]).stderr(Stdio::null()).status();
+    let python = match std::env::var_os("METERD_INTEROP_PYTHON") {
+        Some(named) => named.into(),
+        None if own.exists() => own,
+        None => PathBuf::from("python3"),
+    };
+    let import =
+        Command::new(&python).args(["-c", &format!("import {packages}")]).stderr(Stdio::null()).status();
     if import.is_ok_and(|status| status.success()) {
-        return Some("python3".into());
+        return Some(python);
     }
-    let what = "no Python with the package dlt645: python3 -m venv target/interop && \
-                target/interop/bin/pip install -r tests/interop/requirements.txt";
+    let what = format!(
+        "{} has not {packages}: python3 -m venv target/interop && \
+         target/interop/bin/pip install -r tests/interop/requirements.txt",
+        python.display()
+    );
     assert!(std::env::var("CI").as_deref() != Ok("true"), "{what}");
     eprintln!("left out: {what}");
     None

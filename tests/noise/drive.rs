@@ -110,7 +110,7 @@ impl Meter {
     /// The digits of a register at a time.
     fn digits(self, register: &Register, ms: u64) -> u64 {
         let wobble = |salt: u64| Dice::new(self.seed ^ (salt << 48) ^ (ms / 1000)).between(0, 30);
-        match register.di() {
+        match register.di().unwrap() {
             ENERGY => self.seed % 90_000_000 + ms / 9000,
             VOLTAGE_L1 => 2200 + wobble(1),
             VOLTAGE_L2 => 2190 + wobble(2),
@@ -121,7 +121,7 @@ impl Meter {
     }
 
     fn octets(self, ask: &Ask, block: &[Register], ms: u64, into: &mut Vec<u8>) {
-        let of = if ask.subject.di() == VOLTAGES { block } else { &ask.wanted };
+        let of = if ask.subject.id() == VOLTAGES { block } else { &ask.wanted };
         for register in of {
             let mut digits = self.digits(register, ms);
             for _ in 0..register.octets() {
@@ -160,7 +160,7 @@ pub(crate) fn run(kind: Kind, replies: u64, seed: u64) -> Count {
         asked.clear();
         reader.sent.clear();
         while let Some(ask) = round.next() {
-            let di = ask.subject.di();
+            let di = ask.subject.id();
             reader.count.again += u64::from(asked.contains(&di));
             asked.push(di);
             let came = reader.ask(ask);
@@ -240,7 +240,7 @@ impl Reader {
             slack: Duration::from_millis(50),
             preamble: 4,
         };
-        let di = ask.subject.di();
+        let di = ask.subject.id().di().unwrap();
         self.ms += EXCHANGE_MS;
         self.data.clear();
         self.data.extend_from_slice(&di.to_wire());

@@ -2,7 +2,7 @@
 
 use crate::axes::{Axis, with_place};
 use crate::row::Row;
-use crate::{Catalogue, Register};
+use crate::{Catalogue, Identifier, Register};
 use dlt645::{Di, Edition};
 use std::fmt;
 
@@ -37,10 +37,10 @@ pub struct Item<'a> {
 
 /// Octets whose number fits no layout of a block or a record.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
-#[error("{got} octets do not fit {di}: its first item, or the record, has {each}")]
+#[error("{got} octets do not fit {id}: its first item, or the record, has {each}")]
 pub struct LayoutFault {
     /// The block or the record.
-    pub di: Di,
+    pub id: Identifier,
     /// Octets of the reply.
     pub got: usize,
     /// Octets of the first item, or of the record as the standard has it.
@@ -85,7 +85,7 @@ impl Block {
         &self,
         octets: &'a [u8],
     ) -> Result<impl Iterator<Item = Item<'a>> + use<'a>, LayoutFault> {
-        let fault = LayoutFault { di: self.di, got: octets.len(), each: self.item_octets() };
+        let fault = LayoutFault { id: self.di.into(), got: octets.len(), each: self.item_octets() };
         let mut items = Vec::new();
         let mut rest = self.tail(octets).map_or(octets, |(_, tail)| &octets[..octets.len() - tail.len()]);
         while let Some(&first) = rest.first() {
@@ -122,7 +122,7 @@ impl Block {
         };
         match (self.layout, self.len()) {
             (Layout::Along(_, Axis::Phase), all) => phases(items, all),
-            (Layout::Along(row, Axis::Number), most) if row.standard == Edition::E2007 => items == most,
+            (Layout::Along(row, Axis::Number), most) if row.standard.is(Edition::E2007) => items == most,
             (
                 Layout::Along(
                     _,
@@ -162,7 +162,8 @@ impl Block {
             Layout::Along(row, axis) => {
                 let (place, values) = row.axis(axis)?;
                 let value = (n < values.len()).then(|| values.byte(n))?;
-                Some(Register { row, di: with_place(self.di, place, value), item: 0, table: self.table })
+                let id = with_place(self.di, place, value).into();
+                Some(Register { row, id, item: 0, table: self.table })
             }
             Layout::Joined => self.table.joined(self.di, n),
         }

@@ -4,8 +4,9 @@ use crate::axes::{Axis, Cell, place, wild, with_place};
 use crate::layout::Layout;
 use crate::row::Row;
 use crate::table;
-use crate::{Block, Register, TableFaults};
+use crate::{Block, Identifier, Manner, Register, Standard, TableFaults, TextOrder};
 use dlt645::Di;
+use dlt645::format::Format;
 use std::sync::{Arc, LazyLock};
 
 /// All registers of one edition of the standard, read from its table once; or of a meter's profile, which
@@ -15,6 +16,8 @@ pub struct Catalogue {
     pub(crate) rows: Vec<Arc<Row>>,
     /// How many of them, the first ones, are a profile's.
     pub(crate) own: usize,
+    /// How the meters of a profile want to be asked.
+    manner: Option<Manner>,
     /// Rows of the standard of which the profile has some identifiers instead.
     met: Vec<Arc<Row>>,
     /// What the fields of records can follow.
@@ -92,6 +95,23 @@ impl Catalogue {
         }
     }
 
+    /// The registers of a profile of Modbus, which has no standard's behind them.
+    pub(crate) fn of_modbus(rows: Vec<Row>, manner: Manner) -> Self {
+        let own = rows.len();
+        Self {
+            own,
+            manner: Some(manner),
+            ..Self::of_rows(rows.into_iter().map(Arc::new).collect(), Vec::new())
+        }
+    }
+
+    /// The registers that every meter of a standard can have: of Modbus none, whose models have each its own.
+    pub fn of_standard(standard: Standard) -> &'static Self {
+        static NONE: LazyLock<Catalogue> =
+            LazyLock::new(|| Catalogue::of_modbus(Vec::new(), Manner::default()));
+        standard.edition().map_or_else(|| &*NONE, Self::of)
+    }
+
     /// Reads a table: CSV, its columns explained in `protocols/README.md`. `file` is its name in faults.
     ///
     /// Registers point into their catalogue, so a table that is read at start is leaked to be looked up.
@@ -112,7 +132,7 @@ impl Catalogue {
     }
 
     /// The standard's registers behind those of a profile, which win where both have an identifier.
-    pub(crate) fn with_own(own: Vec<Row>, standard: &Self) -> Self {
+    pub(crate) fn with_own(own: Vec<Row>, manner: Option<Manner>, standard: &Self) -> Self {
         let is_left = |row: &&Arc<Row>| !own.iter().any(|own| own.covers(row));
         let left: Vec<_> = standard.rows.iter().filter(is_left).map(Arc::clone).collect();
         let met = left.iter().filter(|row| own.iter().any(|own| own.meets(row))).map(Arc::clone).collect();
@@ -122,7 +142,7 @@ impl Catalogue {
         let gone: Vec<Di> = gone.map(|(block, ..)| *block).collect();
         let count = own.len();
         let rows = own.into_iter().map(Arc::new).chain(left).collect();
-        let mut table = Self { own: count, met, ..Self::of_rows(rows, standard.layouts.clone()) };
+        let mut table = Self { own: count, manner, met, ..Self::of_rows(rows, standard.layouts.clone()) };
         let own = &table.rows[..count];
         // What the profile has instead is there once.
         let is_hidden = |item: Di, row: usize| row >= count && own.iter().any(|own| own.holds(item));
@@ -134,20 +154,22 @@ impl Catalogue {
         let mut heads = Vec::new();
         let mut joined = Vec::new();
         for (number, row) in rows.iter().enumerate() {
-            let [.., second, class] = &row.cells;
+            let (Some(edition), [.., second, class]) = (row.standard.edition(), &*row.cells) else {
+                continue;
+            };
             for class in (0..class.len()).map(|n| class.byte(n)) {
                 let wild = matches!(second, Cell::Over(axis, _) if row.blocks.contains(axis))
-                    .then_some(wild(row.standard));
+                    .then_some(wild(edition));
                 for second in (0..second.len()).map(|n| second.byte(n)).chain(wild) {
                     heads.push((u16::from_be_bytes([class, second]), number));
                 }
             }
             let own = row.dis().filter(|_| row.joined);
-            joined.extend(own.map(|di| (with_place(di, 0, wild(row.standard)), di, number)));
+            joined.extend(own.map(|di| (with_place(di, 0, wild(edition)), di, number)));
         }
         heads.sort_unstable();
         joined.sort_unstable();
-        Self { rows, own: 0, met: Vec::new(), layouts, heads, joined }
+        Self { rows, own: 0, manner: None, met: Vec::new(), layouts, heads, joined }
     }
 
     /// Whether the row's block of this DI holds what the table says: not if a profile has one of the
@@ -179,7 +201,7 @@ impl Catalogue {
     fn is_left_of(&'static self, row: &'static Row) -> impl FnMut(&Register) -> bool + use<> {
         let met = self.met.iter().any(|own| std::ptr::eq(&**own, row));
         let own = &self.rows[..if met { self.own } else { 0 }];
-        move |register| !own.iter().any(|own| own.holds(register.di()))
+        move |register| !register.di().is_some_and(|di| own.iter().any(|own| own.holds(di)))
     }
 
     /// What a data identifier stands for; cheap, allocates nothing.
@@ -187,8 +209,30 @@ impl Catalogue {
         let head = u16::from_be_bytes([place(di, 3), place(di, 2)]);
         let first = self.heads.partition_point(|&(own, _)| own < head);
         let near = self.heads[first..].iter().take_while(|&&(own, _)| own == head);
-        let rows = near.filter_map(|&(_, row)| self.rows.get(row)).filter(|row| row.standard == di.edition());
+        let rows =
+            near.filter_map(|&(_, row)| self.rows.get(row)).filter(|row| row.standard.is(di.edition()));
         rows.into_iter().find_map(|row| row.entry(self, di))
+    }
+
+    /// How the meters want to be asked, where their profile says it; every one of Modbus does.
+    pub const fn manner(&self) -> Option<&Manner> {
+        self.manner.as_ref()
+    }
+
+    /// How its meters send what the tables have in this format.
+    pub(crate) fn as_sent(&self, format: Format) -> Format {
+        let order = self.manner.as_ref().map_or(TextOrder::Reversed, |manner| manner.text_order);
+        if order == TextOrder::AsTyped && format == Format::Text { Format::TextAsTyped } else { format }
+    }
+
+    /// What an identifier stands for: of a Modbus meter one register, and never several.
+    pub fn by_id(&'static self, id: Identifier) -> Option<Entry> {
+        match id {
+            Identifier::Di(di) => self.by_di(di),
+            Identifier::Modbus(_) => {
+                self.registers().find(|register| register.id() == id).map(Entry::Register)
+            }
+        }
     }
 
     /// Every register with every value of its axes, in the order of the table.
@@ -200,6 +244,7 @@ impl Catalogue {
     pub(crate) fn joined(&'static self, block: Di, n: usize) -> Option<Register> {
         let first = self.joined.partition_point(|&(own, ..)| own < block);
         let &(own, di, row) = self.joined.get(first + n)?;
-        Some(Register { row: self.rows.get(row).filter(|_| own == block)?, di, item: 0, table: self })
+        let row = self.rows.get(row).filter(|_| own == block)?;
+        Some(Register { row, id: di.into(), item: 0, table: self })
     }
 }

@@ -2,8 +2,7 @@
 
 use crate::field::load_records;
 use crate::row::Form;
-use crate::{Bit, Block, Catalogue, Entry, Field, Item, Register, Unit};
-use dlt645::Di;
+use crate::{Bit, Block, Catalogue, Entry, Field, Identifier, Item, Register, Unit};
 use dlt645::format::load::Fault;
 use dlt645::format::{Date, NoValue, Time, Value};
 
@@ -11,7 +10,7 @@ use dlt645::format::{Date, NoValue, Time, Value};
 #[derive(Clone, Debug)]
 pub struct Decoded<'a> {
     /// What was asked for.
-    pub di: Di,
+    pub id: Identifier,
     /// The register; `None` where the catalogue does not know the DI, or the length fits no layout of a block.
     pub name: Option<String>,
     /// In Chinese.
@@ -35,9 +34,9 @@ pub struct Decoded<'a> {
 }
 
 impl<'a> Decoded<'a> {
-    fn raw(di: Di, octets: &'a [u8]) -> Self {
+    fn raw(id: impl Into<Identifier>, octets: &'a [u8]) -> Self {
         Self {
-            di,
+            id: id.into(),
             name: None,
             name_zh: None,
             obis: None,
@@ -61,7 +60,7 @@ impl<'a> Decoded<'a> {
             name_zh: Some(register.name_zh().to_string()),
             obis: register.obis().map(|code| code.to_string()),
             unit: register.unit(),
-            ..Self::raw(register.di(), octets)
+            ..Self::raw(register.id(), octets)
         }
     }
 
@@ -79,9 +78,10 @@ impl Catalogue {
     /// One entry for each register in wire order: the items of a block or of a frozen state, one for a record with all
     /// its fields, one for each register of each load record. An event record of all 00 has no fields, since the event
     /// never happened, nor has a record of all FF. What the catalogue does not know, or what fits no layout, is one entry with its octets.
-    pub fn decode<'a>(&'static self, di: Di, octets: &'a [u8]) -> Vec<Decoded<'a>> {
-        match self.by_di(di) {
-            None => vec![Decoded::raw(di, octets)],
+    pub fn decode<'a>(&'static self, id: impl Into<Identifier>, octets: &'a [u8]) -> Vec<Decoded<'a>> {
+        let id = id.into();
+        match self.by_id(id) {
+            None => vec![Decoded::raw(id, octets)],
             Some(Entry::Block(block)) => self.decode_block(block, octets),
             Some(Entry::Register(register)) => self.decode_register(register, octets),
         }
@@ -106,7 +106,7 @@ impl Catalogue {
             || vec![Decoded::named(register, octets).no_value("a length that does not fit the register")];
         match &register.row.form {
             Form::Raw => vec![Decoded::named(register, octets)],
-            Form::Plain | Form::FieldOf(_) => match register.in_one_reply(octets) {
+            Form::Plain | Form::FieldOf(_) | Form::Modbus(_) => match register.in_one_reply(octets) {
                 None => vec![Decoded::plain(register, octets, register.decode(octets))],
                 Some(Err(_)) => wrong(),
                 Some(Ok(items)) => items
@@ -128,7 +128,7 @@ impl Catalogue {
             },
             Form::Load(layouts) => {
                 let mut all = Vec::new();
-                for record in load_records(layouts, register.di().byte(2), octets) {
+                for record in load_records(self, layouts, register.load_class(), octets) {
                     match record {
                         Ok((_, fields)) => {
                             all.extend(fields.iter().map(|field| self.of_field(register, field)))
@@ -161,7 +161,7 @@ impl Catalogue {
             unit: field.unit,
             at: field.at,
             doubt: field.doubt,
-            ..Decoded::raw(register.di(), field.octets)
+            ..Decoded::raw(register.id(), field.octets)
         }
     }
 }

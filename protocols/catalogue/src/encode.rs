@@ -1,8 +1,8 @@
 //! Records as a meter sends them: the inverse of [`Register::fields`].
 
-use crate::Register;
 use crate::layout::{Layout, MARK, Nth, Times};
 use crate::row::Form;
+use crate::{Catalogue, Register};
 use dlt645::format::load::{self, GROUPS};
 use dlt645::format::{Date, DoesNotFit, Time, Value};
 
@@ -25,10 +25,10 @@ impl Register {
     ) -> Result<(), DoesNotFit> {
         match &self.row.form {
             Form::Record(layouts) => {
-                layouts.first().ok_or(DoesNotFit)?.fill(tariffs, &mut value, out);
+                layouts.first().ok_or(DoesNotFit)?.fill(self.table, tariffs, &mut value, out);
                 Ok(())
             }
-            Form::Plain | Form::Raw | Form::FieldOf(_) | Form::Load(_) => Err(DoesNotFit),
+            Form::Plain | Form::Raw | Form::FieldOf(_) | Form::Load(_) | Form::Modbus(_) => Err(DoesNotFit),
         }
     }
 
@@ -48,7 +48,7 @@ impl Register {
         let mut groups: [Vec<u8>; GROUPS] = Default::default();
         for ((class, layout), group) in (1..).zip(layouts).zip(&mut groups) {
             if records(class) {
-                layout.fill(0, &mut value, group);
+                layout.fill(self.table, 0, &mut value, group);
             }
         }
         load::emit(at, groups.each_ref().map(Vec::as_slice), out).map_err(|_| DoesNotFit)
@@ -56,13 +56,20 @@ impl Register {
 }
 
 impl Layout {
-    fn fill(&self, tariffs: u8, value: &mut impl FnMut(&str) -> Option<Value>, out: &mut Vec<u8>) {
+    fn fill(
+        &self,
+        table: &Catalogue,
+        tariffs: u8,
+        value: &mut impl FnMut(&str) -> Option<Value>,
+        out: &mut Vec<u8>,
+    ) {
         for spec in &self.specs {
             let mut one = |nth: Nth| {
                 let start = out.len();
                 out.resize(start + spec.octets, FILL);
                 let value = value(&format!("{}{nth}", spec.name));
-                let fits = value.is_some_and(|value| spec.format.encode(value, &mut out[start..]).is_ok());
+                let fits = value
+                    .is_some_and(|value| table.as_sent(spec.format).encode(value, &mut out[start..]).is_ok());
                 if !fits {
                     out[start..].fill(FILL);
                 }

@@ -217,12 +217,71 @@ pub enum Wrong {
         /// All that are known here, with commas.
         known: String,
     },
+    /// A key that only profiles of another protocol have.
+    #[error("only a profile of {theirs} has this key, and this one is of {own}; take it out")]
+    OtherProfile {
+        /// Whose key it is.
+        theirs: &'static str,
+        /// What the profile is of.
+        own: &'static str,
+    },
     /// A key or table that must be there.
     #[error("it is missing; write {0}")]
     KeyMissing(&'static str),
     /// A value of another kind.
     #[error("it must be {0}")]
     Kind(&'static str),
+    /// A value that does not fit.
+    #[error("{found:?} does not fit; write {write}")]
+    Value {
+        /// What stands there.
+        found: String,
+        /// What to write.
+        write: &'static str,
+    },
+    /// A name that no table has, whose meaning is not written.
+    #[error("no table has this name; {}write name_zh, quantity and, if there are any, unit and obis too", .near.as_ref().map(|near| format!("did you mean {near}? Else ")).unwrap_or_default())]
+    Meaning {
+        /// The nearest known name.
+        near: Option<String>,
+    },
+    /// The meaning of a name that has one.
+    #[error("{name} has this from its table; leave the key out, or write another name")]
+    Meant {
+        /// The name.
+        name: String,
+    },
+    /// A unit that cannot be scaled to the catalogue's.
+    #[error(
+        "{found:?} cannot be scaled to {expected}, the unit of this name; write {expected} or one with k, M or m"
+    )]
+    Unit {
+        /// What stands there.
+        found: String,
+        /// The catalogue's.
+        expected: &'static str,
+    },
+    /// The name of a register that the profile does not have.
+    #[error("no register of this profile is called {found:?}")]
+    NoRegister {
+        /// What stands there.
+        found: String,
+    },
+    /// The name of a map that the profile does not have.
+    #[error("there is no [[map]] {found:?}")]
+    NoMap {
+        /// What stands there.
+        found: String,
+    },
+    /// Two registers of one map at one place.
+    #[error("the register of line {line} is at the same place")]
+    SamePlace {
+        /// The other.
+        line: u64,
+    },
+    /// A request of a test that does not go with its answer.
+    #[error("the request does not fit: {0}")]
+    NoRequest(String),
     /// A frame of a test that cannot be read.
     #[error("the frame is no answer to a read: {0}")]
     NoAnswer(String),

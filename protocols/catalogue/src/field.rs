@@ -2,7 +2,7 @@
 
 use crate::layout::{Layout, Nth, Piece, Spec};
 use crate::row::Form;
-use crate::{Bit, LayoutFault, Quantity, Register, Unit, bits};
+use crate::{Bit, Catalogue, LayoutFault, Quantity, Register, Unit, bits};
 use dlt645::format::load::{self, Fault};
 use dlt645::format::{Date, Format, NoValue, Time, Value};
 use std::fmt;
@@ -28,9 +28,10 @@ pub struct Field<'a> {
 }
 
 impl<'a> Field<'a> {
-    pub(crate) fn new(piece: &Piece<'a>) -> Self {
+    /// `table` is that of the meter which sent it.
+    pub(crate) fn new(piece: &Piece<'a>, table: &Catalogue) -> Self {
         let Piece { spec, nth, octets } = *piece;
-        let (format, unit) = (spec.format, spec.unit);
+        let (format, unit) = (table.as_sent(spec.format), spec.unit);
         Self { spec, nth, format, unit, octets, value: format.decode(octets), at: None, doubt: None }
     }
 
@@ -95,6 +96,7 @@ pub(crate) type LoadRecord<'a> = Result<(load::Record<'a>, Vec<Field<'a>>), (Fau
 
 /// The records of a reply of class 06, each with the fields of the groups that it has.
 pub(crate) fn load_records<'a>(
+    table: &'static Catalogue,
     layouts: &'static [Arc<Layout>],
     class: u8,
     octets: &'a [u8],
@@ -110,7 +112,7 @@ pub(crate) fn load_records<'a>(
             fields.extend(pieces.iter().map(|piece| Field {
                 at: record.at.ok(),
                 doubt: (!record.sum_fits).then_some("the checksum inside the load record is wrong"),
-                ..Field::new(piece)
+                ..Field::new(piece, table)
             }));
         }
         Ok((record, fields))
@@ -142,7 +144,9 @@ impl Register {
         const LENGTH: NoValue = NoValue::Implausible("a length that does not fit the register");
         let all = |octet| !octets.is_empty() && octets.iter().all(|&o| o == octet);
         match &self.row.form {
-            Form::Plain | Form::Raw | Form::FieldOf(_) => Err(NoValue::Implausible("no record")),
+            Form::Plain | Form::Raw | Form::FieldOf(_) | Form::Modbus(_) => {
+                Err(NoValue::Implausible("no record"))
+            }
             Form::Load(_) if octets.is_empty() => Err(NoValue::Unset),
             Form::Load(_) => {
                 self.field_list(octets).or(Err(NoValue::Implausible("octets that are no load record")))
@@ -158,16 +162,16 @@ impl Register {
     }
 
     pub(crate) fn field_list<'a>(&self, octets: &'a [u8]) -> Result<Vec<Field<'a>>, LayoutFault> {
-        let fault = LayoutFault { di: self.di(), got: octets.len(), each: self.octets() };
+        let fault = LayoutFault { id: self.id(), got: octets.len(), each: self.octets() };
         match &self.row.form {
-            Form::Plain | Form::Raw | Form::FieldOf(_) => Ok(Vec::new()),
+            Form::Plain | Form::Raw | Form::FieldOf(_) | Form::Modbus(_) => Ok(Vec::new()),
             Form::Record(layouts) => {
                 let pieces = layouts.iter().find_map(|layout| layout.cut(octets)).ok_or(fault)?;
-                Ok(pieces.iter().map(Field::new).collect())
+                Ok(pieces.iter().map(|piece| Field::new(piece, self.table)).collect())
             }
             Form::Load(layouts) => {
                 let mut fields = Vec::new();
-                for record in load_records(layouts, self.di().byte(2), octets) {
+                for record in load_records(self.table, layouts, self.load_class(), octets) {
                     match record {
                         Ok((_, own)) => fields.extend(own),
                         Err((Fault::BadBlock, _)) => {}
@@ -182,9 +186,14 @@ impl Register {
     /// Whether it is a record: several values by one DI, which [`Register::fields`] cuts.
     pub fn is_record(&self) -> bool {
         match &self.row.form {
-            Form::Plain | Form::Raw | Form::FieldOf(_) => false,
+            Form::Plain | Form::Raw | Form::FieldOf(_) | Form::Modbus(_) => false,
             Form::Record(_) | Form::Load(_) => true,
         }
+    }
+
+    /// The class that a load record is of: DI2.
+    pub(crate) fn load_class(&self) -> u8 {
+        self.di().map_or(0, |di| di.byte(2))
     }
 
     /// Whether it is a load record (负荷记录), which is asked for with a count and an instant.

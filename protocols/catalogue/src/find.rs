@@ -93,7 +93,9 @@ impl Catalogue {
                 continue;
             }
             known = true;
-            if register.tariff().is_none_or(|tariff| tariff <= tariffs) {
+            // A name that several maps of a Modbus model have means one register.
+            let is_twin = |other: &Register| register.location().is_some() && other.name().to_string() == own;
+            if register.tariff().is_none_or(|tariff| tariff <= tariffs) && !found.iter().any(is_twin) {
                 found.push(register);
             }
         }

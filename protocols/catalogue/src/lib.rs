@@ -4,6 +4,7 @@
 //! how is it decoded, which registers does that block hold, in which order. It never talks to a meter.
 //!
 //! - [`Catalogue`]: one table; look-up by DI, by name, by OBIS code, by pattern.
+//! - [`Identifier`]: by what a register is asked for, a DI or the registers of a Modbus meter ([`Location`]).
 //! - [`Register`]: one value of a meter (示数), or a record of several [`Field`]s. [`Block`]: one DI for several
 //!   registers (数据块).
 //! - [`Decoded`]: one register of a whole reply, for people. [`Summary`]: a row of the table, for those who search.
@@ -23,7 +24,11 @@ mod encode;
 mod fault;
 mod field;
 mod find;
+mod identifier;
 mod layout;
+mod location;
+mod manner;
+mod names;
 mod profile;
 mod register;
 mod row;
@@ -39,6 +44,9 @@ pub use decode::Decoded;
 pub use fault::{TableFault, TableFaults, Wrong};
 pub use field::Field;
 pub use find::Unknown;
+pub use identifier::{BadIdentifier, Identifier, Standard};
+pub use location::Location;
+pub use manner::{Manner, Map, TextOrder};
 pub use profile::{Profile, UnknownProfile};
 pub use register::Register;
 pub use row::{Access, Edition};

@@ -4,24 +4,31 @@
 //! through a [`Catalogue`] of its own, which holds them and behind them the standard's. Built-in profiles and
 //! files of a user go through the same loader. It opens no file.
 
+mod head;
+mod modbus;
+mod modbus_test;
 mod read;
 mod test;
 
-use crate::{Catalogue, Summary, TableFaults};
-use dlt645::Edition;
+use crate::{Catalogue, Manner, Standard, Summary, TableFaults};
 use std::fmt;
 use std::sync::OnceLock;
-use test::Test;
 
 /// What one meter model or family has beside its standard (表型).
 pub struct Profile {
     name: String,
-    edition: Edition,
+    standard: Standard,
     model: String,
     source: String,
     notes: Option<String>,
     catalogue: Catalogue,
     tests: Vec<Test>,
+}
+
+/// A frame of a profile and what it says.
+enum Test {
+    Dlt645(test::Test),
+    Modbus(modbus_test::Test),
 }
 
 /// A name that no built-in profile has.
@@ -47,7 +54,7 @@ struct BuiltIn {
 fn built_in() -> &'static [BuiltIn] {
     static ALL: OnceLock<Box<[BuiltIn]>> = OnceLock::new();
     ALL.get_or_init(|| {
-        let all = dlt645::tables::PROFILES.iter();
+        let all = dlt645::tables::PROFILES.iter().chain(::modbus::tables::PROFILES);
         all.map(|&(name, text)| BuiltIn { name, text, profile: OnceLock::new() }).collect()
     })
 }
@@ -112,8 +119,13 @@ impl Profile {
     }
 
     /// What its meters speak.
-    pub fn edition(&self) -> Edition {
-        self.edition
+    pub const fn standard(&self) -> Standard {
+        self.standard
+    }
+
+    /// How its meters want to be asked, where it says it; every profile of Modbus does.
+    pub const fn manner(&self) -> Option<&Manner> {
+        self.catalogue.manner()
     }
 
     /// What stands on the front of the meters, or what the family is called.
@@ -151,7 +163,11 @@ impl Profile {
     /// # Errors
     /// [`TableFaults`] with every reading that is not what the test expects.
     pub fn run_tests(&'static self) -> Result<(), TableFaults> {
-        let faults: Vec<_> = self.tests.iter().flat_map(|test| test.run(&self.catalogue)).collect();
+        let run = |test: &'static Test| match test {
+            Test::Dlt645(test) => test.run(&self.catalogue),
+            Test::Modbus(test) => test.run(&self.catalogue),
+        };
+        let faults: Vec<_> = self.tests.iter().flat_map(run).collect();
         if faults.is_empty() { Ok(()) } else { Err(TableFaults(faults)) }
     }
 }

@@ -4,7 +4,10 @@ use crate::axes::{Axis, wild, with_place};
 use crate::block::Layout;
 use crate::layout::Spec;
 use crate::row::{Form, Row};
-use crate::{Access, Bit, Block, Catalogue, Edition, Item, LayoutFault, Quantity, Unit, bits};
+use crate::{
+    Access, Bit, Block, Catalogue, Edition, Identifier, Item, LayoutFault, Location, Quantity, Standard,
+    Unit, bits,
+};
 use dlt645::Di;
 use dlt645::format::{DoesNotFit, Format, NoValue, Value, Word};
 use std::fmt;
@@ -13,16 +16,36 @@ use std::fmt;
 #[derive(Clone, Copy)]
 pub struct Register {
     pub(crate) row: &'static Row,
-    pub(crate) di: Di,
+    pub(crate) id: Identifier,
     /// Which of those that one reply to the DI holds.
     pub(crate) item: u8,
     pub(crate) table: &'static Catalogue,
 }
 
 impl Register {
-    /// The identifier to ask for.
-    pub fn di(&self) -> Di {
-        self.di
+    /// By what it is asked for.
+    pub const fn id(&self) -> Identifier {
+        self.id
+    }
+
+    /// The data identifier to ask for, of a register of DL/T 645.
+    pub const fn di(&self) -> Option<Di> {
+        self.id.di()
+    }
+
+    /// A byte of the data identifier, DI0 by 0; 0 where there is none.
+    pub fn di_byte(&self, n: usize) -> u8 {
+        self.di().map_or(0, |di| di.byte(n))
+    }
+
+    /// How it is read of a Modbus meter, where it is of one.
+    pub fn location(&self) -> Option<&'static Location> {
+        self.row.location()
+    }
+
+    /// What it is of.
+    pub const fn standard(&self) -> Standard {
+        self.id.standard()
     }
 
     /// The table that it was found in: the standard's, or that of a profile.
@@ -57,7 +80,7 @@ impl Register {
 
     /// How its octets are read; [`Format::Composite`] of a record and of octets without a documented layout.
     pub fn format(&self) -> Format {
-        self.spec().map_or(self.row.format, |spec| spec.format)
+        self.table.as_sent(self.spec().map_or(self.row.format, |spec| spec.format))
     }
 
     /// How many octets it has on the wire: of a record those of the standard, 0 where no length is documented.
@@ -72,7 +95,7 @@ impl Register {
                 let number = self.number(Axis::Field)?;
                 layout.specs.get(usize::from(number).checked_sub(1)?)
             }
-            Form::Plain | Form::Record(_) | Form::Load(_) | Form::Raw => None,
+            Form::Plain | Form::Record(_) | Form::Load(_) | Form::Raw | Form::Modbus(_) => None,
         }
     }
 
@@ -109,7 +132,8 @@ impl Register {
     /// What counts it backwards in time, and how far; none for what is present.
     pub(crate) fn back(&self) -> Option<(Axis, u8)> {
         let of_reply = self.row.items.as_ref().map(|(axis, values)| (*axis, values.byte(self.item.into())));
-        let mut all = of_reply.into_iter().chain(self.row.all_numbers(self.di));
+        let of_di = self.di().into_iter().flat_map(|di| self.row.all_numbers(di));
+        let mut all = of_reply.into_iter().chain(of_di);
         all.find(|(axis, number)| Axis::BACK.contains(axis) && *number != 0)
     }
 
@@ -150,6 +174,9 @@ impl Register {
     /// record, which has [fields](Register::fields).
     pub fn decode(&self, octets: &[u8]) -> Result<Value, NoValue> {
         const LENGTH: NoValue = NoValue::Implausible("a length that does not fit the register");
+        if self.location().is_some() {
+            return self.decode_own(octets);
+        }
         let own = match &self.row.items {
             None if octets.len() == self.octets() || self.row.lengths.contains(&octets.len()) => octets,
             None => return Err(LENGTH),
@@ -175,7 +202,7 @@ impl Register {
         let each = self.octets();
         let count = octets.len() / each;
         if !octets.len().is_multiple_of(each) || !(1..=values.len()).contains(&count) {
-            return Some(Err(LayoutFault { di: self.di, got: octets.len(), each }));
+            return Some(Err(LayoutFault { id: self.id, got: octets.len(), each }));
         }
         let first = *self;
         let item = move |(n, octets)| Item { register: Self { item: n as u8, ..first }, octets };
@@ -187,6 +214,10 @@ impl Register {
     /// # Errors
     /// As [`Format::encode`]; `out` is then as it was. A record has no value that could be encoded.
     pub fn encode(&self, value: Value, out: &mut Vec<u8>) -> Result<(), DoesNotFit> {
+        if self.location().is_some() {
+            out.extend(self.encode_words(value)?.iter().flat_map(|word| word.to_be_bytes()));
+            return Ok(());
+        }
         let start = out.len();
         out.resize(start + self.octets(), 0);
         self.format().encode(value, &mut out[start..]).inspect_err(|_| out.truncate(start))
@@ -197,18 +228,21 @@ impl Register {
     pub fn blocks(&self) -> impl Iterator<Item = Block> + use<> {
         const NEAREST: [Axis; 6] =
             [Axis::Tariff, Axis::Phase, Axis::Harmonic, Axis::Number, Axis::Settlement, Axis::Record];
-        let Self { row, di, table, .. } = *self;
-        let at = move |n| with_place(di, n, wild(row.standard));
-        let joined = row.joined.then(|| Block { layout: Layout::Joined, di: at(0), table });
+        let Self { row, id, table, .. } = *self;
+        let at = move |n| id.di().map(|di| with_place(di, n, wild(di.edition())));
+        let joined = at(0).filter(|_| row.joined).map(|di| Block { layout: Layout::Joined, di, table });
         let along = NEAREST.into_iter().filter(|axis| row.blocks.contains(axis)).filter_map(move |axis| {
             let (n, _) = row.axis(axis)?;
-            Some(Block { layout: Layout::Along(row, axis), di: at(n), table })
+            Some(Block { layout: Layout::Along(row, axis), di: at(n)?, table })
         });
         joined.into_iter().chain(along).filter(move |block| table.has_block(row, block.di))
     }
 
     /// Decodes the octets of this register alone.
     pub(crate) fn decode_own(&self, octets: &[u8]) -> Result<Value, NoValue> {
+        if self.location().is_some() {
+            return self.decode_words(&Self::words(octets), 0);
+        }
         if self.is_filled(octets) {
             return Err(NoValue::Missing);
         }
@@ -217,7 +251,7 @@ impl Register {
 
     /// Meters of 1997 write BB over what they do not have.
     fn is_filled(&self, octets: &[u8]) -> bool {
-        self.row.standard == dlt645::Edition::E1997 && self.is_bcd() && octets.iter().all(|&o| o == 0xBB)
+        self.row.standard.is(dlt645::Edition::E1997) && self.is_bcd() && octets.iter().all(|&o| o == 0xBB)
     }
 
     /// Whether no octet of it can have a nibble above 9, so that AA and BB say something else.
@@ -238,14 +272,19 @@ impl Register {
             | Format::Zone
             | Format::Holiday
             | Format::Digits => true,
-            Format::Text | Format::Bits | Format::Hex | Format::Binary | Format::Composite => false,
+            Format::Text
+            | Format::TextAsTyped
+            | Format::Bits
+            | Format::Hex
+            | Format::Binary
+            | Format::Composite => false,
         }
     }
 
     pub(crate) fn number(&self, axis: Axis) -> Option<u8> {
         match &self.row.items {
             Some((own, values)) if *own == axis => Some(values.byte(self.item.into())),
-            Some(_) | None => self.row.number(axis, self.di),
+            Some(_) | None => self.row.number(axis, self.id),
         }
     }
 }
@@ -253,13 +292,13 @@ impl Register {
 impl PartialEq for Register {
     fn eq(&self, other: &Self) -> bool {
         // Two profiles can have one identifier, each for a register of its own.
-        std::ptr::eq(self.row, other.row) && self.di == other.di && self.item == other.item
+        std::ptr::eq(self.row, other.row) && self.id == other.id && self.item == other.item
     }
 }
 impl Eq for Register {}
 impl fmt::Debug for Register {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Register({} {})", self.di, self.name())
+        write!(f, "Register({} {})", self.id, self.name())
     }
 }
 

@@ -7,7 +7,7 @@ use crate::bits::BitSpec;
 use crate::block;
 use crate::layout::Layout;
 use crate::template::Template;
-use crate::{Block, Catalogue, Entry, Quantity, Register, Unit};
+use crate::{Block, Catalogue, Entry, Identifier, Location, Quantity, Register, Standard, Unit};
 use dlt645::Di;
 use dlt645::format::Format;
 use std::sync::Arc;
@@ -36,6 +36,8 @@ pub(crate) enum Form {
     Load(Vec<Arc<Layout>>),
     /// Octets whose layout is not documented.
     Raw,
+    /// Registers of a Modbus meter.
+    Modbus(Box<Location>),
 }
 
 /// What the standard allows with a register. Nothing in this crate writes.
@@ -53,9 +55,11 @@ pub enum Access {
 #[derive(Debug)]
 pub(crate) struct Row {
     /// Whose identifiers it has.
-    pub(crate) standard: dlt645::Edition,
-    /// By the place's number in the DI: the class is the last.
-    pub(crate) cells: [Cell; 4],
+    pub(crate) standard: Standard,
+    /// By the place's number in the DI: the class is the last. Empty where there is no DI.
+    pub(crate) cells: Box<[Cell]>,
+    /// What it counts though no place does: of a Modbus register, which is one of its row.
+    pub(crate) fixed: Box<[(Axis, u8)]>,
     /// Axes whose place may be wild.
     pub(crate) blocks: Vec<Axis>,
     /// Whether the block of its last place holds the registers of other rows too, in the order of their DIs.
@@ -109,20 +113,29 @@ impl Row {
 
     /// All that it counts on this axis; None where it has no such axis.
     pub(crate) fn numbers(&self, axis: Axis) -> Option<impl Iterator<Item = u8>> {
-        let values = self.values(axis)?;
+        let values = self.values(axis);
         let cell = self.axis(axis).map(|(n, _)| &self.cells[n]);
-        Some((0..values.len()).filter_map(move |n| {
-            let value = values.byte(n);
-            cell.map_or(Some(value), |cell| cell.number(value))
-        }))
+        let counted = values.into_iter().flat_map(move |values| {
+            (0..values.len()).filter_map(move |n| {
+                let value = values.byte(n);
+                cell.map_or(Some(value), |cell| cell.number(value))
+            })
+        });
+        let fixed = self.fixed(axis);
+        (values.is_some() || fixed.is_some()).then(|| counted.chain(fixed))
+    }
+
+    fn fixed(&self, axis: Axis) -> Option<u8> {
+        self.fixed.iter().find(|(own, _)| *own == axis).map(|(_, number)| *number)
     }
 
     pub(crate) fn counts(&self, axis: Axis) -> bool {
         self.values(axis).is_some()
     }
 
-    /// What the DI has on this axis; None where the row has no such axis.
-    pub(crate) fn number(&self, axis: Axis, di: Di) -> Option<u8> {
+    /// What the identifier has on this axis; None where the row has no such axis.
+    pub(crate) fn number(&self, axis: Axis, id: Identifier) -> Option<u8> {
+        let Some(di) = id.di() else { return self.fixed(axis) };
         let (n, _) = self.axis(axis)?;
         self.cells[n].number(place(di, n))
     }
@@ -139,23 +152,26 @@ impl Row {
     pub(crate) fn covers(&self, other: &Self) -> bool {
         let places = || self.cells.iter().zip(&other.cells);
         self.standard == other.standard
+            && !self.cells.is_empty()
             && places().all(|(own, theirs)| (0..theirs.len()).all(|n| own.holds(theirs.byte(n))))
     }
 
     /// Whether it has an identifier of the other row.
     pub(crate) fn meets(&self, other: &Self) -> bool {
         let mut places = self.cells.iter().zip(&other.cells);
-        self.standard == other.standard && places.all(|(own, theirs)| own.meets(theirs))
+        self.standard == other.standard
+            && !self.cells.is_empty()
+            && places.all(|(own, theirs)| own.meets(theirs))
     }
 
     pub(crate) fn holds(&self, di: Di) -> bool {
-        di.edition() == self.standard
+        self.standard.is(di.edition())
             && self.cells.iter().enumerate().all(|(n, cell)| cell.holds(place(di, n)))
     }
 
     /// What the DI is of this row: a register, one of its blocks, or nothing.
     pub(crate) fn entry(&'static self, table: &'static Catalogue, di: Di) -> Option<Entry> {
-        if di.edition() != self.standard {
+        if !self.standard.is(di.edition()) {
             return None;
         }
         let mut asked = None;
@@ -164,7 +180,7 @@ impl Row {
             if cell.holds(own) {
                 continue;
             }
-            let asks = own == wild(self.standard) && asked.is_none();
+            let asks = own == wild(di.edition()) && asked.is_none();
             match cell {
                 _ if asks && n == 0 && self.joined => asked = Some(block::Layout::Joined),
                 Cell::Over(axis, _) if asks && self.blocks.contains(axis) => {
@@ -174,7 +190,7 @@ impl Row {
             }
         }
         match asked {
-            None => Some(Entry::Register(Register { row: self, di, item: 0, table })),
+            None => Some(Entry::Register(Register { row: self, id: di.into(), item: 0, table })),
             Some(layout) => table.has_block(self, di).then_some(Entry::Block(Block { layout, di, table })),
         }
     }
@@ -184,7 +200,8 @@ impl Row {
         &'static self,
         table: &'static Catalogue,
     ) -> impl Iterator<Item = Register> + use<> {
-        self.dis().flat_map(move |di| self.items_of(table, di))
+        let modbus = self.span().map(|span| Register { row: self, id: span.into(), item: 0, table });
+        self.dis().flat_map(move |di| self.items_of(table, di)).chain(modbus)
     }
 
     /// Of its registers those that are present or so far back, DI ascending: few of thousands.
@@ -199,32 +216,47 @@ impl Row {
             }
             Cell::Over(..) | Cell::Fixed(_) => true,
         };
-        let places = self.cells.each_ref().map(|cell| {
-            (0..cell.len()).map(|n| cell.byte(n)).filter(|byte| fits(cell, byte)).collect::<Vec<_>>()
-        });
-        let count: usize = places.iter().map(Vec::len).product();
+        let places: Vec<Vec<u8>> = self
+            .cells
+            .iter()
+            .map(|cell| (0..cell.len()).map(|n| cell.byte(n)).filter(|byte| fits(cell, byte)).collect())
+            .collect();
+        let edition = self.standard.edition();
+        let count = edition.map_or(0, |_| places.iter().map(Vec::len).product());
+        let modbus = self.span().map(|span| Register { row: self, id: span.into(), item: 0, table });
         let dis = (0..count).map(move |mut count| {
-            let mut di = zero(self.standard);
+            let mut di = zero(edition.unwrap_or(dlt645::Edition::E2007));
             for (n, bytes) in places.iter().enumerate() {
                 di = with_place(di, n, bytes[count % bytes.len()]);
                 count /= bytes.len();
             }
             di
         });
-        dis.flat_map(move |di| self.items_of(table, di))
+        dis.flat_map(move |di| self.items_of(table, di)).chain(modbus)
     }
 
     /// The registers of one identifier.
     fn items_of(&'static self, table: &'static Catalogue, di: Di) -> impl Iterator<Item = Register> + use<> {
         let items = self.items.as_ref().map_or(1, |(_, values)| values.len());
-        (0..items).map(move |item| Register { row: self, di, item: item as u8, table })
+        (0..items).map(move |item| Register { row: self, id: di.into(), item: item as u8, table })
     }
 
-    /// Every identifier of the row, ascending.
+    /// Where its registers are in a Modbus meter.
+    fn span(&self) -> Option<modbus::Span> {
+        self.location().map(|location| location.span)
+    }
+
+    /// How it is read of a Modbus meter.
+    pub(crate) fn location(&self) -> Option<&Location> {
+        if let Form::Modbus(location) = &self.form { Some(location) } else { None }
+    }
+
+    /// Every data identifier of the row, ascending.
     pub(crate) fn dis(&self) -> impl Iterator<Item = Di> {
-        let count: usize = self.cells.iter().map(Cell::len).product();
-        (0..count).map(|mut count| {
-            let mut di = zero(self.standard);
+        let edition = self.standard.edition();
+        let count = edition.map_or(0, |_| self.cells.iter().map(Cell::len).product());
+        (0..count).map(move |mut count| {
+            let mut di = zero(edition.unwrap_or(dlt645::Edition::E2007));
             for (n, cell) in self.cells.iter().enumerate() {
                 di = with_place(di, n, cell.byte(count % cell.len()));
                 count /= cell.len();

@@ -70,16 +70,17 @@ impl Wanted {
 
 /// Whether the text is the beginning of a DI of the row, two digits at least.
 fn starts_with(row: &Row, text: &str) -> bool {
-    let width = digits(row.standard);
+    let Some(edition) = row.standard.edition() else { return false };
+    let width = digits(edition);
     if !text.len().is_multiple_of(width) || !(2..=4 * width).contains(&text.len()) || !text.is_ascii() {
         return false;
     }
-    let places = text.as_bytes().chunks(width).map(|part| hex(row.standard, str::from_utf8(part).ok()?));
+    let places = text.as_bytes().chunks(width).map(|part| hex(edition, str::from_utf8(part).ok()?));
     row.cells.iter().rev().zip(places).all(|(cell, place)| place.is_some_and(|place| cell.holds(place)))
 }
 
 impl Summary {
-    /// The identifiers as the table has them: `0001ttss`.
+    /// The identifiers as the table has them: `0001ttss`; of a Modbus register `04 0034+2`.
     pub fn di(&self) -> impl fmt::Display + use<> {
         Pattern(self.row)
     }
@@ -156,9 +157,12 @@ pub(crate) struct Pattern<'a>(pub(crate) &'a Row);
 
 impl fmt::Display for Pattern<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Some(edition) = self.0.standard.edition() else {
+            return self.0.location().map_or(Ok(()), |location| location.span.fmt(f));
+        };
         self.0.cells.iter().rev().try_for_each(|cell| match cell {
-            Cell::Fixed(value) => write!(f, "{value:0width$X}", width = digits(self.0.standard)),
-            Cell::Over(axis, _) => f.write_str(axis.letters_of(self.0.standard)),
+            Cell::Fixed(value) => write!(f, "{value:0width$X}", width = digits(edition)),
+            Cell::Over(axis, _) => f.write_str(axis.letters_of(edition)),
         })
     }
 }
@@ -167,6 +171,7 @@ struct Axes(&'static Row);
 
 impl fmt::Display for Axes {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Some(edition) = self.0.standard.edition() else { return Ok(()) };
         let inside = self.0.cells.iter().rev().filter_map(|cell| match cell {
             Cell::Fixed(_) => None,
             Cell::Over(axis, values) => Some(("", *axis, values)),
@@ -174,7 +179,7 @@ impl fmt::Display for Axes {
         let items = self.0.items.iter().map(|(axis, values)| ("+", *axis, values));
         for (n, (plus, axis, values)) in inside.chain(items).enumerate() {
             let space = if n > 0 { " " } else { "" };
-            write!(f, "{space}{plus}{}={values}", axis.letters_of(self.0.standard))?;
+            write!(f, "{space}{plus}{}={values}", axis.letters_of(edition))?;
         }
         Ok(())
     }
@@ -185,6 +190,9 @@ struct Names(&'static Row);
 impl fmt::Display for Names {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0.stem)?;
+        for (axis, number) in self.0.fixed.iter() {
+            write!(f, "_{}{number}", axis.word())?;
+        }
         for axis in Axis::ALL.into_iter().filter(|&axis| self.0.counts(axis)) {
             match axis {
                 Axis::Field => f.write_str("_<field>")?,

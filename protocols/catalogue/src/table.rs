@@ -204,8 +204,9 @@ impl Line<'_> {
         let form::Octets { form, format, octets, lengths } = form?;
         let (blocks, tail) = blocks?;
         Some(Row {
-            standard,
-            cells: cells?,
+            standard: standard.into(),
+            cells: Box::new(cells?),
+            fixed: Box::default(),
             blocks,
             joined,
             tail,
@@ -408,7 +409,10 @@ impl Line<'_> {
             self.lines.clear();
             for other in &rows[..n] {
                 let places = || row.cells.iter().zip(&other.cells);
-                if row.standard == other.standard && places().all(|(mine, theirs)| mine.meets(theirs)) {
+                if row.standard == other.standard
+                    && !row.cells.is_empty()
+                    && places().all(|(mine, theirs)| mine.meets(theirs))
+                {
                     self.fault(Column::Di, Wrong::SameDi { line: other.line });
                 }
                 if share_a_name(row, other) {

@@ -46,6 +46,11 @@ impl Template {
         Some(Self(pieces.into()))
     }
 
+    /// A text without places.
+    pub(crate) fn plain(text: &str) -> Self {
+        Self([Piece::Text(text.into())].into())
+    }
+
     /// Whether the axis has a place, as itself or by a list.
     pub(crate) fn has(&self, axis: Axis) -> bool {
         self.0.iter().any(|piece| match piece {

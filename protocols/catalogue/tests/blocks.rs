@@ -71,7 +71,7 @@ fn a_phase_block_is_all_phases_or_what_a_single_phase_meter_sends() {
 fn a_number_of_phases_without_a_meaning_is_credited_to_none() {
     for (di, length) in [(0x0201_FF00, 4), (0x0202_FF00, 6), (0x0202_FF00, 12), (0x0203_FF00, 9)] {
         let fault = block(di).items(&vec![0; length]).err().unwrap();
-        assert_eq!((fault.di, fault.got), (Di::new(di), length));
+        assert_eq!((fault.id, fault.got), (Di::new(di).into(), length));
         assert_eq!(fault.each, block(di).item_octets());
     }
 }

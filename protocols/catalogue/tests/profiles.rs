@@ -3,7 +3,7 @@
 
 mod seed;
 
-use catalogue::{Catalogue, Edition, Entry, Profile, Register};
+use catalogue::{Catalogue, Edition, Entry, Profile, Register, Standard};
 use dlt645::Di;
 use seed::Seed;
 use std::collections::{HashMap, HashSet};
@@ -19,7 +19,7 @@ fn own(profile: &'static Profile) -> impl Iterator<Item = Register> {
 #[test]
 fn built_in_profiles_are_free_of_faults_and_their_frames_say_what_they_expect() {
     let mut faults = String::new();
-    for &(name, text) in dlt645::tables::PROFILES {
+    for &(name, text) in dlt645::tables::PROFILES.iter().chain(modbus::tables::PROFILES) {
         match Profile::read(name, &format!("{name}.toml"), text) {
             Ok(profile) => {
                 let profile: &'static Profile = Box::leak(Box::new(profile));
@@ -33,8 +33,8 @@ fn built_in_profiles_are_free_of_faults_and_their_frames_say_what_they_expect() 
     }
     assert!(faults.is_empty(), "\n{faults}");
     let names: Vec<_> = Profile::all().map(Profile::name).collect();
-    assert_eq!(names.len(), 15);
-    assert!(names.windows(2).all(|pair| pair[0] < pair[1]), "{names:?}");
+    assert_eq!(names.len(), 18 + 12);
+    assert!(names.iter().collect::<HashSet<_>>().len() == names.len(), "{names:?}");
 }
 
 /// `02 93 FF 00`; `10 01-03 01-35 FF` is 159 identifiers.
@@ -67,11 +67,11 @@ fn every_identifier_that_the_standards_tables_leave_out_is_a_profiles() {
             };
             assert!(registers.contains(&first.name().to_string()), "{di} of {}: {first:?}", &line[1]);
         }
-        *counted.entry(profile.edition()).or_insert(0) += 1;
+        *counted.entry(profile.standard()).or_insert(0) += 1;
     }
-    assert_eq!(counted[&dlt645::Edition::E2007], 80);
+    assert_eq!(counted[&dlt645::Edition::E2007.into()], 80);
     // 43, and two that two makers have.
-    assert_eq!(counted[&dlt645::Edition::E1997], 45);
+    assert_eq!(counted[&dlt645::Edition::E1997.into()], 45);
 }
 
 #[test]
@@ -80,12 +80,15 @@ fn every_name_of_a_profile_and_its_standard_is_of_one_register() {
         let mut names = HashMap::new();
         for register in profile.catalogue().registers() {
             let name = register.name().to_string();
-            if let Some(other) = names.insert(name, register) {
+            let map = register.location().map(|location| location.map);
+            if let Some(other) = names.insert((name, map), register) {
                 panic!("{}: {register:?} and {other:?}", profile.name());
             }
         }
         // Of those of a long list the newest stands for all.
-        for register in own(profile).filter(|r| r.record_back().is_none_or(|n| n == 1)) {
+        let is_first_map =
+            |r: &Register| r.location().is_none_or(|location| location.map.is_none_or(|map| map == 0));
+        for register in own(profile).filter(|r| r.record_back().is_none_or(|n| n == 1)).filter(is_first_map) {
             let name = register.name().to_string();
             assert_eq!(profile.catalogue().find(&name, 63).unwrap(), [register], "{name}");
         }
@@ -114,7 +117,8 @@ fn what_any_register_of_a_profile_encodes_decodes_to_itself() {
     let mut seed = Seed(1997);
     let mut values = 0;
     let mut in_reply = HashMap::new();
-    let all = || Profile::all().flat_map(|profile| own(profile).map(move |register| (profile, register)));
+    let dlt645 = || Profile::all().filter(|profile| profile.standard() != Standard::Modbus);
+    let all = || dlt645().flat_map(|profile| own(profile).map(move |register| (profile, register)));
     for (profile, register) in all() {
         *in_reply.entry((register.di(), profile.name())).or_insert(0) += 1;
     }
@@ -161,9 +165,9 @@ fn read(text: &str) -> Result<&'static Profile, Vec<String>> {
 fn a_profiles_row_wins_over_the_standards_for_the_same_identifier() {
     let table = read(&format!("{HEAD}{CURRENT}")).unwrap().catalogue();
     let current = table.find("current_l2", 4).unwrap()[0];
-    assert_eq!((current.di(), current.octets()), (Di::new(0x0202_0200), 2));
+    assert_eq!((current.di(), current.octets()), (Some(Di::new(0x0202_0200)), 2));
     assert_eq!(current.edition(), Edition::Vendor);
-    assert_eq!(table.by_di(current.di()), Some(Entry::Register(current)));
+    assert_eq!(table.by_di(current.di().unwrap()), Some(Entry::Register(current)));
     let standard = Catalogue::dlt645_2007().find("current_l2", 4).unwrap()[0];
     assert_ne!(current, standard, "one identifier, two registers");
     assert_eq!(table.decode(Di::new(0x0202_FF00), &[0x05, 0x01, 0x06, 0x01, 0x07, 0x01]).len(), 3);
@@ -222,7 +226,7 @@ fn all_faults_of_a_profile_come_at_once_with_line_key_and_what_to_write() {
         format = \"number\"\noctets = \"two\"\n\n[[test]]\nframe = \"68 34\"\nreadings = { voltage_l1 = 220.5 }\n";
     let faults = read(text).unwrap_err();
     for wanted in [
-        "mine.toml, line 1, key protocol: it is missing; write protocol = \"dlt645-2007\" or \"dlt645-1997\"",
+        "mine.toml, line 1, key protocol: it is missing; write protocol = \"dlt645-2007\", \"dlt645-1997\" or \"modbus\"",
         "mine.toml, line 1: key \"protocl\" is not known here; did you mean \"protocol\"?",
         "mine.toml, line 2, key model: it must be a text in quotes, or a whole number",
         "mine.toml, line 7: key \"units\" is not known here; did you mean \"unit\"?",
@@ -279,4 +283,31 @@ fn the_profile_that_the_readme_shows_is_sound_and_passes_its_test() {
     let profile = read(behind.split_once("```").unwrap().0).unwrap();
     assert_eq!(profile.tests(), 1);
     profile.run_tests().unwrap();
+}
+
+/// Whatever words a Modbus meter may give: what is read of them is encoded to words that are read so again.
+#[test]
+fn what_any_register_of_a_modbus_meter_decodes_it_encodes_again() {
+    let mut seed = Seed(645);
+    let mut values = 0;
+    for profile in Profile::all().filter(|profile| profile.standard() == Standard::Modbus) {
+        for register in own(profile) {
+            let count = usize::from(register.location().unwrap().span.count);
+            for n in 0..40 {
+                // Small numbers are what meters hold.
+                let words: Vec<u16> = (0..count)
+                    .map(|at| if n % 2 == 0 && at + 1 < count { 0 } else { seed.below(1 << 16) as u16 })
+                    .collect();
+                let Ok(value) = register.decode_words(&words, 0) else { continue };
+                let Ok(again) = register.encode_words(value) else { panic!("{register:?} {value}") };
+                assert_eq!(
+                    register.decode_words(&again, 0),
+                    Ok(value),
+                    "{register:?} {words:04X?} {again:04X?}"
+                );
+                values += 1;
+            }
+        }
+    }
+    assert!(values > 10_000, "{values}");
 }

@@ -208,7 +208,7 @@ fn lengths_of_other_meters_are_read_where_they_are_documented_and_no_others() {
         for length in [0, lengths[0] - 1, wrong] {
             let octets = vec![0x11; length];
             let fault = register(di).fields(&octets).err().unwrap_or_else(|| panic!("{di:08X} of {length}"));
-            assert_eq!((fault.di, fault.got), (Di::new(di), length));
+            assert_eq!((fault.id, fault.got), (Di::new(di).into(), length));
             let read = decode(di, &octets);
             assert!(matches!(read[..], [Decoded { value: Some(Err(NoValue::Implausible(_))), .. }]));
             assert_eq!(read[0].octets, octets, "what does not fit is shown");
@@ -231,7 +231,7 @@ fn a_frozen_energy_is_the_total_and_the_tariffs_that_came() {
     assert_eq!(read[1].name_zh.as_deref(), Some("上3次日冻结正向有功费率1电能"));
     let tariff = |name| table().find(name, 4).unwrap()[0];
     let second = tariff("active_energy_import_t2_day3");
-    assert_eq!(second.di(), Di::new(0x0506_0103));
+    assert_eq!(second.di(), Some(Di::new(0x0506_0103)));
     assert_eq!(second.decode(&octets).unwrap().to_string(), "2.00");
     let third = tariff("active_energy_import_t3_day3");
     assert!(matches!(third.decode(&octets), Err(NoValue::Implausible(why)) if why.contains("fewer")));
@@ -352,7 +352,7 @@ fn status_words_are_seven_and_some_meters_add_the_key_state() {
     let octets = hex("14 00 00 00 10 00 00 00 00 00 00 00 00 00 01 00 00 80");
     let read = decode(0x0400_05FF, &octets[..14]);
     assert_eq!(read.len(), 7);
-    assert_eq!((read[2].di, read[2].bits[0].name), (Di::new(0x0400_0503), Some("relay_open")));
+    assert_eq!((read[2].id, read[2].bits[0].name), (Di::new(0x0400_0503).into(), Some("relay_open")));
     let read = decode(0x0400_05FF, &octets);
     assert_eq!(lines(&read).last().unwrap(), "key_state_word 80000001");
     assert_eq!(decode(0x0400_05FF, &octets[..16])[0].octets.len(), 16);

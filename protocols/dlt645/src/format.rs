@@ -62,6 +62,8 @@ pub enum Format {
     Digits,
     /// Printable ASCII, reversed and padded. 32 octets at most.
     Text,
+    /// The same of a meter that is known to send texts in the order in which they are typed.
+    TextAsTyped,
     /// A bit word, low byte first, at most 12 octets. FF fill is all bits set, not a missing value: a mode word that
     /// selects all has it.
     Bits,
@@ -195,6 +197,7 @@ impl Format {
             Self::Demand { decimals, signed } => demand(octets, decimals, signed),
             Self::Digits => inline::digits(octets).map(Value::Digits),
             Self::Text => Text::from_wire(octets).map(Value::Text),
+            Self::TextAsTyped => Text::as_typed(octets).map(Value::Text),
             Self::Hex => Word::from_wire(octets).map(Value::Hex).ok_or(BAD_LENGTH),
             Self::Date
             | Self::Time
@@ -224,6 +227,7 @@ impl Format {
             | Self::Demand { .. }
             | Self::Digits
             | Self::Text
+            | Self::TextAsTyped
             | Self::Bits
             | Self::Hex
             | Self::Binary
@@ -320,6 +324,7 @@ impl Format {
             }
             (Self::Digits, Value::Digits(digits)) => put(octets, digits.to_wire()),
             (Self::Text, Value::Text(text)) => text.put(octets).ok_or(DoesNotFit),
+            (Self::TextAsTyped, Value::Text(text)) => text.put_as_typed(octets).ok_or(DoesNotFit),
             (Self::Bits, Value::Bits(word)) | (Self::Hex, Value::Hex(word)) => put(octets, word.to_wire()),
             (Self::Binary, Value::Number(number)) => number::encode_binary(number, octets),
             (_, _) => Err(DoesNotFit),

@@ -25,7 +25,10 @@ pub const PROFILES: &[(&str, &str)] = &[
     ("pmc-340", include_str!("../profiles/pmc-340.toml")),
     ("relay-state-04ff", include_str!("../profiles/relay-state-04ff.toml")),
     ("sgcc-2014-curves", include_str!("../profiles/sgcc-2014-curves.toml")),
+    ("sgcc-9600", include_str!("../profiles/sgcc-9600.toml")),
     ("sgcc-event-fields", include_str!("../profiles/sgcc-event-fields.toml")),
     ("sgcc-unconfirmed", include_str!("../profiles/sgcc-unconfirmed.toml")),
+    ("single-registers", include_str!("../profiles/single-registers.toml")),
+    ("text-as-typed", include_str!("../profiles/text-as-typed.toml")),
     ("wkj-1997", include_str!("../profiles/wkj-1997.toml")),
 ];

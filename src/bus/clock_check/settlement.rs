@@ -14,14 +14,14 @@ impl ClockCheck {
     /// counts, so that a noisy line is asked another time.
     pub(super) fn settlement(&mut self) {
         let is_asked = self.want.settlements && self.finding.is_some() && !self.noisy;
-        let lacks = |register: Register| self.want.refused.contains(&register.di());
+        let lacks = |register: Register| self.want.refused.contains(&register.id());
         let next = is_asked.then(|| self.settlement_day()).flatten().filter(|next| !lacks(*next));
         self.step = if next.is_some() { Step::Settlement } else { Step::Over };
     }
 
     /// The next one that has not been heard.
     pub(super) fn settlement_day(&self) -> Option<Register> {
-        let (edition, heard) = (self.want.edition, self.settlements.heard());
+        let (edition, heard) = (self.want.standard.edition()?, self.settlements.heard());
         let table = self.want.wanted.first().map_or_else(|| Catalogue::of(edition), Register::table);
         let is_left = heard < Days::count(edition);
         is_left.then(|| table.by_name(&format!("settlement_day_{}", heard + 1))).flatten()
@@ -30,18 +30,18 @@ impl ClockCheck {
     /// Takes a day. What is not to be understood, or not to be had, leaves them unknown.
     pub(super) fn take_settlement(&mut self, register: Register, came: Result<Answer, NoReply>) {
         self.step = Step::Over;
-        let di = register.di();
+        let id = register.id();
         let answer = match came {
             Ok(answer) => answer,
             Err(none) => {
-                let lacks = none.word.is_some_and(|word| word.no_requested_data());
-                let unheard = none.reason == Reason::Silent && self.want.edition == Edition::E1997;
-                self.lessons.extend(lacks.then_some(Lesson::Lacks(di)));
-                self.lessons.extend(unheard.then_some(Lesson::Unheard(di)));
+                let lacks = none.lacks();
+                let unheard = none.reason == Reason::Silent && self.want.standard.is(Edition::E1997);
+                self.lessons.extend(lacks.then_some(Lesson::Lacks(id)));
+                self.lessons.extend(unheard.then_some(Lesson::Unheard(id)));
                 return;
             }
         };
-        self.lessons.push(Lesson::Has(di));
+        self.lessons.push(Lesson::Has(id));
         let is_taken = match register.decode(&answer.octets) {
             Ok(Value::Recurring(set)) => self.settlements.push(Some(set)),
             Err(NoValue::Unset) => self.settlements.push(None),

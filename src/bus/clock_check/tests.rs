@@ -4,7 +4,7 @@ use super::*;
 use crate::bus::exchange::Noted;
 use crate::planner::Line;
 use crate::simulator::{Fixed, MeterSettings, VirtualMeter};
-use dlt645::{Address, ErrorWord};
+use dlt645::{Address, Di, ErrorWord};
 use jiff::Timestamp;
 use std::time::Duration;
 
@@ -32,7 +32,7 @@ fn meter(seconds: i64, change: impl FnOnce(&mut MeterSettings)) -> VirtualMeter 
 fn want(edition: Edition, zone: &str, names: &[&str]) -> Want {
     let find = |name: &&str| Catalogue::of(edition).find(name, 0).unwrap();
     Want {
-        edition,
+        standard: edition.into(),
         zone: TimeZone::get(zone).unwrap(),
         bound: secs(300),
         wanted: names.iter().flat_map(find).collect(),
@@ -93,8 +93,8 @@ fn visit_through(
     let mut check = ClockCheck::new(want);
     while let Some(question) = check.next() {
         assert!(asked.len() < 30, "it never ends: {asked:?}");
-        asked.push(question.di().to_string());
-        let came = line(question.di(), now + pace.takes);
+        asked.push(question.id().to_string());
+        let came = line(question.id().di().unwrap(), now + pace.takes);
         check.take(came.map(|octets| answer(octets, now + pace.delay, pace.delay)));
         now = now + pace.delay + pace.pause;
     }
@@ -131,11 +131,11 @@ impl Visited {
 fn a_clock_is_read_by_two_questions_or_by_one_where_the_meter_has_that() {
     let visited = visit(&meter(7, |_| {}), shanghai(), "2026-11-21T02:15:30Z", USUAL);
     assert_eq!(visited.asked, ["0400010C", "04000101", "04000102"]);
-    assert_eq!(visited.lessons, [Lesson::Lacks(BOTH)]);
+    assert_eq!(visited.lessons, [Lesson::Lacks(BOTH.into())]);
     visited.assert_ahead(7);
     assert_eq!(visited.values(), ["clock_date 2026-11-21", "clock_time 10:15:37"]);
 
-    let known = Want { refused: BTreeSet::from([BOTH]), ..shanghai() };
+    let known = Want { refused: BTreeSet::from([BOTH.into()]), ..shanghai() };
     let visited = visit(&meter(7, |_| {}), known, "2026-11-21T02:15:30Z", USUAL);
     assert_eq!(visited.asked, ["04000101", "04000102"]);
     visited.assert_ahead(7);
@@ -144,7 +144,7 @@ fn a_clock_is_read_by_two_questions_or_by_one_where_the_meter_has_that() {
     let visited = visit(&has, shanghai(), "2026-11-21T02:15:30Z", USUAL);
     assert_eq!(
         (&visited.asked[..], &visited.lessons[..]),
-        (&["0400010C".to_owned()][..], &[Lesson::Has(BOTH)][..])
+        (&["0400010C".to_owned()][..], &[Lesson::Has(BOTH.into())][..])
     );
     visited.assert_ahead(7);
     assert_eq!(visited.values(), ["clock_date 2026-11-21", "clock_time 10:15:37"]);
@@ -177,7 +177,7 @@ fn the_delay_of_the_line_is_taken_out_wherever_in_it_the_meter_takes_the_time() 
         }
     }
     // An answer to the first of two questions may be what the second was answered with.
-    let mut check = ClockCheck::new(Want { refused: BTreeSet::from([BOTH]), ..shanghai() });
+    let mut check = ClockCheck::new(Want { refused: BTreeSet::from([BOTH.into()]), ..shanghai() });
     check.take(Ok(answer(vec![6, 0x21, 0x11, 0x26], at("2026-11-21T02:15:30Z"), ms(20))));
     let late = answer(vec![0x26, 0x15, 0x10], at("2026-11-21T02:15:30Z"), ms(20));
     check.take(Ok(Answer { tries: 2, ..late }));
@@ -197,13 +197,13 @@ fn midnight_between_date_and_time_gives_no_wrong_date() {
         ("2028-02-29T15:59:59.800Z", 0),
     ] {
         let slow = Pace { pause: Duration::from_millis(250), ..USUAL };
-        let known = Want { refused: BTreeSet::from([BOTH]), ..shanghai() };
+        let known = Want { refused: BTreeSet::from([BOTH.into()]), ..shanghai() };
         let visited = visit(&meter(ahead, |_| {}), known, begin, slow);
         visited.assert_ahead(ahead);
         let is_new = visited.values()[1].contains("00:00:0");
         assert_eq!(visited.asked.len(), if is_new { 3 } else { 2 }, "{begin} {:?}", visited.values());
     }
-    let known = Want { refused: BTreeSet::from([BOTH]), ..shanghai() };
+    let known = Want { refused: BTreeSet::from([BOTH.into()]), ..shanghai() };
     let visited = visit(&meter(0, |_| {}), known, "2026-12-31T15:59:59.800Z", USUAL);
     assert_eq!(visited.asked, ["04000101", "04000102", "04000101"]);
     assert_eq!(visited.values(), ["clock_date 2027-01-01", "clock_time 00:00:00"]);
@@ -224,7 +224,7 @@ fn damage_that_fits_the_sum_moves_no_clock() {
     // The second answer is of another hour; the three after it are right.
     let lies = |first: usize, last: usize| {
         let (right, mut asked) = (meter(0, |_| {}), 0);
-        let known = Want { refused: BTreeSet::from([BOTH]), ..shanghai() };
+        let known = Want { refused: BTreeSet::from([BOTH.into()]), ..shanghai() };
         visit_through(known, "2026-11-21T02:15:30Z", USUAL, move |di, now| {
             let mut octets = Vec::new();
             right.read(di, now, &mut octets).unwrap();
@@ -337,7 +337,7 @@ fn silence_ends_the_visit_and_what_was_seen_once_in_doubt_is_no_finding() {
     assert!(visited.failures().iter().all(|(_, reason)| *reason == Reason::Silent));
 
     let (far, mut asked) = (meter(4000, |_| {}), 0);
-    let known = Want { refused: BTreeSet::from([BOTH]), ..shanghai() };
+    let known = Want { refused: BTreeSet::from([BOTH.into()]), ..shanghai() };
     let visited = visit_through(known, "2026-11-21T02:15:30Z", USUAL, |di, now| {
         asked += 1;
         let mut octets = Vec::new();
@@ -362,7 +362,11 @@ fn settlement_days_are_asked_for_behind_the_clock_and_are_known_where_all_are() 
         let visited = visit(&meter(2, change), want, "2026-11-21T02:17:00Z", USUAL);
         assert!(visited.checked.decoded.failures.is_empty() && visited.checked.finding.is_some());
         let days = visited.asked.iter().filter(|di| di.starts_with("04000B")).count();
-        (days, visited.checked.settlements.to_string(), visited.lessons.contains(&Lesson::Lacks(day(2))))
+        (
+            days,
+            visited.checked.settlements.to_string(),
+            visited.lessons.contains(&Lesson::Lacks(day(2).into())),
+        )
     };
     assert_eq!(heard(|_| {}, wanted()), (3, "0100 9999 9999".to_owned(), false));
     assert_eq!(heard(|_| {}, shanghai()), (0, String::new(), false));
@@ -370,7 +374,7 @@ fn settlement_days_are_asked_for_behind_the_clock_and_are_known_where_all_are() 
         settings.fixed.insert(Di::new(0x0400_0B02), Fixed::Refused);
     };
     assert_eq!(heard(lacks, wanted()), (2, "0100".to_owned(), true), "and the clock is none the worse");
-    let refused = BTreeSet::from([day(1)]);
+    let refused = BTreeSet::from([day(1).into()]);
     assert_eq!(heard(|_| {}, Want { refused, ..wanted() }), (0, String::new(), false), "that is remembered");
     let nonsense = |settings: &mut MeterSettings| {
         settings.fixed.insert(Di::new(0x0400_0B01), Fixed::Octets(vec![0x00, 0x31]));

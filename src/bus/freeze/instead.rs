@@ -7,6 +7,7 @@ use super::{Freeze, Kind, Step, Want};
 use crate::bus::settlements::Days;
 use crate::bus::talk::NoReply;
 use crate::reading::{Quality, Reason, Source};
+use catalogue::Standard;
 use dlt645::Edition;
 use dlt645::format::Value;
 use jiff::SignedDuration;
@@ -40,19 +41,20 @@ impl Freeze {
 
     /// A meter that is known to have no freeze.
     pub(super) fn without_freeze(&mut self) {
-        if !self.begin_settlement() {
+        // Where a Modbus meter would keep its last settlement, each model has another way.
+        if self.want.standard == Standard::Modbus || !self.begin_settlement() {
             self.instead();
         }
     }
 
     /// The freeze that was commanded, else the present registers.
     pub(super) fn instead(&mut self) {
-        let is_commanded = self.want.commanded.is_some() && self.want.edition == Edition::E2007;
+        let is_commanded = self.want.commanded.is_some() && self.want.standard.is(Edition::E2007);
         if is_commanded && !self.lacking.contains(&Kind::Instant) {
             self.begin_walk(Kind::Instant);
         } else {
             self.kind = Kind::NotFrozen;
-            let found = (self.want.edition == Edition::E2007).then_some(Kind::NotFrozen);
+            let found = (self.want.standard.is(Edition::E2007)).then_some(Kind::NotFrozen);
             self.found = self.found.or(found);
             self.present();
         }
@@ -99,7 +101,7 @@ impl Freeze {
             Said::Unset => drop(self.settlements.push(None)),
             Said::Value(_) | Said::Lacks => {}
         }
-        let days = if self.want.edition == Edition::E1997 { 1 } else { SETTLEMENTS };
+        let days = if self.want.standard.is(Edition::E1997) { 1 } else { SETTLEMENTS };
         let (fits, more) = match (n, said) {
             (1, Said::Value(Value::Recurring(set))) => {
                 (set.day == 1 && set.time.is_none_or(|time| time.hour == 0), n < days)

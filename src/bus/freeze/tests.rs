@@ -40,7 +40,7 @@ fn registers(edition: Edition, names: &[&str]) -> Vec<Register> {
 /// Total and tariffs of a midnight, wanted at `now`.
 fn want(slot: DateTime, now: DateTime) -> Want {
     Want {
-        edition: Edition::E2007,
+        standard: Edition::E2007.into(),
         slot: instant(slot),
         frozen_at: slot,
         now,
@@ -91,8 +91,8 @@ fn visit_through(want: Want, mut line: impl FnMut(Di, Timestamp) -> Result<Vec<u
     let mut visit = Freeze::new(want);
     while let Some(question) = visit.next() {
         assert!(asked.len() < 100, "it never ends: {asked:?}");
-        asked.push(question.di().to_string());
-        visit.take(line(question.di(), now).map(|octets| answer(octets, now)));
+        asked.push(question.id().to_string());
+        visit.take(line(question.id().di().unwrap(), now).map(|octets| answer(octets, now)));
         now += SignedDuration::from_secs(1);
     }
     Visited { asked, found: visit.found(), outcome: visit.finish() }
@@ -114,7 +114,7 @@ fn values(readings: &[Reading]) -> Vec<(String, String)> {
 
 /// What the registers held at a local time, by the names of 2007.
 fn held(meter: &VirtualMeter, wanted: &[Register], at: DateTime) -> Vec<(String, String)> {
-    let value = |register: &Register| meter.value(register.di(), instant(at)).unwrap().to_string();
+    let value = |register: &Register| meter.value(register.di().unwrap(), instant(at)).unwrap().to_string();
     wanted.iter().map(|register| (register.name().to_string(), value(register))).collect()
 }
 

@@ -4,8 +4,7 @@ use super::Want;
 use crate::bus::round::{Lesson, Round};
 use crate::bus::talk::{Answer, NoReply};
 use crate::reading::{Decoded, Failure, Quality, Reason};
-use catalogue::Register;
-use dlt645::Di;
+use catalogue::{Identifier, Register};
 use dlt645::format::{NoValue, Value};
 use jiff::Timestamp;
 use jiff::civil::DateTime;
@@ -41,7 +40,7 @@ pub(super) fn said(register: Register, came: Result<Answer, NoReply>) -> Result<
         Ok(Err(NoValue::Unset)) => Ok(Said::Unset),
         Ok(Err(NoValue::Missing)) => Ok(Said::Lacks),
         Ok(Err(NoValue::Implausible(why))) => {
-            let detail = format!("its {} {}: {why}", register.name(), register.di());
+            let detail = format!("its {} {}: {why}", register.name(), register.id());
             Err(NoReply::of(Reason::Implausible, detail))
         }
         Err(none) if none.reason == Reason::Refused => Ok(Said::Lacks),
@@ -83,8 +82,8 @@ impl Values {
         self.round.over_noise(is_noisy);
     }
 
-    pub(super) fn next(&self) -> Option<Di> {
-        self.round.next().map(|ask| ask.subject.di())
+    pub(super) fn next(&self) -> Option<Identifier> {
+        self.round.next().map(|ask| ask.subject.id())
     }
 
     pub(super) fn take(&mut self, came: Result<Answer, NoReply>) {
@@ -141,5 +140,5 @@ fn counterpart(plain: Register, suffix: &str) -> Option<Register> {
 
 /// Status words (电表运行状态字, 04 00 05).
 fn is_status(register: Register) -> bool {
-    register.di().get() >> 8 == 0x04_0005
+    register.di().is_some_and(|di| di.get() >> 8 == 0x04_0005)
 }

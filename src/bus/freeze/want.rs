@@ -4,8 +4,7 @@ use super::{Kind, STANDS_IN};
 use crate::bus::round::Point;
 use crate::planner::Costs;
 use crate::reading::Quality;
-use catalogue::Register;
-use dlt645::{Di, Edition};
+use catalogue::{Identifier, Register, Standard};
 use jiff::civil::DateTime;
 use jiff::{SignedDuration, Timestamp};
 use std::collections::BTreeSet;
@@ -17,7 +16,7 @@ const NEAR: SignedDuration = SignedDuration::from_mins(2);
 #[derive(Clone, Debug)]
 pub struct Want {
     /// What the meter speaks.
-    pub edition: Edition,
+    pub standard: Standard,
     /// The frozen instant.
     pub slot: Timestamp,
     /// The same by the clock on the gateway's wall, which is the meter's too.
@@ -40,7 +39,7 @@ pub struct Want {
     /// beside them.
     pub wanted: Vec<Register>,
     /// Blocks and registers not to be tried.
-    pub refused: BTreeSet<Di>,
+    pub refused: BTreeSet<Identifier>,
     /// What an exchange costs.
     pub costs: Costs,
     /// How the meter is wired, and its transformers.

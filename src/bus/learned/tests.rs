@@ -1,16 +1,17 @@
 use super::*;
 use crate::bus::freeze;
 use crate::bus::profile::{self, Setting, Settings};
+use dlt645::Di;
 
 #[test]
 fn facts_read_back_as_what_was_learned() {
     let (meter, address) = (3, "000012345678");
     let ms = Duration::from_millis;
-    let mut all = vec![Learned::Lacks { meter, di: Di::new(0x0203_FF00) }];
+    let mut all = vec![Learned::Lacks { meter, di: Di::new(0x0203_FF00).into() }];
     all.extend(Class::ALL.map(|class| Learned::Slowest { meter, class, delay: ms(71) }));
     let at = Timestamp::from_millisecond(1_793_491_200_431).unwrap();
-    let total = (Di::new(0x0001_0000), Last { digits: 99_999_999, at });
-    let less = (Di::new_1997(0x901F), Last { digits: -7, at });
+    let total = (Di::new(0x0001_0000).into(), Last { digits: 99_999_999, at });
+    let less = (Di::new_1997(0x901F).into(), Last { digits: -7, at });
     all.push(Learned::Energies { meter, last: vec![total, less] });
     let freezes = Freezes { kind: freeze::Kind::Hourly, since: 1_793_491_200 };
     all.push(Learned::Freezes { meter, freezes });

@@ -242,6 +242,15 @@ impl Port {
         }
     }
 
+    /// Whether what is sent takes its air time from then on: a serial server sends at a rate and time of its own.
+    pub const fn has_rate(&self) -> bool {
+        match self {
+            Self::Serial(port) => port.has_rate,
+            Self::Memory(_) => true,
+            Self::Tcp(_) => false,
+        }
+    }
+
     /// What a reply may be late by beyond its air time, as configured or as is usual for such a port.
     pub const fn latency(&self) -> Duration {
         match self {

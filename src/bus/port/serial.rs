@@ -103,6 +103,8 @@ pub struct Serial {
     settings: File,
     unmark: Unmark,
     pub(super) latency: Duration,
+    /// Whether octets take their air time here: on a pseudo-terminal they do not.
+    pub(super) has_rate: bool,
 }
 
 impl Serial {
@@ -117,7 +119,8 @@ impl Serial {
             .stop_bits(stop_bits(line.frame))
             .open_native_async()
             .map_err(not_opened)?;
-        let mut serial = Self { stream, settings, unmark: Unmark::Plain, latency };
+        let is_pseudo = path.canonicalize().is_ok_and(|device| device.starts_with("/dev/pts"));
+        let mut serial = Self { stream, settings, unmark: Unmark::Plain, latency, has_rate: !is_pseudo };
         serial.mark_damaged()?;
         Ok(serial)
     }

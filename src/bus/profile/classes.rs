@@ -50,7 +50,7 @@ impl Settings {
                 .filter(|class| self.records(*class) != Some(false))
                 .find(|class| self.interval_of(*class) == Setting::Unasked)
                 .and_then(interval_setting)
-                .map(|setting| setting.di()),
+                .and_then(|setting| setting.di()),
         }
     }
 
@@ -63,7 +63,7 @@ impl Settings {
         }
         let own = (1..)
             .zip(&mut self.intervals)
-            .find(|(class, _)| interval_setting(*class).is_some_and(|setting| setting.di() == di));
+            .find(|(class, _)| interval_setting(*class).is_some_and(|setting| setting.di() == Some(di)));
         if let Some((_, interval)) = own {
             let minutes =
                 value.and_then(|value| value.number()).and_then(|minutes| u16::try_from(minutes).ok());
@@ -186,5 +186,5 @@ pub(super) const fn cost(octets: usize, records: usize) -> usize {
 /// Where the hourly freeze (整点冻结) keeps a plain register: the DI of its newest; `None` where it does not.
 pub(super) fn hourly(plain: &Register) -> Option<Di> {
     let frozen = || Catalogue::dlt645_2007().by_name(&format!("{}_hour1", plain.name()));
-    plain.is_present().then(frozen)?.map(|register| register.di())
+    plain.is_present().then(frozen)?.and_then(|register| register.di())
 }

@@ -81,11 +81,13 @@ impl Hours {
 
     pub(super) fn next(&self) -> Option<Question> {
         let Some((at, _)) = self.pending.front() else {
-            return (!self.read.is_empty()).then(|| Question::Read(stamp(1)));
+            return (!self.read.is_empty()).then(|| Question::Read(stamp(1).into()));
         };
         match self.place(*at) {
-            Place::By(n) => Some(Question::Read(stamp(n))),
-            Place::At(n) => self.wanted.get(self.asked).map(|(_, newest)| Question::Read(nth(*newest, n))),
+            Place::By(n) => Some(Question::Read(stamp(n).into())),
+            Place::At(n) => {
+                self.wanted.get(self.asked).map(|(_, newest)| Question::Read(nth(*newest, n).into()))
+            }
             Place::Newer | Place::Nowhere | Place::NoFreezes => None,
         }
     }

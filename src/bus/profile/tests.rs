@@ -62,7 +62,7 @@ fn of(wants: Wants) -> Profile {
 fn answer(meter: &VirtualMeter, question: Question, now: Timestamp) -> Result<Vec<u8>, ErrorWord> {
     let mut octets = Vec::new();
     match question {
-        Question::Read(di) => meter.read(di, now, &mut octets),
+        Question::Read(id) => meter.read(id.di().unwrap(), now, &mut octets),
         Question::Records(di, count, from) => {
             meter.read_records(di, count.get().unwrap(), from, now, &mut octets)
         }
@@ -132,7 +132,7 @@ fn exact(meter: &VirtualMeter, wanted: &[&str], outcomes: &[Outcome]) -> Vec<Str
         for reading in &outcome.readings {
             assert_eq!(
                 reading.value().copied(),
-                meter.value(reading.register.di(), outcome.slot),
+                meter.value(reading.register.di().unwrap(), outcome.slot),
                 "{outcome:?}"
             );
         }

@@ -95,7 +95,7 @@ impl Track {
             Asked::Run { first, count } => (FROM, count, record_time(first)),
         };
         let count = u8::try_from(count).ok().and_then(Count::new)?;
-        Some(Question::Records(load_record(self.class.number, which)?.di(), count, from))
+        Some(Question::Records(load_record(self.class.number, which)?.di()?, count, from))
     }
 
     fn asked(&self) -> Option<Asked> {

@@ -8,8 +8,7 @@ use crate::event::{Jump, Kind};
 use crate::planner::{Ask, Subject};
 use crate::reading::plausible::{self, Base, CLEARS, Doubt, Last, Sum, Verdict};
 use crate::reading::{Content, Decoded, Failure, Quality, Reading, Reason};
-use catalogue::Register;
-use dlt645::Di;
+use catalogue::{Identifier, Register};
 use jiff::Timestamp;
 
 /// How often a question is asked in a round until two answers agree.
@@ -21,9 +20,9 @@ type As = fn(Jump) -> Kind;
 /// The judge of one round.
 #[derive(Debug)]
 pub(super) struct Judge {
-    known: Vec<(Di, Base)>,
+    known: Vec<(Identifier, Base)>,
     phases: u8,
-    last: Vec<(Di, Last)>,
+    last: Vec<(Identifier, Last)>,
     /// When each was seen, and what it is.
     jumps: Vec<(Timestamp, As, Jump)>,
     /// What the meter's own count says of a fall.
@@ -36,7 +35,7 @@ pub(super) struct Looked {
     readings: Vec<Seen>,
     failures: Vec<Failure>,
     /// The block whose total is not the sum of its tariffs.
-    unbalanced: Option<(Di, Sum)>,
+    unbalanced: Option<(Identifier, Sum)>,
 }
 
 #[derive(Debug)]
@@ -128,7 +127,7 @@ impl Judge {
     }
 
     /// Judges by these values of the meter too.
-    pub(super) fn know(&mut self, known: Vec<(Di, Base)>) {
+    pub(super) fn know(&mut self, known: Vec<(Identifier, Base)>) {
         self.known = known;
     }
 
@@ -136,7 +135,7 @@ impl Judge {
     pub(super) fn look(&mut self, ask: &Ask, octets: &[u8], taken_at: Timestamp, decoded: Decoded) -> Looked {
         let unbalanced = match ask.subject {
             Subject::Block(block) => self.unbalanced(block, octets, taken_at),
-            Subject::Register(_) => None,
+            Subject::Register(_) | Subject::Span(_) => None,
         };
         let seen = |reading: Reading| {
             let digits = reading.value().and_then(|value| plausible::energy(&reading.register, value));
@@ -237,7 +236,7 @@ impl Judge {
     }
 
     /// What the next round is judged by.
-    pub(super) fn last(&self) -> &[(Di, Last)] {
+    pub(super) fn last(&self) -> &[(Identifier, Last)] {
         &self.last
     }
 
@@ -265,12 +264,17 @@ impl Judge {
         }
     }
 
-    fn known(&self, di: Di) -> Option<Base> {
+    fn known(&self, di: Identifier) -> Option<Base> {
         self.known.iter().find(|(known, _)| *known == di).map(|(_, base)| *base)
     }
 
-    fn unbalanced(&mut self, block: catalogue::Block, octets: &[u8], at: Timestamp) -> Option<(Di, Sum)> {
-        let (di, sum) = (block.di(), Sum::of(block, octets)?);
+    fn unbalanced(
+        &mut self,
+        block: catalogue::Block,
+        octets: &[u8],
+        at: Timestamp,
+    ) -> Option<(Identifier, Sum)> {
+        let (di, sum) = (block.di().into(), Sum::of(block, octets)?);
         let known = self.known(di);
         if !sum.is_balanced(known, at, self.phases) {
             return Some((di, sum));
@@ -281,10 +285,15 @@ impl Judge {
         None
     }
 
-    fn verdict(&self, reading: &Reading, digits: Option<i64>, unbalanced: Option<(Di, Sum)>) -> Verdict {
+    fn verdict(
+        &self,
+        reading: &Reading,
+        digits: Option<i64>,
+        unbalanced: Option<(Identifier, Sum)>,
+    ) -> Verdict {
         let Some(digits) = digits else { return Verdict::Plausible };
         let register = &reading.register;
-        let by_the_last = match self.known(register.di()) {
+        let by_the_last = match self.known(register.id()) {
             Some(base) if plausible::is_cumulative(register) => {
                 plausible::judge(register, base, digits, reading.taken_at, self.phases)
             }
@@ -335,7 +344,7 @@ impl Judge {
 
     fn jump(&mut self, seen: &Seen, why: String, kind: As) {
         let (register, Some(digits)) = (seen.reading.register, seen.digits) else { return };
-        let last = self.known(register.di()).map(|base| base.last);
+        let last = self.known(register.id()).map(|base| base.last);
         let last = last.map(|last| (plausible::value(&register, last.digits), last.at));
         let jump = Jump { register, last, value: plausible::value(&register, digits), why };
         self.jumps.push((seen.reading.taken_at, kind, jump));
@@ -344,18 +353,18 @@ impl Judge {
     fn remember(&mut self, seen: &Seen) {
         let (register, at) = (&seen.reading.register, seen.reading.taken_at);
         if let Some(digits) = seen.digits.filter(|_| plausible::is_cumulative(register)) {
-            self.last.push((register.di(), Last { digits, at }));
-        } else if register.di() == CLEARS
+            self.last.push((register.id(), Last { digits, at }));
+        } else if register.id() == CLEARS
             && let Some(count) = seen.reading.value().and_then(dlt645::format::Value::number)
             && let Ok(digits) = i64::try_from(count.mantissa())
         {
-            if let Some(before) = self.known(CLEARS).map(|base| base.last.digits)
+            if let Some(before) = self.known(CLEARS.into()).map(|base| base.last.digits)
                 && digits != before
             {
                 let said = format!("the meter's count of clears (电表清零) went from {before} to {digits}");
                 self.cleared = Some(said);
             }
-            self.last.push((CLEARS, Last { digits, at }));
+            self.last.push((CLEARS.into(), Last { digits, at }));
         }
     }
 }

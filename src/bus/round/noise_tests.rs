@@ -4,7 +4,7 @@ use super::*;
 use crate::bus::exchange::Noted;
 use crate::planner::Line;
 use catalogue::Catalogue;
-use dlt645::Address;
+use dlt645::{Address, Di};
 use std::time::Duration;
 
 const TOTAL: Di = Di::new(0x0001_0000);
@@ -23,7 +23,7 @@ fn damaged() -> Result<Answer, NoReply> {
 /// is none; the words of events; the digits that the next round is judged by.
 fn round(noisy: bool, answers: Vec<Result<Answer, NoReply>>) -> (String, Vec<&'static str>, Option<i64>) {
     let last = Last { digits: 100_000, at: Timestamp::UNIX_EPOCH };
-    let known = vec![(TOTAL, Base { last, age: Some(Duration::from_secs(60)) })];
+    let known = vec![(TOTAL.into(), Base { last, age: Some(Duration::from_secs(60)) })];
     let wanted = Catalogue::dlt645_2007().find("active_energy_import", 4).unwrap();
     let mut round = Round::new(&wanted, BTreeSet::new(), Costs::usual(Line::DEFAULT), Point::default());
     round = round.judged_by(known);

@@ -10,19 +10,32 @@ use crate::config::Meter;
 use crate::event::{Event, Kind, Of};
 use crate::planner::Costs;
 use crate::reading::Reason;
-use catalogue::Register;
-use dlt645::Di;
+use catalogue::{Identifier, Register, Standard};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
+
+/// The silence before a question.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Rest {
+    pub(super) pause: Duration,
+    /// Whether it is what was learned of the bus, so that the answer teaches whether it is long enough.
+    is_learned: bool,
+}
 
 impl BusTask {
     /// The questions to a meter by what is known of it.
     pub(super) fn round(&mut self, index: usize, meter: &Meter, wanted: &[Register]) -> Round {
         let (costs, refused) = self.costs(index, meter, wanted);
         let known = self.memory.energies.of(index, self.given.clock.elapsed());
-        let of = Point { wiring: meter.wiring, transformers: meter.transformers };
+        let of = self.point(index, meter);
         Round::by(&mut self.plans, wanted, refused, costs, of).judged_by(known)
+    }
+
+    /// What of a meter point matters for what is asked and what the answers mean.
+    pub(super) fn point(&self, index: usize, meter: &Meter) -> Point {
+        let map = self.memory.habits.map(index);
+        Point { wiring: meter.wiring, transformers: meter.transformers, map }
     }
 
     /// What an exchange with a meter costs, and what it is not asked for.
@@ -31,15 +44,28 @@ impl BusTask {
         index: usize,
         meter: &Meter,
         wanted: &[Register],
-    ) -> (Costs, BTreeSet<Di>) {
-        let costs = Costs {
-            preamble: meter.preamble,
-            turnaround: self.memory.turnaround.pause(),
-            ..Costs::usual(meter.line)
+    ) -> (Costs, BTreeSet<Identifier>) {
+        let of = meter.dialect().costs(meter.line);
+        let costs = match meter.dialect().standard {
+            Standard::Modbus => of,
+            Standard::Dlt645(_) => {
+                Costs { preamble: meter.preamble, turnaround: self.rest(meter).pause, ..of }
+            }
         };
         let usual = wanted.first().map_or(Duration::ZERO, |first| costs.single(first));
         let refused = self.memory.refusals.of(index, self.given.clock.elapsed(), usual);
         (costs, refused)
+    }
+
+    /// What a meter is left in peace for before a question: what was learned of the bus, or what its model needs. Beyond
+    /// the silence that parts two frames, a Modbus meter needs what its profile says.
+    pub(super) fn rest(&self, meter: &Meter) -> Rest {
+        let learned = self.memory.turnaround.pause();
+        let of_model = meter.dialect().manner().map_or(Duration::ZERO, |manner| manner.pause);
+        match meter.dialect().standard {
+            Standard::Dlt645(_) if of_model <= learned => Rest { pause: learned, is_learned: true },
+            Standard::Dlt645(_) | Standard::Modbus => Rest { pause: of_model, is_learned: false },
+        }
     }
 
     /// One exchange of what is under way, and its end if nothing is left to ask.
@@ -66,7 +92,8 @@ impl BusTask {
         let Some(question) = asks.question() else { return };
         let came = self.ask(meter, question, Patience::RETRIES).await;
         let jammed = came.as_ref().is_err_and(|no_reply| no_reply.jammed);
-        asks.over_noise(self.talk.is_noisy());
+        // Two octets of CRC let no damage through that is worth a second question.
+        asks.over_noise(question.id().di().is_some() && self.talk.is_noisy());
         asks.take(came);
         if jammed {
             asks.abandon(Reason::Damaged, "the line is jammed: somebody talks without end");
@@ -80,20 +107,20 @@ impl BusTask {
         question: Question,
         retries: u32,
     ) -> Result<Answer, NoReply> {
-        let di = question.di();
+        let id = question.id();
         let plan = Arc::clone(&self.given.plan);
         let Some(known) = plan.meters.get(meter) else {
             return Err(NoReply::of(Reason::Expired, "the meter is in no file any more"));
         };
-        let class = self.class(di);
-        let turnaround = self.memory.turnaround.pause();
+        let class = self.class(id);
+        let rest = self.rest(known);
         let patience = Patience {
             first_octet: self.memory.deadlines.first_octet(meter, class),
             again: self.memory.deadlines.again(meter, class),
             retries,
-            turnaround,
+            turnaround: rest.pause,
         };
-        let back_to_back = self.talk.quiet_for() < turnaround * 2;
+        let back_to_back = self.talk.quiet_for() < rest.pause * 2;
         let was_open = self.talk.is_open();
         let asked = Asked { protocol: known.protocol, line: known.line, preamble: known.preamble };
         let came = tokio::select! {
@@ -117,9 +144,9 @@ impl BusTask {
         if let Err(no_reply) = &came {
             let bus = plan.buses.get(self.given.bus).map(|b| b.name.as_str());
             let (meter, detail) = (known.name.as_str(), no_reply.detail.as_str());
-            tracing::debug!(bus, meter, %di, reason = no_reply.reason.word(), detail, "not read");
+            tracing::debug!(bus, meter, %id, reason = no_reply.reason.word(), detail, "not read");
         }
-        self.hear(meter, class, &came, back_to_back).await;
+        self.hear(meter, class, &came, rest.is_learned.then_some(back_to_back)).await;
         if let Some(turn) = self.talk.take_turn() {
             self.log_noise(turn);
         }
@@ -127,10 +154,10 @@ impl BusTask {
     }
 
     /// The kind of a question now.
-    pub(super) fn class(&self, di: Di) -> Class {
+    pub(super) fn class(&self, id: Identifier) -> Class {
         let now = self.given.clock.now();
         let offset = self.given.plan.gateway.zone.to_offset(now).seconds();
         let of_day = (now.as_second() + i64::from(offset)).rem_euclid(DAY);
-        if of_day < MIDNIGHT { Class::Midnight } else { Class::of(di) }
+        if of_day < MIDNIGHT && id.di().is_some() { Class::Midnight } else { Class::of(id) }
     }
 }

@@ -4,7 +4,6 @@ use super::{BusTask, Given};
 use crate::bus::clock_check::{Checked, ClockCheck, Want};
 use crate::bus::clocks::{Judged, Measure};
 use crate::bus::learned::Learned;
-use crate::bus::round::Point;
 use crate::bus::settlements::Days;
 use crate::bus::sync::{self, Sending};
 use crate::bus::talk::{Asked, Patience};
@@ -29,13 +28,13 @@ impl BusTask {
         let wanted = task.registers.of(meter.dialect()).to_vec();
         let (costs, refused) = self.costs(index, meter, &wanted);
         ClockCheck::new(Want {
-            edition: meter.protocol.edition(),
+            standard: meter.protocol.standard(),
             zone: self.given.plan.gateway.zone.clone(),
             bound: self.clock_bound(),
             wanted,
             refused,
             costs,
-            point: Point { wiring: meter.wiring, transformers: meter.transformers },
+            point: self.point(index, meter),
             settlements: task.broadcast == Some(Broadcast::Time) && !self.memory.settling.is_known(index),
         })
     }
@@ -70,7 +69,7 @@ impl BusTask {
 
     /// Remembers when a meter settles, here and in the store.
     pub(super) async fn heard_settlements(&mut self, meter: usize, heard: Days) {
-        let edition = self.given.plan.meters.get(meter).map(|meter| meter.protocol.edition());
+        let edition = self.given.plan.meters.get(meter).and_then(|meter| meter.protocol.edition());
         let news = edition.and_then(|edition| self.memory.settling.take(meter, edition, heard));
         if let Some(days) = news {
             self.keep(Learned::Settles { meter, days }).await;
@@ -127,7 +126,8 @@ impl BusTask {
             let past = now.saturating_sub(LATE).unwrap_or(now);
             let slot = slots.next_slot(past);
             let is_served = |meter: &usize| {
-                let of_2007 = plan.meters.get(*meter).is_some_and(|m| m.protocol.edition() == Edition::E2007);
+                let of_2007 =
+                    plan.meters.get(*meter).is_some_and(|m| m.protocol.standard().is(Edition::E2007));
                 of_2007 && sync::is_served_by_freeze(self.memory.habits.freezes(*meter, now))
             };
             let here = super::adopt::meters_here(plan, self.given.bus, index);
@@ -220,7 +220,9 @@ impl BusTask {
 
 /// The settings of the line that these meters listen at.
 fn settings(plan: &Plan, meters: impl IntoIterator<Item = usize>) -> Vec<(Line, u8)> {
-    let of = |meter: usize| plan.meters.get(meter).map(|meter| (meter.line, meter.preamble));
+    // A Modbus meter takes no broadcast of DL/T 645.
+    let hears = |meter: &&Meter| meter.protocol.edition().is_some();
+    let of = |meter: usize| plan.meters.get(meter).filter(hears).map(|meter| (meter.line, meter.preamble));
     sync::settings(meters.into_iter().filter_map(of))
 }
 
@@ -229,7 +231,8 @@ fn hearers<'a>(plan: &'a Plan, bus: usize, meters: &'a [usize]) -> impl Iterator
     let settings = settings(plan, meters.iter().copied());
     let hears = move |line: Line| settings.iter().any(|(own, _)| *own == line);
     let here = plan.meters.iter().enumerate().filter(move |(_, meter)| meter.bus == bus);
-    here.filter(move |(_, meter)| hears(meter.line)).map(|(index, _)| index)
+    here.filter(move |(_, meter)| meter.protocol.edition().is_some() && hears(meter.line))
+        .map(|(index, _)| index)
 }
 
 /// Whether a task looks at clocks.

@@ -16,13 +16,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 impl BusTask {
-    /// Takes what one question brought, whatever it was.
+    /// Takes what one question brought, whatever it was; `back_to_back` is whether it followed right behind another
+    /// exchange, by the pause that was learned; none where the meter had one of its own.
     pub(super) async fn hear(
         &mut self,
         meter: usize,
         class: Class,
         came: &Result<Answer, NoReply>,
-        back_to_back: bool,
+        back_to_back: Option<bool>,
     ) {
         let now = self.given.clock.elapsed();
         let (noted, tries, sound) = match came {
@@ -39,10 +40,11 @@ impl BusTask {
             self.keep(Learned::Slowest { meter, class, delay }).await;
         }
         if sound {
-            let other = match tries {
-                1 => self.memory.turnaround.good(),
-                _ if back_to_back => self.memory.turnaround.too_short(),
-                _ => false,
+            let other = match (back_to_back, tries) {
+                (None, _) => false,
+                (Some(_), 1) => self.memory.turnaround.good(),
+                (Some(true), _) => self.memory.turnaround.too_short(),
+                (Some(false), _) => false,
             };
             if other {
                 let pause = self.memory.turnaround.pause();
@@ -70,6 +72,13 @@ impl BusTask {
             && self.jammed.is_none()
         {
             let changes = self.standings.missed(meter, reason, self.given.clock.elapsed());
+            // Another meter may hang there when one answers again.
+            if changes
+                .iter()
+                .any(|change| matches!(change, Change::Offline { .. } | Change::LineSilent { .. }))
+            {
+                self.memory.habits.forget_map(meter);
+            }
             self.all_changed(changes).await;
         }
     }
@@ -88,7 +97,7 @@ impl BusTask {
             task.registers.of(dialect).iter().find(|register| register.is_present()).copied()
         });
         let Some(register) = wanted else { return false };
-        let came = self.ask(meter, Question::Read(register.di()), 0).await;
+        let came = self.ask(meter, Question::Read(register.id()), 0).await;
         let now = self.given.clock.elapsed();
         self.standings.spent(now.saturating_sub(began), now);
         if let Err(NoReply { reason, detail, .. }) = came {
@@ -151,6 +160,9 @@ impl BusTask {
     /// Remembers what the round taught of the meter, here and in the store.
     pub(super) async fn learn(&mut self, meter: usize, round: &Round) {
         self.learn_lessons(meter, round.lessons().collect::<Vec<_>>()).await;
+        if let Some(map) = round.map() {
+            self.memory.habits.found_map(meter, map);
+        }
         let now = self.given.clock.elapsed();
         let jumps: Vec<(Timestamp, Kind)> = round.jumps().collect();
         let jumped = !jumps.is_empty();

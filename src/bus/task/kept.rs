@@ -6,7 +6,6 @@ use crate::bus::freeze::{Freeze, Kind as FreezeKind, Want};
 use crate::bus::habits::Records;
 use crate::bus::learned::Learned;
 use crate::bus::profile::{self, Profile, Wants};
-use crate::bus::round::Point;
 use crate::bus::visit::{Fate, Outcome, Visit};
 use crate::config::{Meter, Plan, Read, Task};
 use crate::event::{Event, Gap, Kind, Of, Passed};
@@ -119,7 +118,7 @@ impl BusTask {
         let (frozen_at, local) = (zone.to_datetime(slot.slot), zone.to_datetime(now));
         let (costs, refused) = self.costs(errand.meter, meter, &wanted);
         Some(Freeze::new(Want {
-            edition: meter.protocol.edition(),
+            standard: meter.protocol.standard(),
             slot: slot.slot,
             frozen_at,
             now: local,
@@ -132,7 +131,7 @@ impl BusTask {
             wanted,
             refused,
             costs,
-            point: Point { wiring: meter.wiring, transformers: meter.transformers },
+            point: self.point(errand.meter, meter),
         }))
     }
 
@@ -357,8 +356,8 @@ pub(super) fn kept(plan: &Plan, bus: usize, past: Past) -> KeptSlots {
     for (meter, group) in adopt::groups(plan, bus) {
         kept.group(meter, group);
     }
-    let of_1997 = plan.meters.iter().enumerate().filter(|(_, of)| of.protocol.edition() == Edition::E1997);
-    of_1997.for_each(|(meter, _)| kept.has_no_freeze(meter, true));
+    let others = plan.meters.iter().enumerate().filter(|(_, of)| !of.protocol.standard().is(Edition::E2007));
+    others.for_each(|(meter, _)| kept.has_no_freeze(meter, true));
     kept
 }
 

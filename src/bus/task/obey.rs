@@ -61,10 +61,10 @@ impl BusTask {
     async fn pass(&mut self, request: Request, expires: Timestamp) -> Answer {
         let plan = Arc::clone(&self.given.plan);
         let address = request.address();
-        let known = plan.meters.iter().find(|meter| {
-            let (Protocol::Dlt645_1997(own) | Protocol::Dlt645_2007(own)) = meter.protocol;
-            meter.bus == self.given.bus && own == address
-        });
+        let known = plan
+            .meters
+            .iter()
+            .find(|meter| meter.bus == self.given.bus && meter.protocol.dlt645_address() == Some(address));
         let Some(bus) = plan.buses.get(self.given.bus) else { return Answer::UnknownMeter };
         let asked = match known {
             Some(Meter { protocol, line, preamble, .. }) => {
@@ -77,7 +77,7 @@ impl BusTask {
             },
         };
         let left = Duration::try_from(expires.duration_since(self.given.clock.now())).unwrap_or_default();
-        let turnaround = self.memory.turnaround.pause();
+        let turnaround = known.map_or(self.memory.turnaround.pause(), |meter| self.rest(meter).pause);
         let patience =
             Patience { first_octet: RAW_PATIENCE.min(left), again: Duration::ZERO, retries: 0, turnaround };
         let mut stop = self.given.stop.clone();

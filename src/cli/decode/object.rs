@@ -1,6 +1,7 @@
 //! What a stream of octets holds, as the objects of `meterd decode --json`; their form is a public contract.
 
-use super::super::profiles::dialect;
+use super::modbus;
+use crate::cli::profiles::dialect;
 use crate::mqtt::json::Scalar;
 use crate::mqtt::payload::RegisterJson;
 use catalogue::Profile;
@@ -9,13 +10,16 @@ use dlt645::pdu::Reply;
 use dlt645::scanner::{Damage, Found, Scanner};
 use dlt645::{Address, Di, Edition, ErrorWord};
 use serde::Serialize;
+use std::borrow::Cow;
 
 /// One thing that the stream holds.
 #[derive(Debug, Serialize)]
 #[serde(untagged)]
 pub(in crate::cli) enum Object {
-    /// A sound frame.
+    /// A sound frame of DL/T 645.
     Frame(Box<FrameObject>),
+    /// A sound frame of Modbus.
+    Modbus(Box<modbus::FrameObject>),
     /// Octets that are none.
     Damaged(DamagedObject),
 }
@@ -43,7 +47,7 @@ pub(in crate::cli) struct FrameObject {
 #[derive(Debug, Serialize)]
 pub(in crate::cli) struct ErrorObject {
     pub(in crate::cli) code: String,
-    pub(in crate::cli) meaning: Vec<&'static str>,
+    pub(in crate::cli) meaning: Vec<Cow<'static, str>>,
 }
 
 /// Octets that are no frame.
@@ -115,7 +119,7 @@ struct Following {
 impl Following {
     /// The registers of a whole reply.
     fn registers(&self, di: Di, octets: &[u8]) -> Vec<RegisterJson> {
-        RegisterJson::of_reply(dialect(self.profile, di.edition()).catalogue(), di, octets)
+        RegisterJson::of_reply(dialect(self.profile, di.edition()).catalogue(), di.into(), octets)
     }
 
     fn frame(&mut self, frame: &Frame<'_>) -> FrameObject {
@@ -197,10 +201,10 @@ fn error_object(word: ErrorWord) -> ErrorObject {
         ErrorWord::Of1997(code) | ErrorWord::Of2007(code) => format!("{code:02X}"),
         ErrorWord::Security(code) => format!("{code:04X}"),
     };
-    ErrorObject { code, meaning: word.meanings().collect() }
+    ErrorObject { code, meaning: word.meanings().map(Cow::Borrowed).collect() }
 }
 
 /// Unspaced, in the order of the wire.
-fn hex(octets: &[u8]) -> String {
+pub(super) fn hex(octets: &[u8]) -> String {
     octets.iter().map(|octet| format!("{octet:02X}")).collect()
 }

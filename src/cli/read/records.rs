@@ -7,7 +7,7 @@ use crate::bus::profile::common::{
 use crate::bus::talk::NoReply;
 use crate::mqtt::payload::RegisterJson;
 use crate::reading::{Failure, Reason};
-use catalogue::{Catalogue, Entry, Register};
+use catalogue::{Catalogue, Entry, Register, Standard};
 use dlt645::format::Value;
 use dlt645::pdu::Count;
 use dlt645::{Di, Edition};
@@ -33,11 +33,8 @@ const MOST_LATEST: u32 = 60;
 const EARLIEST: u8 = 0x00;
 
 /// The short name: `load_record` and `load_record_4` are those from a time where one is said, else the latest.
-pub(super) fn long_name<'t>(edition: Edition, text: &'t str, range: &Range) -> Cow<'t, str> {
-    let class = match edition {
-        Edition::E2007 => text.strip_prefix("load_record"),
-        Edition::E1997 => None,
-    };
+pub(super) fn long_name<'t>(standard: Standard, text: &'t str, range: &Range) -> Cow<'t, str> {
+    let class = standard.is(Edition::E2007).then(|| text.strip_prefix("load_record")).flatten();
     let is_class = |class: &&str| {
         class.is_empty() || class.strip_prefix('_').is_some_and(|n| n.bytes().all(|b| b.is_ascii_digit()))
     };
@@ -67,7 +64,7 @@ pub(super) fn apart(
     }
     for record in &records {
         let name = record.name();
-        match (record.di().byte(0), range.from) {
+        match (record.di_byte(0), range.from) {
             (FROM, None) => {
                 return Err(format!("{name} needs the time to begin with, e.g. --from 2026-11-21T00:00"));
             }
@@ -86,16 +83,14 @@ pub(super) fn apart(
 }
 
 fn is_load_record(register: &Register) -> bool {
-    let di = register.di();
-    di.edition() == Edition::E2007 && di.byte(3) == 0x06 && register.is_record()
+    register.standard().is(Edition::E2007) && register.di_byte(3) == 0x06 && register.is_record()
 }
 
 /// The time of each freeze before what it froze: the n-th last counts freezes, its time says of which day it is.
 pub(super) fn with_stamps(registers: Vec<Register>) -> Vec<Register> {
     let stamp = |register: &Register| {
-        let [n, what, kind, class] = [0, 1, 2, 3].map(|byte| register.di().byte(byte));
-        let frozen =
-            register.di().edition() == Edition::E2007 && class == 0x05 && !matches!(what, 0x00 | 0xFF);
+        let [n, what, kind, class] = [0, 1, 2, 3].map(|byte| register.di_byte(byte));
+        let frozen = register.standard().is(Edition::E2007) && class == 0x05 && !matches!(what, 0x00 | 0xFF);
         match Catalogue::dlt645_2007().by_di(Di::new(u32::from_be_bytes([class, kind, 0x00, n])))? {
             Entry::Register(stamp) if frozen => Some(stamp),
             Entry::Register(_) | Entry::Block(_) => None,
@@ -134,7 +129,8 @@ pub(super) async fn read(
 ) -> anyhow::Result<Ended> {
     let mut left = range.count.unwrap_or(if range.from.is_some() { u32::MAX } else { 1 });
     let (mut at_once, mut interval) = (u32::from(AT_ONCE), None);
-    let mut asked = (register.di(), range.from);
+    let Some(di) = register.di() else { return Ok(Ended { complete: true, never_a_frame: false }) };
+    let mut asked = (di, range.from);
     let (mut any, mut complete) = (false, true);
     while left > 0 {
         let (di, from) = asked;
@@ -207,7 +203,7 @@ async fn interval_of(to: &mut Questions<'_>, class: u8) -> SignedDuration {
     let mut shortest: Option<i64> = None;
     for class in classes {
         let Some(setting) = interval_setting(class) else { continue };
-        let Ok(answer) = to.talk.read(to.asked, setting.di(), to.patience).await else { continue };
+        let Ok(answer) = to.talk.read(to.asked, setting.id(), to.patience).await else { continue };
         if let Ok(Value::Number(minutes)) = setting.decode(&answer.octets) {
             let minutes = i64::try_from(minutes).ok().filter(|minutes| *minutes > 0);
             shortest = [shortest, minutes].into_iter().flatten().min();

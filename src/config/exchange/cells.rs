@@ -4,13 +4,12 @@ use super::{Exchange, Joint};
 use crate::config::date;
 use crate::config::findings::{At, Findings, Here};
 use crate::config::keys::METER_EXCHANGE;
-use crate::config::meter::address_of as one_address;
-use crate::config::plan::Dialect;
+use crate::config::plan::{Dialect, Protocol};
 use crate::config::point::Digits;
 use crate::config::point::cells::parsed;
+use crate::config::protocol::Speaks;
 use crate::config::raw::Section;
 use crate::reading::plausible::is_cumulative;
-use dlt645::Address;
 use jiff::civil::{Date, Time};
 use rust_decimal::Decimal;
 
@@ -107,8 +106,10 @@ fn parts(cell: &At<String>, by: &[char]) -> Vec<At<String>> {
 pub(in crate::config) struct Of {
     /// What the meter speaks that hangs there now.
     pub(in crate::config) dialect: Option<Dialect>,
+    /// The same, as far as its addresses go.
+    pub(in crate::config) speaks: Speaks,
     /// Its address.
-    pub(in crate::config) address: Option<Address>,
+    pub(in crate::config) address: Option<Protocol>,
     pub(in crate::config) digits: Option<Digits>,
     pub(in crate::config) installed: Option<Date>,
 }
@@ -126,7 +127,7 @@ pub(in crate::config) fn read(all: &[Cells], of: &Of, findings: &mut Findings) -
         let moment = moment_of(cells, before, of.installed, findings);
         before = moment.or(before);
         let is_last = n + 1 == all.len();
-        let address = address_of(cells, of.address.filter(|_| is_last), findings);
+        let address = address_of(cells, of.speaks, of.address.filter(|_| is_last), findings);
         let registers = joints(cells, taken_down, put_up, of.dialect, findings);
         let asset = cells.asset.as_ref().map(|text| text.value.trim().to_owned());
         exchanges.push(moment.zip(address).zip(registers).zip(*own).map(
@@ -185,17 +186,23 @@ fn moment_of(
     }
 }
 
-/// The old meter's address with all its digits.
-fn address_of(cells: &Cells, current: Option<Address>, findings: &mut Findings) -> Option<Option<String>> {
+/// The old meter's address with all its digits, or its unit id.
+fn address_of(
+    cells: &Cells,
+    speaks: Speaks,
+    current: Option<Protocol>,
+    findings: &mut Findings,
+) -> Option<Option<String>> {
     let Some(text) = &cells.address else { return Some(None) };
-    let address = one_address(text, findings)?;
-    if current == Some(address) {
+    let old = speaks.at(text, findings)?;
+    let address = old.address();
+    if current == Some(old) {
         findings.warn(
             &text.here,
             format!("the exchange names {address}, the address of the meter that hangs there now; write the old meter's, if it had another"),
         );
     }
-    Some(Some(address.to_string()))
+    Some(Some(address))
 }
 
 /// A register with its value.

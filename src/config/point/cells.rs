@@ -5,8 +5,8 @@ use crate::config::date::date;
 use crate::config::exchange::cells as exchange;
 use crate::config::findings::{At, Findings};
 use crate::config::keys::not_among;
-use crate::config::plan::Dialect;
-use dlt645::Address;
+use crate::config::plan::{Dialect, Protocol};
+use crate::config::protocol::Speaks;
 use jiff::civil::Date;
 use std::fmt::Display;
 use std::str::FromStr;
@@ -74,11 +74,11 @@ impl Cells {
     }
 }
 
-/// Proves them; `None` after a fault. `dialect` and `address` are those of the meter that hangs there now.
+/// Proves them; `None` after a fault. `dialect` and address are those of the meter that hangs there now.
 pub(in crate::config) fn read(
     cells: &Cells,
     dialect: Option<Dialect>,
-    address: Option<Address>,
+    (speaks, address): (Speaks, Option<Protocol>),
     findings: &mut Findings,
 ) -> Option<Point> {
     let Cells { texts, tariffs, exchanges } = cells;
@@ -133,7 +133,8 @@ pub(in crate::config) fn read(
             format!("tariffs has {labels} labels and tariff_count says {count}; write a label for each"),
         );
     }
-    let of = exchange::Of { dialect, address, digits: digits.flatten(), installed: installed.flatten() };
+    let (digits_of, installed_on) = (digits.flatten(), installed.flatten());
+    let of = exchange::Of { dialect, speaks, address, digits: digits_of, installed: installed_on };
     let exchanges = exchange::read(exchanges, &of, found);
     let (in_use, since, until) = (in_use?, since?, until?);
     prove_state(in_use, (state_since, since), (state_until, until), found)?;

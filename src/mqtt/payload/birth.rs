@@ -193,13 +193,13 @@ fn tasks(plan: &Plan) -> impl Iterator<Item = BirthTask> {
                 task: task.name.to_string(),
                 every_s: task.when.every().as_secs(),
                 read: task.read,
-                protocol: crate::config::Protocol::word_of(dialect.edition).to_owned(),
+                protocol: dialect.standard.word().to_owned(),
                 profile: dialect.profile.map(|profile| profile.name().to_owned()),
                 registers: registers
                     .iter()
                     .map(|register| BirthRegister {
                         register: register.name().to_string(),
-                        di: register.di().to_string(),
+                        di: register.id().to_string(),
                         obis: register.obis().map(|code| code.to_string()),
                         unit: register.unit().map(|unit| unit.text().to_owned()),
                     })

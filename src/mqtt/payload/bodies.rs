@@ -234,7 +234,7 @@ impl Known {
             json::quote(&mut head, &obis.to_string());
         }
         head.push_str(",\"di\":");
-        json::quote(&mut head, &register.di().to_string());
+        json::quote(&mut head, &register.id().to_string());
         let mut unit = String::new();
         if let Some(of) = register.unit() {
             unit.push_str(",\"unit\":");

@@ -137,7 +137,7 @@ impl JumpJson {
         let Jump { register, last, value, why } = jump;
         Self {
             register: register.name().to_string(),
-            di: register.di().to_string(),
+            di: register.id().to_string(),
             unit: register.unit().map(|unit| unit.text().to_owned()),
             last_value: last.map(|(value, _)| Number(value)),
             last_taken_at: last.map(|(_, at)| instant(at, &plan.gateway.zone, Digits::Milliseconds)),
@@ -161,7 +161,7 @@ impl EventJson {
     fn of(kind: &Kind, plan: &Plan) -> Option<Self> {
         Some(match kind {
             Kind::ActiveReport { octets } => Self::ActiveReport(ActiveReportJson {
-                registers: RegisterJson::of_reply(Catalogue::dlt645_2007(), ACTIVE_REPORT, octets),
+                registers: RegisterJson::of_reply(Catalogue::dlt645_2007(), ACTIVE_REPORT.into(), octets),
                 raw: hex(octets),
             }),
             Kind::Suspect(jump) => Self::Suspect(JumpJson::of(jump, plan)),

@@ -172,7 +172,7 @@ fn values(reading: &Reading) -> impl Iterator<Item = (String, FlatValue)> + use<
     let (value, at) = match &reading.content {
         Content::Value(value) => (FlatValue::Scalar(scalar(value)), value.at().map(minute)),
         Content::Record(octets) => {
-            let records = RegisterJson::of_reply(register.table(), register.di(), octets);
+            let records = RegisterJson::of_reply(register.table(), register.id(), octets);
             let at = records.iter().find_map(|record| record.at.clone());
             (FlatValue::Record(records.into_iter().flat_map(|record| record.fields).collect()), at)
         }

@@ -4,8 +4,7 @@
 use super::{hex, with_address};
 use crate::mqtt::json::{self, Number, Scalar};
 use crate::reading::Reason;
-use catalogue::{Bit, Catalogue, Decoded, Field, Register};
-use dlt645::Di;
+use catalogue::{Bit, Catalogue, Decoded, Field, Identifier, Register};
 use dlt645::format::{Date, NoValue, Time, Value, load};
 use jiff::civil::DateTime;
 use schemars::JsonSchema;
@@ -64,18 +63,36 @@ pub struct RegisterJson {
 
 impl RegisterJson {
     /// The registers of a whole reply (octets after the DI, after -33H), in wire order.
-    pub fn of_reply(table: &'static Catalogue, di: Di, octets: &[u8]) -> Vec<Self> {
-        table.decode(di, octets).iter().map(Self::of).collect()
+    pub fn of_reply(table: &'static Catalogue, id: Identifier, octets: &[u8]) -> Vec<Self> {
+        table.decode(id, octets).iter().map(Self::of).collect()
+    }
+
+    /// A register of a Modbus answer: its octets as they came, and what they were read as.
+    pub fn of_value(register: Register, octets: &[u8], value: Result<Value, NoValue>) -> Self {
+        let word = value.ok().and_then(|value| value.bits());
+        Self::of(&Decoded {
+            id: register.id(),
+            name: Some(register.name().to_string()),
+            name_zh: Some(register.name_zh().to_string()),
+            obis: register.obis().map(|code| code.to_string()),
+            octets,
+            value: Some(value),
+            unit: register.unit(),
+            at: None,
+            bits: word.into_iter().flat_map(|word| register.bits(word)).collect(),
+            fields: Vec::new(),
+            doubt: None,
+        })
     }
 
     /// The load records of a reply with their registers as fields, each with its time where it has one.
     pub fn of_load_records(record: Register, octets: &[u8]) -> Vec<(Option<DateTime>, Self)> {
-        let found = load::records(record.di().byte(2), octets).map(|found| {
+        let found = load::records(record.di_byte(2), octets).map(|found| {
             let (own, at) = match &found {
                 Ok(found) => (found.octets, found.at.ok()),
                 Err((_, octets)) => (*octets, None),
             };
-            let decoded = Catalogue::of(record.di().edition()).decode(record.di(), own);
+            let decoded = Catalogue::of_standard(record.standard()).decode(record.id(), own);
             match decoded.as_slice() {
                 // No record, or groups that fit no layout: it stands for itself.
                 [one] if one.name.as_deref() == Some(record.name().to_string().as_str()) => {
@@ -86,7 +103,7 @@ impl RegisterJson {
                     let own = Self {
                         register: Some(record.name().to_string()),
                         name_zh: Some(record.name_zh().to_string()),
-                        di: Some(record.di().to_string()),
+                        di: Some(record.id().to_string()),
                         at: at.clone(),
                         fields: fields
                             .iter()
@@ -107,7 +124,7 @@ impl RegisterJson {
             register: decoded.name.clone(),
             name_zh: decoded.name_zh.clone(),
             obis: decoded.obis.clone(),
-            di: Some(decoded.di.to_string()),
+            di: Some(decoded.id.to_string()),
             unit: decoded.unit.map(|unit| unit.text().to_owned()),
             at: decoded.at.map(minute),
             fields: decoded.fields.iter().map(Self::of_field).collect(),

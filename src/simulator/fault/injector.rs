@@ -1,16 +1,18 @@
 //! The wrapper round a line's answers: request and answers in, what goes over the wires out.
 
 use super::super::dice::Dice;
-use super::super::line::{Said, Sent, Spoken, VirtualLine};
-use super::super::meter::VirtualMeter;
+use super::super::line::{Said, Sender, Sent, Spoken, VirtualLine};
+use super::super::meter::{MeterSettings, VirtualMeter};
+use super::super::modbus::{ModbusMeter, Silence};
 use super::super::wire::Octet;
-use super::{Injection, LineFault, Noise, NoiseModel};
-use catalogue::{Catalogue, Entry};
+use super::{Injection, LineFault, Noise, NoiseModel, registers};
+use catalogue::{Catalogue, Entry, Identifier, Standard};
 use dlt645::frame::{Control, emit};
 use dlt645::pdu::Request;
 use dlt645::scanner::Scanner;
 use dlt645::{Address, Di, Edition, ErrorWord};
 use jiff::Timestamp;
+use modbus::rtu;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -100,7 +102,7 @@ pub(in super::super) struct Injector {
     /// The read that never ends.
     endless: Option<(Address, Di)>,
     /// What was answered last: by whom, to what, and the octets.
-    last: Option<((Address, Di), Vec<Octet>)>,
+    last: Option<((Sender, Identifier), Vec<Octet>)>,
     tally: Tally,
 }
 
@@ -140,7 +142,7 @@ impl Injector {
     /// time of an octet.
     pub(in super::super) fn bring(
         &mut self,
-        octets: &[u8],
+        (octets, silence): (&[u8], Silence),
         spoken: Vec<Spoken>,
         line: &VirtualLine,
         now: Timestamp,
@@ -151,15 +153,19 @@ impl Injector {
         while let Some(frame) = self.scanner.next_frame() {
             request = Request::parse(&frame).ok();
         }
-        let twins = self.twin_answers(octets, line, now);
+        let twins = self.twin_answers((octets, silence), line, now);
         let mut said: Vec<Utterance> = spoken.into_iter().map(utterance).collect();
         let mut unplugged = None;
         if !said.is_empty() {
             self.tally.exchange();
+            let asked = asked(&said, request.as_ref());
             if let Some(request) = request {
-                self.as_meter(&request, &mut said);
-                self.more_of(&request, twins, line, now, character, &mut said);
+                self.as_meter_645(&request, &mut said);
+            } else if let Some((unit, span)) = registers::asked(&said) {
+                self.as_meter_of_modbus(unit, span, line, &mut said);
             }
+            self.as_any_meter(character, &mut said);
+            self.more_of(asked, twins, line, now, character, &mut said);
             self.on_the_way(&mut said, character);
             if self.happens(LineFault::Unplugged) {
                 unplugged = Some(Duration::from_millis(self.dice.between(1000, 60_000)));
@@ -183,7 +189,7 @@ impl Injector {
         self.injections.iter().find(|one| one.fault == fault).map_or(0.0, |one| one.rate)
     }
 
-    fn happens(&mut self, fault: LineFault) -> bool {
+    pub(super) fn happens(&mut self, fault: LineFault) -> bool {
         let rate = self.rate(fault);
         let happens = rate > 0.0 && self.dice.hits(rate);
         self.tally.inject(fault, usize::from(happens));
@@ -191,24 +197,38 @@ impl Injector {
     }
 
     /// What the second meters would answer; they hear every octet.
-    fn twin_answers(&mut self, octets: &[u8], line: &VirtualLine, now: Timestamp) -> Vec<Spoken> {
+    fn twin_answers(
+        &mut self,
+        (octets, silence): (&[u8], Silence),
+        line: &VirtualLine,
+        now: Timestamp,
+    ) -> Vec<Spoken> {
         if self.rate(LineFault::Twin) == 0.0 {
             return Vec::new();
         }
         let twins = self.twins.get_or_insert_with(|| {
-            let twin = |meter: &VirtualMeter| {
-                let mut settings = meter.settings().clone();
+            let other = |settings: &mut MeterSettings| {
                 settings.energy = (settings.energy + 123_456) % 99_999_999;
                 settings.response_delay += Duration::from_millis(15);
+            };
+            let twin = |meter: &VirtualMeter| {
+                let mut settings = meter.settings().clone();
+                other(&mut settings);
                 VirtualMeter::new(settings, 0x7717)
             };
-            VirtualLine::new(line.meters().iter().map(twin).collect())
+            let unit = |meter: &ModbusMeter| {
+                let mut settings = meter.settings().clone();
+                other(&mut settings.meter);
+                ModbusMeter::new(settings, 0x7717)
+            };
+            let meters = line.meters().iter().map(twin).collect();
+            VirtualLine::new(meters).with_modbus(line.modbus().iter().map(unit).collect())
         });
-        twins.spoken(octets, now, |_| true)
+        twins.spoken(octets, silence, now, |_| true)
     }
 
-    /// What the asked meter itself does wrong.
-    fn as_meter(&mut self, request: &Request, said: &mut Vec<Utterance>) {
+    /// What a meter of DL/T 645 that was asked does wrong by itself.
+    fn as_meter_645(&mut self, request: &Request, said: &mut [Utterance]) {
         if let Request::ReadMore { address, di, sequence } = *request {
             if self.endless == Some((address, di)) {
                 let data = [&di.to_wire()[..], &[0x00; 16], &[sequence]].concat();
@@ -220,14 +240,20 @@ impl Injector {
                 self.as_meter_of_2007(address, di, said);
             }
         }
+    }
+
+    /// What any meter that was asked does wrong.
+    fn as_any_meter(&mut self, character: Duration, said: &mut Vec<Utterance>) {
         if self.happens(LineFault::Silent) {
             said.clear();
         }
         for utterance in said.iter_mut() {
             if self.happens(LineFault::Late) {
                 let late = Duration::from_millis(self.dice.between(600, 3000));
+                let is_modbus = utterance.sent.first().is_some_and(|(_, sent)| sent.meter.unit().is_some());
+                let takes = character * utterance.octets.len() as u32;
                 if let Begins::After(after) = &mut utterance.begins {
-                    *after += late;
+                    *after = if is_modbus { registers::late(*after, late, takes) } else { *after + late };
                 }
             }
             if self.happens(LineFault::Cut) {
@@ -266,7 +292,7 @@ impl Injector {
     /// What others say beside the asked meter, and what is said again.
     fn more_of(
         &mut self,
-        request: &Request,
+        asked: Option<(Sender, Identifier)>,
         twins: Vec<Spoken>,
         line: &VirtualLine,
         now: Timestamp,
@@ -276,43 +302,43 @@ impl Injector {
         if !twins.is_empty() && self.happens(LineFault::Twin) {
             said.extend(twins.into_iter().map(utterance));
         }
-        if let Request::Read { address, di } = *request {
-            if self.happens(LineFault::Stray) {
-                self.stray(address, di, line, now, character, said);
-            }
-            // The same meter's answer to the same question, given once more, could not be told from a new one.
-            let own = |utterance: &Utterance| utterance.sent.first().map(|(_, sent)| (sent.meter, di));
-            let is_known = |of| of == (address, di) || said.iter().any(|one| own(one) == Some(of));
-            let older = self.last.take().filter(|(of, _)| !is_known(*of));
-            let answer = said.first_mut().filter(|utterance| is_whole(utterance));
-            let next = answer.as_deref().and_then(|answer| Some((own(answer)?, answer.octets.clone())));
-            if let Some(answer) = answer
-                && self.happens(LineFault::Glued)
-            {
-                match older.filter(|_| self.dice.hits(0.5)) {
-                    // A buffer that was not emptied: no meter sends the older answer again.
-                    Some((_, older)) => {
-                        answer.sent.iter_mut().for_each(|(first, _)| *first += older.len());
-                        answer.octets.splice(0..0, older);
-                    }
-                    None => {
-                        let (length, again) = (answer.octets.len(), answer.octets.clone());
-                        answer.octets.extend(again);
-                        let twice = answer.sent.iter().map(|(first, sent)| (first + length, sent.clone()));
-                        let twice: Vec<_> = twice.collect();
-                        answer.sent.extend(twice);
-                    }
+        let Some((meter, id)) = asked else { return };
+        if self.happens(LineFault::Stray) {
+            self.stray(meter, id, line, now, character, said);
+        }
+        // The same meter's answer to the same question, given once more, could not be told from a new one.
+        let own = |utterance: &Utterance| utterance.sent.first().map(|(_, sent)| (sent.meter, id));
+        let is_known = |of| of == (meter, id) || said.iter().any(|one| own(one) == Some(of));
+        let older = self.last.take().filter(|(of, _)| !is_known(*of));
+        let answer = said.first_mut().filter(|utterance| is_whole(utterance));
+        let next = answer.as_deref().and_then(|answer| Some((own(answer)?, answer.octets.clone())));
+        if let Some(answer) = answer
+            && self.happens(LineFault::Glued)
+        {
+            let older = older.filter(|(_, older)| !registers::looks_like(older, meter, id));
+            match older.filter(|_| self.dice.hits(0.5)) {
+                // A buffer that was not emptied: no meter sends the older answer again.
+                Some((_, older)) => {
+                    answer.sent.iter_mut().for_each(|(first, _)| *first += older.len());
+                    answer.octets.splice(0..0, older);
+                }
+                None => {
+                    let (length, again) = (answer.octets.len(), answer.octets.clone());
+                    answer.octets.extend(again);
+                    let twice = answer.sent.iter().map(|(first, sent)| (first + length, sent.clone()));
+                    let twice: Vec<_> = twice.collect();
+                    answer.sent.extend(twice);
                 }
             }
-            self.last = next;
         }
+        self.last = next;
     }
 
     /// A neighbour's answer to the same question: alone, before, or after.
     fn stray(
         &mut self,
-        address: Address,
-        di: Di,
+        meter: Sender,
+        id: Identifier,
         line: &VirtualLine,
         now: Timestamp,
         character: Duration,
@@ -325,21 +351,32 @@ impl Injector {
                 settings.address = stranger(line);
                 meters.push(VirtualMeter::new(settings, 0x57A7));
             }
-            VirtualLine::new(meters)
+            let strange = registers::stranger(line);
+            VirtualLine::new(meters).with_modbus(line.modbus().iter().cloned().chain(strange).collect())
         });
-        let edition = di.edition();
-        let neighbours: Vec<Address> = others
-            .meters()
-            .iter()
-            .map(VirtualMeter::settings)
-            .filter(|other| other.address != address && other.edition == edition)
-            .map(|other| other.address)
-            .collect();
+        let neighbours: Vec<Sender> = match meter {
+            Sender::Dlt645(_) => {
+                let all = others.meters().iter().map(VirtualMeter::settings);
+                let same = all.filter(|other| Standard::from(other.edition) == id.standard());
+                same.map(|other| other.address.into()).filter(|other| *other != meter).collect()
+            }
+            Sender::Modbus(_) => {
+                let all = others.modbus().iter().map(|other| other.settings().unit.into());
+                all.filter(|other| *other != meter).collect()
+            }
+        };
         let count = neighbours.len() as u64;
         let Some(&neighbour) = neighbours.get(self.dice.between(0, count) as usize) else { return };
-        let mut to_neighbour = Vec::new();
-        Request::Read { address: neighbour, di }.emit(0, &mut to_neighbour);
-        let strays = others.spoken(&to_neighbour, now, |_| true).into_iter().map(utterance);
+        let to_neighbour = match (neighbour, id) {
+            (Sender::Dlt645(address), Identifier::Di(di)) => {
+                let mut octets = Vec::new();
+                Request::Read { address, di }.emit(0, &mut octets);
+                octets
+            }
+            (Sender::Modbus(unit), Identifier::Modbus(span)) => rtu::Request::read(unit.get(), span).to_rtu(),
+            (Sender::Dlt645(_), Identifier::Modbus(_)) | (Sender::Modbus(_), Identifier::Di(_)) => return,
+        };
+        let strays = others.spoken(&to_neighbour, Silence::Long, now, |_| true).into_iter().map(utterance);
         let strays: Vec<Utterance> = strays.collect();
         let length = |utterances: &[Utterance]| {
             let octets: usize = utterances.iter().map(|one| one.octets.len()).sum();
@@ -366,7 +403,7 @@ impl Injector {
     /// What the line does to the octets.
     fn on_the_way(&mut self, said: &mut Vec<Utterance>, character: Duration) {
         for utterance in said.iter_mut() {
-            if self.happens(LineFault::Split) {
+            if registers::may_pause(utterance) && self.happens(LineFault::Split) {
                 for _ in 0..self.dice.between(1, 4) {
                     let at = self.dice.between(1, utterance.octets.len() as u64) as usize;
                     let pause = Duration::from_millis(self.dice.between(100, 2000));
@@ -409,6 +446,18 @@ impl Injector {
     }
 }
 
+/// Who was asked for what.
+fn asked(said: &[Utterance], request: Option<&Request>) -> Option<(Sender, Identifier)> {
+    match request {
+        Some(&Request::Read { address, di }) => Some((address.into(), di.into())),
+        Some(_) => None,
+        None => {
+            let (unit, span) = registers::asked(said)?;
+            Some((unit.into(), span?.into()))
+        }
+    }
+}
+
 fn utterance(Spoken { answer, sent }: Spoken) -> Utterance {
     let octets = answer.octets.into_iter().map(Octet::of).collect();
     Utterance { octets, begins: Begins::After(answer.after), sent: vec![(0, sent)] }
@@ -435,7 +484,8 @@ fn replace(said: &mut [Utterance], control: Control, data: &[u8], what: &Said) {
     for utterance in said {
         let Some((_, sent)) = utterance.sent.first_mut() else { continue };
         let mut frame = Vec::new();
-        if emit(sent.meter, control, data, &mut frame).is_ok() {
+        let Some(address) = sent.meter.address() else { continue };
+        if emit(address, control, data, &mut frame).is_ok() {
             let preamble = utterance.octets.len().saturating_sub(sent.frame.len());
             utterance.octets.truncate(preamble);
             utterance.octets.extend(frame.iter().copied().map(Octet::of));
@@ -471,7 +521,6 @@ fn stranger(line: &VirtualLine) -> Address {
 mod tests {
     use super::super::super::Pair;
     use super::super::super::line::Log;
-    use super::super::super::meter::MeterSettings;
     use super::*;
 
     const CHARACTER: Duration = Duration::from_millis(1);

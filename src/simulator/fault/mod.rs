@@ -5,6 +5,7 @@
 
 mod injector;
 mod noise;
+mod registers;
 
 pub use injector::Tally;
 pub(super) use injector::{Begins, Injector};
@@ -50,6 +51,10 @@ pub enum LineFault {
     ActiveReport,
     /// A follow-up frame is always announced.
     EndlessFollowUp,
+    /// A Modbus meter is busy.
+    Busy,
+    /// A Modbus meter fails while it answers.
+    DeviceFailure,
     /// The port is gone, and is back later.
     Unplugged,
 }
@@ -65,7 +70,7 @@ pub enum Per {
 
 impl LineFault {
     /// All, in the order in which they are listed.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 20] = [
         Self::Silent,
         Self::Late,
         Self::Cut,
@@ -83,6 +88,8 @@ impl LineFault {
         Self::RefuseBlocks,
         Self::ActiveReport,
         Self::EndlessFollowUp,
+        Self::Busy,
+        Self::DeviceFailure,
         Self::Unplugged,
     ];
 
@@ -105,7 +112,9 @@ impl LineFault {
             | Self::Glued
             | Self::Split
             | Self::ActiveReport
-            | Self::EndlessFollowUp => 0.1,
+            | Self::EndlessFollowUp
+            | Self::Busy
+            | Self::DeviceFailure => 0.1,
         }
     }
 
@@ -128,6 +137,8 @@ impl LineFault {
             | Self::RefuseBlocks
             | Self::ActiveReport
             | Self::EndlessFollowUp
+            | Self::Busy
+            | Self::DeviceFailure
             | Self::Unplugged => Per::Exchange,
         }
     }
@@ -149,11 +160,17 @@ impl LineFault {
             Self::Babble68 => ("babble_68", "总线霸占", "68 for 2 to 8 s"),
             Self::Glued => ("glued", "粘包", "the answer comes twice, or behind an older one"),
             Self::Split => ("split", "断帧", "pauses of 0.1 to 2 s within the answer"),
-            Self::RefuseBlocks => ("refuse_blocks", "数据块否认", "reads of blocks are refused"),
+            Self::RefuseBlocks => (
+                "refuse_blocks",
+                "数据块否认",
+                "reads of blocks, and of several Modbus registers, are refused",
+            ),
             Self::ActiveReport => ("active_report", "主动上报", "04001501 instead of the answer, once"),
             Self::EndlessFollowUp => {
                 ("endless_follow_up", "后续帧不止", "one more follow-up frame is always announced")
             }
+            Self::Busy => ("busy", "设备忙", "a Modbus meter is busy: exception 06"),
+            Self::DeviceFailure => ("device_failure", "设备故障", "a Modbus meter fails: exception 04"),
             Self::Unplugged => ("unplugged", "拔线", "the port is gone, and back after 1 to 60 s"),
         }
     }

@@ -3,6 +3,7 @@
 use super::super::meter::MeterSettings;
 use super::tests::{at, frame};
 use super::*;
+use dlt645::Di;
 
 #[test]
 fn a_broadcast_of_the_time_is_obeyed_once_a_day_within_five_minutes_and_never_answered() {

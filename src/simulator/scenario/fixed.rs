@@ -37,8 +37,8 @@ pub(super) fn read(
     for (key, value) in entries(reader, section, "fixed", "{ active_power = \"-12.3456\" }") {
         let Some(registers) = registers(reader, &key, edition, tariffs) else { continue };
         for register in registers {
-            match octets(register, value.get_ref()) {
-                Some(octets) => put(reader, value.span(), register.di(), Fixed::Octets(octets)),
+            match register.di().zip(octets(register, value.get_ref())) {
+                Some((di, octets)) => put(reader, value.span(), di, Fixed::Octets(octets)),
                 None => {
                     let written = reader.written(value.span());
                     let want = wanted(register.format(), register.octets());
@@ -63,13 +63,7 @@ pub(super) fn read(
         }
     }
     if let Some(value) = section.value("refuse") {
-        let names = value.get_ref().as_array().map(|array| {
-            let text = |one: &Spanned<DeValue<'_>>| {
-                one.get_ref().as_str().map(|text| Spanned::new(one.span(), text.to_owned()))
-            };
-            array.iter().map(text).collect::<Option<Vec<_>>>()
-        });
-        match names.flatten() {
+        match names(value) {
             Some(names) => {
                 for name in names {
                     let dis = dis(reader, &name, edition, tariffs).unwrap_or_default();
@@ -86,10 +80,18 @@ pub(super) fn read(
     all
 }
 
+/// The texts of a list.
+pub(super) fn names(value: &Spanned<DeValue<'_>>) -> Option<Vec<Spanned<String>>> {
+    let text = |one: &Spanned<DeValue<'_>>| {
+        one.get_ref().as_str().map(|text| Spanned::new(one.span(), text.to_owned()))
+    };
+    value.get_ref().as_array()?.iter().map(text).collect()
+}
+
 type Pair<'t> = (Spanned<String>, &'t Spanned<DeValue<'t>>);
 
 /// The entries of an inline table.
-fn entries<'t>(
+pub(super) fn entries<'t>(
     reader: &mut Reader<'_>,
     section: &mut Section<'t>,
     key: &'static str,
@@ -134,7 +136,9 @@ fn registers(
 fn dis(reader: &mut Reader<'_>, text: &Spanned<String>, edition: Edition, tariffs: u8) -> Option<Vec<Di>> {
     match text.get_ref().parse() {
         Ok(di) => Some(vec![di]),
-        Err(_) => Some(registers(reader, text, edition, tariffs)?.into_iter().map(|r| r.di()).collect()),
+        Err(_) => {
+            Some(registers(reader, text, edition, tariffs)?.into_iter().filter_map(|r| r.di()).collect())
+        }
     }
 }
 
@@ -182,7 +186,7 @@ fn parse(format: Format, octets: usize, text: &str) -> Option<Value> {
             let time: civil::Time = text.parse().ok()?;
             Value::Time(calendar::time(civil::Date::ZERO.to_datetime(time), false))
         }
-        Format::Text => Value::Text(Text::new(text)?),
+        Format::Text | Format::TextAsTyped => Value::Text(Text::new(text)?),
         Format::Bits => Value::Bits(word(text, octets)?),
         Format::Hex => Value::Hex(word(text, octets)?),
         Format::Binary => Value::Number(number(text)?),
@@ -213,7 +217,7 @@ fn wanted(format: Format, octets: usize) -> String {
         Format::Minute => "day and time, e.g. \"2026-11-21T22:30\"".to_owned(),
         Format::Second => "day and time, e.g. \"2026-11-21T22:30:15\"".to_owned(),
         Format::DailyMinute => "a time, e.g. \"22:30\"".to_owned(),
-        Format::Text => format!("at most {octets} printable ASCII characters"),
+        Format::Text | Format::TextAsTyped => format!("at most {octets} printable ASCII characters"),
         Format::Bits | Format::Hex => format!("{} hexadecimal digits", octets * 2),
         Format::Binary => "a whole number".to_owned(),
         Format::YearlyMinute
@@ -234,7 +238,7 @@ fn word(text: &str, octets: usize) -> Option<Word> {
 }
 
 /// Octets from pairs of hexadecimal digits, with or without spaces between the pairs.
-fn hex(text: &str) -> Option<Vec<u8>> {
+pub(super) fn hex(text: &str) -> Option<Vec<u8>> {
     let digits = text.bytes().filter(|b| *b != b' ').map(|b| char::from(b).to_digit(16));
     let digits: Vec<u8> = digits.map(|d| d.and_then(|d| u8::try_from(d).ok())).collect::<Option<_>>()?;
     let whole = digits.len().is_multiple_of(2) && !digits.is_empty() && digits.len() / 2 <= MOST_OCTETS;

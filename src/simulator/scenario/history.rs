@@ -52,8 +52,7 @@ pub(super) fn read(reader: &mut Reader<'_>, section: &mut Section<'_>) -> Memory
         "none" => Some(Refreeze::None),
         _ => None,
     });
-    let want = "true local times from and to, each cut after the one before it, e.g. [[\"2026-11-20T23:30\", \"2026-11-21T02:00\"]]";
-    let power_cuts = section.get(reader, "power_cuts", want, cuts);
+    let power_cuts = power_cuts(reader, section);
     Memory {
         daily_freeze: daily_freeze.unwrap_or(works.daily_freeze),
         hourly_freeze: hourly_freeze.unwrap_or(works.hourly_freeze),
@@ -61,6 +60,15 @@ pub(super) fn read(reader: &mut Reader<'_>, section: &mut Section<'_>) -> Memory
         refreeze: refreeze.unwrap_or(works.refreeze),
         power_cuts: power_cuts.unwrap_or(works.power_cuts),
     }
+}
+
+/// Reads `power_cuts`.
+pub(super) fn power_cuts(
+    reader: &mut Reader<'_>,
+    section: &mut Section<'_>,
+) -> Option<Vec<(DateTime, DateTime)>> {
+    let want = "true local times from and to, each cut after the one before it, e.g. [[\"2026-11-20T23:30\", \"2026-11-21T02:00\"]]";
+    section.get(reader, "power_cuts", want, cuts)
 }
 
 /// `hh:mm`.

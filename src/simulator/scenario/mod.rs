@@ -1,20 +1,24 @@
 //! Scenarios: which meters stand on a virtual line, and what they are made to answer.
 //!
 //! A scenario is a TOML file, or a number of households. Every fault in a file is collected, each with its
-//! place and what to write instead. It opens no file and starts nothing.
+//! place and what to write instead. It opens no file but a profile that one names, and starts nothing.
 
 mod fixed;
 mod history;
+mod modbus;
 mod table;
 
 pub use table::{Fault, Faults};
 
 use super::calendar;
 use super::house::Phases;
-use super::line::VirtualLine;
+use super::line::{Sender, VirtualLine};
 use super::meter::{MOST_TARIFFS, MeterSettings, VirtualMeter};
+use super::modbus::{ModbusMeter, ModbusSettings};
 use super::pair::Pair;
 use crate::planner::{CharFormat, Line, RATES};
+use ::modbus::UnitId;
+use catalogue::Profile;
 use dlt645::{Address, Edition};
 use jiff::SignedDuration;
 use jiff::civil::Date;
@@ -30,8 +34,20 @@ pub struct Scenario {
     pub seed: u64,
     /// Rate and character of the line; `None` for one that takes no time.
     pub rate: Option<Line>,
-    /// In the order of the file.
+    /// Those of DL/T 645, in the order of the file.
     pub meters: Vec<MeterSettings>,
+    /// Those of Modbus, in the order of the file.
+    pub modbus: Vec<ModbusSettings>,
+    /// Whether the Modbus meters, and then there are no others, stand behind Modbus TCP.
+    pub is_modbus_tcp: bool,
+}
+
+/// What a `[[meter]]` speaks.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Speaks {
+    Dlt645(Edition),
+    ModbusRtu,
+    ModbusTcp,
 }
 
 /// More meters than addresses from the first one on, or a first one that is no meter's.
@@ -40,6 +56,16 @@ pub struct Scenario {
     "{count} meters from address {start} on need plain addresses below 999999999999; choose a lower start address"
 )]
 pub struct TooMany {
+    /// As asked.
+    pub count: u32,
+    /// As asked.
+    pub start: Address,
+}
+
+/// More Modbus meters than units from the first one on, or a first one that is no meter's.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+#[error("{count} Modbus meters from unit {start} on need units of 1 to 247; choose a lower start address")]
+pub struct TooManyUnits {
     /// As asked.
     pub count: u32,
     /// As asked.
@@ -83,7 +109,37 @@ impl Scenario {
             }
             Ok(settings)
         });
-        Ok(Self { seed, rate: None, meters: meters.collect::<Result<_, _>>()? })
+        Ok(Self {
+            seed,
+            rate: None,
+            meters: meters.collect::<Result<_, _>>()?,
+            modbus: Vec::new(),
+            is_modbus_tcp: false,
+        })
+    }
+
+    /// Modbus meters of one model with consecutive units, each fifth with a roof that feeds in.
+    ///
+    /// # Errors
+    /// [`TooManyUnits`] where the units run out.
+    pub fn units(
+        count: u32,
+        start: Address,
+        profile: &'static Profile,
+        seed: u64,
+        utc_offset: Offset,
+    ) -> Result<Self, TooManyUnits> {
+        let too_many = TooManyUnits { count, start };
+        let first: u64 = start.to_string().parse().map_err(|_| too_many)?;
+        let meters = (0..u64::from(count)).map(|n| {
+            let unit = u8::try_from(first + n).ok().and_then(UnitId::new).ok_or(too_many)?;
+            let mut settings = ModbusSettings::new(unit, profile);
+            settings.meter.utc_offset = utc_offset;
+            settings.meter.solar = n % 5 == 4;
+            Ok(settings)
+        });
+        let modbus = meters.collect::<Result<_, _>>()?;
+        Ok(Self { seed, rate: None, meters: Vec::new(), modbus, is_modbus_tcp: false })
     }
 
     /// Reads a scenario; `file` is its name in faults.
@@ -103,23 +159,48 @@ impl Scenario {
         let frame = top.get(&mut reader, "frame", "bits of a character, e.g. \"8E1\"", |value| {
             value.as_str()?.parse::<CharFormat>().ok()
         });
-        let mut meters = Vec::new();
+        let (mut meters, mut modbus) = (Vec::new(), Vec::new());
+        let mut kinds = Vec::new();
         for (table, span) in top.tables(&mut reader, "meter") {
             let mut section = Section::new("[[meter]]", table);
             let mut settings = MeterSettings::household(Address::BROADCAST);
             settings.utc_offset = utc_offset.unwrap_or(settings.utc_offset);
             settings.installed = installed.unwrap_or(settings.installed);
-            meter(&mut reader, &mut section, span, &mut settings);
+            let want = "\"dlt645-2007\", \"dlt645-1997\", \"modbus-rtu\" or \"modbus-tcp\"";
+            let speaks = section.get(&mut reader, "protocol", want, speaks);
+            let speaks = speaks.unwrap_or(Speaks::Dlt645(settings.edition));
+            kinds.push((speaks, span.clone()));
+            match speaks {
+                Speaks::Dlt645(edition) => {
+                    settings.edition = edition;
+                    meter(&mut reader, &mut section, span, &mut settings);
+                    meters.push(settings);
+                }
+                Speaks::ModbusRtu | Speaks::ModbusTcp => {
+                    modbus.extend(modbus::meter(&mut reader, &mut section, span, &settings));
+                }
+            }
             section.end(&mut reader);
-            meters.push(settings);
+        }
+        let is_modbus_tcp = kinds.first().is_some_and(|(speaks, _)| *speaks == Speaks::ModbusTcp);
+        if let Some((_, span)) = kinds.iter().find(|(one, _)| (*one == Speaks::ModbusTcp) != is_modbus_tcp) {
+            let message =
+                "meters of modbus-tcp stand on no line with others; give them a scenario of their own";
+            reader.fault(Some(span.clone()), message);
         }
         top.end(&mut reader);
-        if meters.is_empty() {
+        if kinds.is_empty() {
             reader.fault(None, "there is no meter; write [[meter]] and under it address = \"000000000001\"");
         }
         reader.end()?;
         let rate = baud.map(|baud| Line { baud, frame: frame.unwrap_or(CharFormat::EVEN) });
-        Ok(Self { seed: seed.unwrap_or(DEFAULT_SEED), rate, meters })
+        Ok(Self { seed: seed.unwrap_or(DEFAULT_SEED), rate, meters, modbus, is_modbus_tcp })
+    }
+
+    /// All of its meters, those of DL/T 645 first.
+    pub fn senders(&self) -> impl Iterator<Item = Sender> {
+        let units = self.modbus.iter().map(|meter| meter.unit.into());
+        self.meters.iter().map(|meter| meter.address.into()).chain(units)
     }
 
     /// Its meters on a pair of wires of its rate.
@@ -133,7 +214,9 @@ impl Scenario {
 
     /// Its meters on a line.
     pub fn line(&self) -> VirtualLine {
+        let units = self.modbus.iter().map(|meter| ModbusMeter::new(meter.clone(), self.seed));
         VirtualLine::new(self.meters.iter().map(|m| VirtualMeter::new(m.clone(), self.seed)).collect())
+            .with_modbus(units.collect())
     }
 }
 
@@ -150,13 +233,22 @@ fn meter(
     let address = section.get(reader, "address", want, |value| {
         value.as_str()?.parse().ok().filter(|address: &Address| address.is_one_meter())
     });
-    let edition = section.get(reader, "protocol", "\"dlt645-2007\" or \"dlt645-1997\"", |value| match value
-        .as_str()?
-    {
-        "dlt645-2007" => Some(Edition::E2007),
-        "dlt645-1997" => Some(Edition::E1997),
-        _ => None,
+    let want = "0 to 32 FE octets before an answer";
+    let preamble = section.get(reader, "preamble", want, |value| {
+        table::whole(value).filter(|n| *n <= MOST_PREAMBLE).and_then(|n| u8::try_from(n).ok())
     });
+    let blocks = section.get(reader, "blocks", "true or false", table::truth);
+    measures(reader, section, settings);
+
+    settings.address = address.unwrap_or(settings.address);
+    settings.preamble = preamble.unwrap_or(settings.preamble);
+    settings.blocks = blocks.unwrap_or(settings.blocks);
+    settings.memory = history::read(reader, section);
+    settings.fixed = fixed::read(reader, section, settings.edition, settings.tariffs);
+}
+
+/// Reads what meters of all kinds have: what they measure, their rate, their delay, their clock.
+fn measures(reader: &mut Reader<'_>, section: &mut Section<'_>, settings: &mut MeterSettings) {
     let phases = section.get(reader, "phases", "1 or 3", |value| match table::whole(value)? {
         1 => Some(Phases::One),
         3 => Some(Phases::Three),
@@ -171,35 +263,34 @@ fn meter(
     let solar = section.get(reader, "solar", "true or false", table::truth);
     let want = "kWh at the day of installation, e.g. \"12345.67\", up to \"999999.99\"";
     let energy = section.get(reader, "energy", want, |value| scaled(value, 2, 0..=99_999_999));
-    let want = "0 to 32 FE octets before an answer";
-    let preamble = section.get(reader, "preamble", want, |value| {
-        table::whole(value).filter(|n| *n <= MOST_PREAMBLE).and_then(|n| u8::try_from(n).ok())
-    });
     let want = "a time from 0 to 60 s with its unit, e.g. \"30ms\"";
     let delay = section.get(reader, "response_delay", want, |value| {
         let delay: SignedDuration = value.as_str()?.parse().ok()?;
         Duration::try_from(delay).ok().filter(|_| delay <= LONGEST_DELAY)
     });
     let baud = section.get(reader, "baud", RATE, rate);
-    let blocks = section.get(reader, "blocks", "true or false", table::truth);
     let clock_offset = history::clock_offset(reader, section);
     let clock_drift = history::clock_drift(reader, section);
 
-    settings.edition = edition.unwrap_or(settings.edition);
-    settings.address = address.unwrap_or(settings.address);
     settings.phases = phases.unwrap_or(settings.phases);
     settings.tariffs = tariffs.unwrap_or(settings.tariffs);
     settings.nominal_voltage = voltage.unwrap_or(settings.nominal_voltage);
     settings.solar = solar.unwrap_or(settings.solar);
     settings.energy = energy.unwrap_or(settings.energy);
-    settings.preamble = preamble.unwrap_or(settings.preamble);
     settings.response_delay = delay.unwrap_or(settings.response_delay);
     settings.baud = baud.or(settings.baud);
-    settings.blocks = blocks.unwrap_or(settings.blocks);
     settings.clock_offset = clock_offset.unwrap_or(settings.clock_offset);
     settings.clock_drift = clock_drift.unwrap_or(settings.clock_drift);
-    settings.memory = history::read(reader, section);
-    settings.fixed = fixed::read(reader, section, settings.edition, settings.tariffs);
+}
+
+fn speaks(value: &toml::de::DeValue<'_>) -> Option<Speaks> {
+    match value.as_str()? {
+        "dlt645-2007" => Some(Speaks::Dlt645(Edition::E2007)),
+        "dlt645-1997" => Some(Speaks::Dlt645(Edition::E1997)),
+        "modbus-rtu" => Some(Speaks::ModbusRtu),
+        "modbus-tcp" => Some(Speaks::ModbusTcp),
+        _ => None,
+    }
 }
 
 /// A rate that lines have.
@@ -309,7 +400,7 @@ mod tests {
         assert_eq!(meter.fixed[&Di::new_1997(0xB611)], Fixed::Octets(vec![0x20, 0x02]));
         assert_eq!(meter.fixed[&Di::new_1997(0x901F)], Fixed::Refused);
         let faults = faults(&text.replace("220\"", "220.5\"").replace("-1997", "-1996"));
-        assert!(faults[0].contains("write \"dlt645-2007\" or \"dlt645-1997\""), "{faults:?}");
+        assert!(faults[0].contains("write \"dlt645-2007\", \"dlt645-1997\""), "{faults:?}");
     }
 
     #[test]
@@ -377,9 +468,11 @@ mod tests {
             ("household.toml", include_str!("../../../fixtures/scenarios/household.toml")),
             ("edge-values.toml", include_str!("../../../fixtures/scenarios/edge-values.toml")),
             ("example.toml", include_str!("../../../fixtures/scenarios/example.toml")),
+            ("mixed.toml", include_str!("../../../fixtures/scenarios/mixed.toml")),
+            ("modbus-tcp.toml", include_str!("../../../fixtures/scenarios/modbus-tcp.toml")),
         ] {
             let scenario = Scenario::parse(file, text).unwrap_or_else(|faults| panic!("{faults}"));
-            assert!(!scenario.meters.is_empty());
+            assert!(scenario.senders().count() > 1);
         }
     }
 }

@@ -2,9 +2,9 @@
 //!
 //! It knows the tables and keys of the file. What a register's keys mean is known by the reader of tables.
 
-use super::{Profile, Test, test};
+use super::{Profile, Test, head, modbus, test};
 use crate::table::{self, Entry, FIELD_KEYS, REGISTER_KEYS, protocol_word};
-use crate::{Catalogue, TableFault, TableFaults, Wrong};
+use crate::{Catalogue, Standard, TableFault, TableFaults, Wrong};
 use dlt645::Edition;
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -12,7 +12,7 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 /// Of the head: the same in a profile of any protocol.
-const HEAD: [&str; 4] = ["protocol", "model", "source", "notes"];
+pub(super) const HEAD: [&str; 4] = ["protocol", "model", "source", "notes"];
 const TABLES: [&str; 3] = ["register", "field", "test"];
 const TEST: [&str; 3] = ["frame", "source", "readings"];
 
@@ -29,15 +29,40 @@ pub(super) fn profile(name: &str, file: &str, text: &str) -> Result<Profile, Tab
         return Err(TableFaults(reader.faults));
     }
     let root = tree.get_ref();
-    let all: Vec<&'static str> = HEAD.into_iter().chain(TABLES).collect();
-    reader.check_keys(root, &all);
     let [protocol, model, source, notes] = HEAD.map(|key| reader.text_of(root, key));
-    let edition = reader.edition(protocol);
+    let standard = reader.standard(protocol);
     let model = reader.needed(model, "model", "model = \"…\", as it stands on the front of the meter");
     let source = reader.needed(source, "source", "source = \"…\": where this is from, in a sentence");
+    if standard == Some(Standard::Modbus) {
+        let (rows, manner, tests) = modbus::read(&mut reader, root);
+        let mut faults = reader.faults;
+        faults.sort_by_key(|fault| fault.line);
+        return match (model, source) {
+            (Some(model), Some(source)) if faults.is_empty() => Ok(Profile {
+                name: name.to_owned(),
+                standard: Standard::Modbus,
+                model,
+                source,
+                notes: notes.map(|(notes, _)| notes),
+                catalogue: Catalogue::of_modbus(rows, manner),
+                tests: tests.into_iter().map(Test::Modbus).collect(),
+            }),
+            (_, _) => Err(TableFaults(faults)),
+        };
+    }
+    let edition = standard.and_then(Standard::edition);
+    let own = head::COMMON.into_iter().chain(head::DLT645).chain(TABLES);
+    let all: Vec<&'static str> = HEAD.into_iter().chain(own).collect();
+    match edition {
+        Some(_) => reader.check_head(root, &all, &head::MODBUS, ("Modbus", "DL/T 645")),
+        // Nobody knows whose keys they may be.
+        None => reader.check_keys(root, &[&all[..], &head::MODBUS].concat()),
+    }
+    let manner = head::dlt645(&mut reader, root);
     let registers = reader.entries(root, "register", &REGISTER_KEYS);
     let fields = reader.entries(root, "field", &FIELD_KEYS);
-    if registers.is_empty() {
+    // A model may have the standard's registers alone and want to be asked otherwise.
+    if registers.is_empty() && manner.is_none() {
         reader.fault(0..0, "register", Wrong::KeyMissing("[[register]], once for each register"));
     }
     let tests = reader.tests(root, edition);
@@ -53,37 +78,37 @@ pub(super) fn profile(name: &str, file: &str, text: &str) -> Result<Profile, Tab
     match (edition, model, source) {
         (Some(edition), Some(model), Some(source)) if faults.is_empty() => Ok(Profile {
             name: name.to_owned(),
-            edition,
+            standard: edition.into(),
             model,
             source,
             notes: notes.map(|(notes, _)| notes),
-            catalogue: Catalogue::with_own(own, standard),
-            tests,
+            catalogue: Catalogue::with_own(own, manner, standard),
+            tests: tests.into_iter().map(Test::Dlt645).collect(),
         }),
         (_, _, _) => Err(TableFaults(faults)),
     }
 }
 
 /// A text, and where its value stands.
-type Written = Option<(String, Range<usize>)>;
+pub(super) type Written = Option<(String, Range<usize>)>;
 
-struct Reader<'a> {
-    file: &'a str,
+pub(super) struct Reader<'a> {
+    pub(super) file: &'a str,
     text: &'a str,
     faults: Vec<TableFault>,
 }
 
 impl Reader<'_> {
-    fn line(&self, at: usize) -> u64 {
+    pub(super) fn line(&self, at: usize) -> u64 {
         self.text.get(..at).map_or(1, |before| before.matches('\n').count() as u64 + 1)
     }
 
-    fn fault(&mut self, at: Range<usize>, key: &'static str, wrong: Wrong) {
+    pub(super) fn fault(&mut self, at: Range<usize>, key: &'static str, wrong: Wrong) {
         let line = self.line(at.start);
         self.faults.push(TableFault { file: self.file.to_owned(), line, place: "key", column: key, wrong });
     }
 
-    fn check_keys(&mut self, table: &DeTable<'_>, known: &[&'static str]) {
+    pub(super) fn check_keys(&mut self, table: &DeTable<'_>, known: &[&'static str]) {
         for (key, _) in table.iter().filter(|(key, _)| !known.contains(&key.get_ref().as_ref())) {
             let found = key.get_ref().to_string();
             let near = known.iter().map(|own| (strsim::osa_distance(&found, own), *own));
@@ -94,8 +119,28 @@ impl Reader<'_> {
         }
     }
 
+    /// As [`Reader::check_keys`]; keys of a profile of another protocol are told as such. `whose` is whose they are, and
+    /// whose this profile is.
+    pub(super) fn check_head(
+        &mut self,
+        root: &DeTable<'_>,
+        known: &[&'static str],
+        foreign: &[&'static str],
+        whose: (&'static str, &'static str),
+    ) {
+        let (theirs, own) = whose;
+        let mut met = known.to_vec();
+        for key in foreign {
+            if let Some((found, _)) = root.iter().find(|(found, _)| found.get_ref() == key) {
+                self.fault(found.span(), key, Wrong::OtherProfile { theirs, own });
+                met.push(key);
+            }
+        }
+        self.check_keys(root, &met);
+    }
+
     /// A text, or a whole number as it is written.
-    fn text(&mut self, key: &'static str, value: &Spanned<DeValue<'_>>) -> Written {
+    pub(super) fn text(&mut self, key: &'static str, value: &Spanned<DeValue<'_>>) -> Written {
         match value.get_ref() {
             DeValue::String(text) => Some((text.to_string(), value.span())),
             DeValue::Integer(_) => {
@@ -112,11 +157,16 @@ impl Reader<'_> {
         }
     }
 
-    fn text_of(&mut self, table: &DeTable<'_>, key: &'static str) -> Written {
+    pub(super) fn text_of(&mut self, table: &DeTable<'_>, key: &'static str) -> Written {
         table.get(key).and_then(|value| self.text(key, value))
     }
 
-    fn needed(&mut self, found: Written, key: &'static str, write: &'static str) -> Option<String> {
+    pub(super) fn needed(
+        &mut self,
+        found: Written,
+        key: &'static str,
+        write: &'static str,
+    ) -> Option<String> {
         match found {
             Some((text, _)) if !text.trim().is_empty() => Some(text),
             Some((_, at)) => {
@@ -130,29 +180,30 @@ impl Reader<'_> {
         }
     }
 
-    fn edition(&mut self, protocol: Written) -> Option<Edition> {
-        const WRITE: &str = "protocol = \"dlt645-2007\" or \"dlt645-1997\"";
+    fn standard(&mut self, protocol: Written) -> Option<Standard> {
+        const WRITE: &str = "protocol = \"dlt645-2007\", \"dlt645-1997\" or \"modbus\"";
         let at = protocol.as_ref().map_or(0..0, |(_, at)| at.clone());
         let found = self.needed(protocol, "protocol", WRITE)?;
-        let known = [Edition::E2007, Edition::E1997];
-        let edition = known.into_iter().find(|edition| protocol_word(*edition) == found);
-        if edition.is_none() {
-            let known = known.map(protocol_word).join(", ");
+        let known = [Edition::E2007.into(), Edition::E1997.into(), Standard::Modbus];
+        let standard = known.into_iter().find(|standard| standard.word() == found);
+        if standard.is_none() {
+            let known = known.map(Standard::word).join(", ");
             self.fault(at, "protocol", Wrong::Word { found, known });
         }
-        edition
+        standard
     }
 
     /// The tables of one kind, each with where it begins.
-    fn tables<'t>(
+    pub(super) fn tables<'t>(
         &mut self,
         root: &'t DeTable<'_>,
         name: &'static str,
     ) -> Vec<(&'t DeTable<'t>, Range<usize>)> {
         let Some(value) = root.get(name) else { return Vec::new() };
         let mut tables = Vec::new();
-        let kind =
-            Wrong::Kind("written in double brackets, [[register]], [[field]] or [[test]], once for each");
+        let kind = Wrong::Kind(
+            "written in double brackets, [[register]], [[field]], [[map]] or [[test]], once for each",
+        );
         match value.get_ref() {
             DeValue::Array(items) => {
                 for item in items.iter() {
@@ -197,7 +248,7 @@ impl Reader<'_> {
         entries
     }
 
-    fn tests(&mut self, root: &DeTable<'_>, edition: Option<Edition>) -> Vec<Test> {
+    fn tests(&mut self, root: &DeTable<'_>, edition: Option<Edition>) -> Vec<test::Test> {
         let mut tests = Vec::new();
         for (table, at) in self.tables(root, "test") {
             self.check_keys(table, &TEST);
@@ -209,7 +260,7 @@ impl Reader<'_> {
             let answer = self.answer(table, at.clone(), edition);
             let readings = self.readings(table, at);
             if let (Some((di, octets)), Some((readings, line))) = (answer, readings) {
-                tests.push(Test { file: self.file.to_owned(), line, di, octets, readings });
+                tests.push(test::Test { file: self.file.to_owned(), line, di, octets, readings });
             }
         }
         tests
@@ -238,7 +289,11 @@ impl Reader<'_> {
         answer.map_err(|why| self.fault(at, "frame", Wrong::NoAnswer(why))).ok()
     }
 
-    fn readings(&mut self, table: &DeTable<'_>, at: Range<usize>) -> Option<(BTreeMap<String, String>, u64)> {
+    pub(super) fn readings(
+        &mut self,
+        table: &DeTable<'_>,
+        at: Range<usize>,
+    ) -> Option<(BTreeMap<String, String>, u64)> {
         const WRITE: &str = "readings = { \"voltage_l1\" = \"220.5\" }: what the frame says of each register";
         let Some(value) = table.get("readings") else {
             self.fault(at, "readings", Wrong::KeyMissing(WRITE));

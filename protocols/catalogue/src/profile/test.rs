@@ -73,7 +73,7 @@ impl Test {
 
 /// As text: a value as it is printed, `missing` or `implausible` for none, octets that have no layout in hexadecimal.
 fn readings(decoded: &Decoded<'_>, into: &mut BTreeMap<String, String>) {
-    let name = decoded.name.clone().unwrap_or_else(|| decoded.di.to_string());
+    let name = decoded.name.clone().unwrap_or_else(|| decoded.id.to_string());
     let text = |value: &Result<Value, NoValue>| match value {
         Ok(value) => value.to_string(),
         Err(NoValue::Missing | NoValue::Unset) => "missing".to_owned(),

@@ -122,6 +122,7 @@ impl Line<'_> {
             | Format::Holiday
             | Format::Digits
             | Format::Text
+            | Format::TextAsTyped
             | Format::Bits
             | Format::Hex
             | Format::Binary

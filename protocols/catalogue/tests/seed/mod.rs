@@ -69,7 +69,7 @@ impl Seed {
                     (0..octets).map(|_| (self.below(10) << 4 | self.below(10)) as u8).collect();
                 Digits::from_wire(&octets).map_or_else(|| panic!("{octets:02X?}"), Value::Digits)
             }
-            Format::Text => {
+            Format::Text | Format::TextAsTyped => {
                 let length = 1 + self.below(octets as u64);
                 let text: String = (0..length).map(|_| char::from(b'!' + self.below(94) as u8)).collect();
                 format::Text::new(&text).map_or_else(|| panic!("{text}"), Value::Text)

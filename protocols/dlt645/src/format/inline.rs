@@ -118,18 +118,19 @@ impl Text {
     /// the first is a character, the octets are taken in the order in which they came. Padding is 00 or a space, on
     /// either end.
     pub(super) fn from_wire(octets: &[u8]) -> Result<Self, NoValue> {
-        if octets.len() > MAX_TEXT {
-            return Err(super::BAD_LENGTH);
-        }
-        let is_padding = |o: &u8| matches!(*o, 0 | b' ');
-        let (Some(first), Some(last)) =
-            (octets.iter().position(|o| !is_padding(o)), octets.iter().rposition(|o| !is_padding(o)))
-        else {
-            return Err(NoValue::Unset);
-        };
+        let (first, last) = ends(octets)?;
         let as_typed = first == 0 && last + 1 < octets.len();
+        Self::kept(&octets[first..=last], as_typed)
+    }
+
+    /// Reads a field that is sent as it is typed, wherever its padding is.
+    pub(super) fn as_typed(octets: &[u8]) -> Result<Self, NoValue> {
+        let (first, last) = ends(octets)?;
+        Self::kept(&octets[first..=last], true)
+    }
+
+    fn kept(kept: &[u8], as_typed: bool) -> Result<Self, NoValue> {
         let mut own = [0; MAX_TEXT];
-        let kept = &octets[first..=last];
         own[..kept.len()].copy_from_slice(kept);
         let text = &mut own[..kept.len()];
         if !as_typed {
@@ -150,6 +151,15 @@ impl Text {
         behind.iter_mut().zip(text.iter().rev()).for_each(|(octet, character)| *octet = *character);
         Some(())
     }
+
+    /// As it is typed, and padded with 00 behind.
+    pub(super) fn put_as_typed(&self, octets: &mut [u8]) -> Option<()> {
+        let text = self.as_str().as_bytes();
+        let (front, behind) = octets.split_at_mut_checked(text.len())?;
+        front.copy_from_slice(text);
+        behind.fill(0);
+        Some(())
+    }
 }
 
 impl fmt::Display for Text {
@@ -162,6 +172,15 @@ impl fmt::Debug for Text {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Text({:?})", self.as_str())
     }
+}
+
+/// Where the first and the last character are that is no padding.
+fn ends(octets: &[u8]) -> Result<(usize, usize), NoValue> {
+    if octets.len() > MAX_TEXT {
+        return Err(super::BAD_LENGTH);
+    }
+    let is_text = |o: &u8| !matches!(*o, 0 | b' ');
+    octets.iter().position(is_text).zip(octets.iter().rposition(is_text)).ok_or(NoValue::Unset)
 }
 
 pub(super) fn digits(octets: &[u8]) -> Result<Digits, NoValue> {

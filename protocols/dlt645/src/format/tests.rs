@@ -119,6 +119,17 @@ fn a_text_is_reversed_unless_its_padding_shows_that_it_was_typed() {
     }
     assert_eq!(text(Format::Text, b"A)06(5"), "5(60)A");
     assert_eq!(Format::Text.decode(&[0; 6]), Err(NoValue::Unset));
+    // Of a meter that is known to send as typed nothing is to be guessed.
+    for octets in [&b"220"[..], b"220\0\0\0", b"  220 ", b"\0\0\x00220"] {
+        assert_eq!(text(Format::TextAsTyped, octets), "220", "{octets:?}");
+    }
+    assert_eq!(Format::TextAsTyped.decode(&[0; 6]), Err(NoValue::Unset));
+    assert_eq!(Format::TextAsTyped.decode(&[0xFF; 6]), Err(NoValue::Missing));
+    let mut octets = [0xFF; 8];
+    Format::TextAsTyped.encode(Format::TextAsTyped.decode(b"5(60)A").unwrap(), &mut octets).unwrap();
+    assert_eq!(octets, *b"5(60)A\0\0");
+    let long = Format::TextAsTyped.decode(&[0x41; 9]).unwrap();
+    assert_eq!(Format::TextAsTyped.encode(long, &mut octets), Err(DoesNotFit));
     assert_eq!(Format::Text.decode(&[0xFF; 6]), Err(NoValue::Missing));
     assert!(matches!(Format::Text.decode(&[0x32, 0x07, 0x32]), Err(NoValue::Implausible(_))));
     assert_eq!(Format::Text.decode(&[0x41; 33]), Err(BAD_LENGTH));

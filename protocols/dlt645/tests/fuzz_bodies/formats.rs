@@ -76,7 +76,7 @@ fn of_entry(edition: Edition, di: Di, octets: &[u8]) -> usize {
     match Catalogue::of(edition).by_di(di) {
         None => 0,
         Some(Entry::Register(register)) => {
-            assert_eq!(register.di(), di);
+            assert_eq!(register.di(), Some(di));
             let value = register.decode(octets);
             assert!(value.is_err() || !octets.is_empty());
             // Of another length, as some have, it is written in its own or not at all.

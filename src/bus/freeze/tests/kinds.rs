@@ -128,7 +128,7 @@ fn what_a_meter_has_not_is_learned_from_its_present_registers_alone() {
     while visit.next().is_some() {
         visit.take(Err(refused()));
     }
-    let block = Lesson::Lacks(Di::new(0x0001_FF00));
+    let block = Lesson::Lacks(Di::new(0x0001_FF00).into());
     assert!(visit.lessons().any(|lesson| lesson == block));
     let mut visit = Freeze::new(tonight());
     visit.take(Ok(answer(vec![0, 0, 0x21, 0x11, 0x26], tonight().slot)));
@@ -144,9 +144,9 @@ fn a_visit_that_is_cut_off_keeps_what_it_read_unless_its_stamp_is_in_doubt() {
         let mut visit = Freeze::new(Want { wanted: wanted.clone(), ..want(tonight().frozen_at, now) });
         for di in ["05060001", "05060101"] {
             let question = visit.next().unwrap();
-            assert_eq!(question.di().to_string(), di);
+            assert_eq!(question.id().to_string(), di);
             let mut octets = Vec::new();
-            meter.read(question.di(), instant(now), &mut octets).unwrap();
+            meter.read(question.id().di().unwrap(), instant(now), &mut octets).unwrap();
             visit.take(Ok(answer(octets, instant(now))));
         }
         visit.abandon(Reason::Expired, "the bus was stopped");

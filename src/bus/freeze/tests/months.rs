@@ -129,7 +129,7 @@ fn settlement_registers_are_the_month_where_its_night_was_without_power() {
 /// Total and first tariff of a meter of 1997.
 fn of_1997(want: Want) -> Want {
     let wanted = registers(Edition::E1997, &["active_energy_import", "active_energy_import_t1"]);
-    Want { edition: Edition::E1997, wanted, ..want }
+    Want { standard: Edition::E1997.into(), wanted, ..want }
 }
 
 /// A meter of 1997 that settles on a day, in BCD, at 00:00.
@@ -150,7 +150,7 @@ fn days_of_a_meter_of_1997_are_its_present_registers() {
         Quality::NotFrozen,
         Some("the meter does not freeze its registers: the present ones were read"),
     );
-    assert_eq!(visited.outcome.readings[0].register.di(), Di::new_1997(0x9010));
+    assert_eq!(visited.outcome.readings[0].register.di(), Some(Di::new_1997(0x9010)));
     let visited = visit(&meter, of_1997(Want { is_backfill: true, ..tonight() }));
     assert!(visited.gone().starts_with("the meter has no freeze"));
 }
