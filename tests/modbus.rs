@@ -7,3 +7,5 @@ mod late;
 mod mixed;
 #[path = "modbus/pace.rs"]
 mod pace;
+#[path = "modbus/tries.rs"]
+mod tries;

@@ -6,7 +6,7 @@ use dlt645::Address;
 use dlt645::exchange::{Event, Exchange as Dlt645, Outcome};
 use std::time::Duration;
 
-/// The exchange of one protocol, driven without I/O. Modbus meters on the same line come in here.
+/// The exchange of DL/T 645, driven without I/O. Modbus meters on the same line are asked through `talk/modbus.rs`.
 #[derive(Debug)]
 pub enum Exchange {
     /// DL/T 645.

@@ -251,3 +251,28 @@ fn a_meter_that_is_busy_or_broken_is_not_taken_to_lack_anything() {
         assert_eq!(decoded.failures.len(), 3);
     }
 }
+
+#[test]
+fn a_power_of_ten_that_the_meter_keeps_beside_its_values_moves_the_point() {
+    let text = "protocol = \"modbus\"\nmodel = \"with exponents\"\nsource = \"Made up.\"\n\
+        register = [\n\
+        { address = 10, name = \"voltage_exponent\", type = \"i16\", name_zh = \"电压指数\", quantity = \"parameter\" },\n\
+        { address = 0, name = \"voltage_l1\", type = \"u16\", unit = \"V\", exponent = \"voltage_exponent\" },\n]\n";
+    let profile: &'static Profile = Box::leak(Box::new(Profile::read("own", "own.toml", text).unwrap()));
+    let wanted = profile.catalogue().find("voltage_l1", 0).unwrap();
+    let line = Line { baud: 9600, ..Line::DEFAULT };
+    let costs = Costs::of(line, profile.standard(), profile.manner());
+    let holding = |address| Span { function: Function::Holding, address, count: 1 };
+    for (exponent, shown) in [(0xFFFE_u16, Some("23.05")), (1, Some("23050")), (0x0400, None)] {
+        let mut held = Held { words: BTreeMap::new(), refuses: |_| false, asked: Vec::new() };
+        (0..=10).for_each(|at| put(&mut held.words, holding(at), &[0]));
+        put(&mut held.words, holding(0), &[2305]);
+        put(&mut held.words, holding(10), &[exponent]);
+        let mut round = Round::new(&wanted, BTreeSet::new(), costs, Point::default());
+        held.read(&mut round);
+        let decoded = round.finish();
+        // What no power of ten is gives no value, and the exponent itself was not wanted.
+        let expected: Vec<String> = shown.iter().map(|shown| format!("voltage_l1={shown}")).collect();
+        assert_eq!((values(&decoded), decoded.failures.len()), (expected, usize::from(shown.is_none())));
+    }
+}
