@@ -6,13 +6,6 @@ use dlt645::Address;
 use dlt645::exchange::{Event, Exchange as Dlt645, Outcome};
 use std::time::Duration;
 
-/// The exchange of DL/T 645, driven without I/O. Modbus meters on the same line are asked through `talk/modbus.rs`.
-#[derive(Debug)]
-pub enum Exchange {
-    /// DL/T 645.
-    Dlt645(Dlt645),
-}
-
 /// What passed on the line, for a trace.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Passed<'a> {
@@ -58,6 +51,27 @@ pub struct Noted {
 }
 
 impl Noted {
+    /// Notes what came, shows it to the tap, and hands it on piece by piece.
+    pub(super) fn came(
+        &mut self,
+        received: &Received,
+        now: Duration,
+        tap: &mut Option<Tap>,
+        mut take: impl FnMut(Piece<'_>),
+    ) {
+        self.octets += received.octets().len();
+        self.last_octet = Some(now);
+        for piece in received.pieces() {
+            if let Some(tap) = tap {
+                tap(match piece {
+                    Piece::Good(octets) => Passed::Came(octets),
+                    Piece::Damaged(octet) => Passed::CameDamaged(octet),
+                });
+            }
+            take(piece);
+        }
+    }
+
     /// Takes what an exchange tells; its outcome is given back.
     pub fn take(&mut self, event: Event) -> Option<Outcome> {
         match event {
@@ -74,27 +88,12 @@ impl Noted {
     }
 }
 
-impl Exchange {
-    /// Drives the exchange over the port until it is done. The port is drained first, so that an
-    /// answer to an earlier question is not there to be mistaken. What else happened stands in `noted`,
-    /// whatever the end.
-    ///
-    /// # Errors
-    /// The port is gone and must be opened again.
-    pub async fn drive(
-        self,
-        port: &mut Port,
-        clock: &Clock,
-        tap: &mut Option<Tap>,
-        noted: &mut Noted,
-    ) -> Result<Outcome, PortError> {
-        match self {
-            Self::Dlt645(exchange) => dlt645(exchange, port, clock, tap, noted).await,
-        }
-    }
-}
-
-async fn dlt645(
+/// Drives an exchange of DL/T 645 over the port until it is done. The port was drained before, so that an answer to an
+/// earlier question is not there to be mistaken. What else happened stands in `noted`, whatever the end.
+///
+/// # Errors
+/// The port is gone and must be opened again.
+pub async fn dlt645(
     mut exchange: Dlt645,
     port: &mut Port,
     clock: &Clock,
@@ -123,20 +122,10 @@ async fn dlt645(
             came = port.receive(&mut received) => {
                 came?;
                 let now = clock.elapsed();
-                noted.octets += received.octets().len();
-                noted.last_octet = Some(now);
-                for piece in received.pieces() {
-                    if let Some(tap) = tap {
-                        tap(match piece {
-                            Piece::Good(octets) => Passed::Came(octets),
-                            Piece::Damaged(octet) => Passed::CameDamaged(octet),
-                        });
-                    }
-                    match piece {
-                        Piece::Good(octets) => exchange.handle_bytes(now, octets),
-                        Piece::Damaged(octet) => exchange.handle_damaged(now, octet),
-                    }
-                }
+                noted.came(&received, now, tap, |piece| match piece {
+                    Piece::Good(octets) => exchange.handle_bytes(now, octets),
+                    Piece::Damaged(octet) => exchange.handle_damaged(now, octet),
+                });
                 // A babbling line always has something to read: its deadline comes all the same.
                 if now >= deadline {
                     exchange.handle_timeout(now);

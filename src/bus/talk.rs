@@ -5,7 +5,7 @@
 mod modbus;
 mod raw;
 
-use super::exchange::{ActiveReport, Exchange, Noted, Tap};
+use super::exchange::{self, ActiveReport, Noted, Tap};
 use super::noise::{GLITCH, Noise, Turn};
 use super::port::{Opener, Port, PortError, Received};
 use super::visit::Question;
@@ -436,9 +436,9 @@ impl Talk {
         let now = self.clock.elapsed();
         let length = usize::from(asked.preamble) + request.frame_len();
         let sent = now + octet * u32::try_from(length).unwrap_or(u32::MAX);
-        let exchange = Exchange::Dlt645(Dlt645::new(request, timing, now));
+        let exchange = Dlt645::new(request, timing, now);
         self.noted = Noted::default();
-        let result = exchange.drive(port, &self.clock, &mut self.tap, &mut self.noted).await;
+        let result = exchange::dlt645(exchange, port, &self.clock, &mut self.tap, &mut self.noted).await;
         self.quiet_since = self.clock.elapsed();
         self.note_reports();
         let noted = std::mem::take(&mut self.noted);

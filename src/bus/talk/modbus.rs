@@ -217,20 +217,10 @@ impl Talk {
                 came = port.receive(&mut received) => {
                     came?;
                     let now = self.clock.elapsed();
-                    noted.octets += received.octets().len();
-                    noted.last_octet = Some(now);
-                    for piece in received.pieces() {
-                        if let Some(tap) = &mut self.tap {
-                            tap(match piece {
-                                Piece::Good(octets) => Passed::Came(octets),
-                                Piece::Damaged(octet) => Passed::CameDamaged(octet),
-                            });
-                        }
-                        match piece {
-                            Piece::Good(octets) => exchange.handle_bytes(now, octets),
-                            Piece::Damaged(octet) => exchange.handle_damaged(now, octet),
-                        }
-                    }
+                    noted.came(&received, now, &mut self.tap, |piece| match piece {
+                        Piece::Good(octets) => exchange.handle_bytes(now, octets),
+                        Piece::Damaged(octet) => exchange.handle_damaged(now, octet),
+                    });
                     if now >= deadline {
                         exchange.handle_timeout(now);
                     }

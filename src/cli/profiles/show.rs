@@ -41,6 +41,7 @@ pub(super) fn text(profile: &'static Profile) -> String {
         Some(manner) => text.extend(profile.catalogue().registers().map(|one| located(&one, manner))),
         None => text.extend(rows.iter().map(|row| format!("{}\n", line(row)))),
     }
+    text.push_str(&sources(profile));
     text
 }
 
@@ -107,6 +108,33 @@ fn located(register: &Register, manner: &Manner) -> String {
     let map = map.map(|map| format!("  ({})", map.name)).unwrap_or_default();
     let (name, zh) = (register.name().to_string(), register.name_zh());
     format!("{:<10} {:<9} {unit:<6} {name:<32} {zh}{map}\n", location.span.to_string(), kind(location))
+}
+
+/// Where the rows of a Modbus meter are from, each source once, and what there is to know of single rows.
+fn sources(profile: &'static Profile) -> String {
+    let rows: Vec<(Register, &Location)> =
+        profile.catalogue().registers().filter_map(|row| Some((row, row.location()?))).collect();
+    let mut counted: Vec<(&str, usize)> = Vec::new();
+    for (_, location) in rows.iter().filter(|(_, location)| !location.source.is_empty()) {
+        match counted.iter_mut().find(|(source, _)| *source == &*location.source) {
+            Some((_, count)) => *count += 1,
+            None => counted.push((&location.source, 1)),
+        }
+    }
+    let mut text = String::new();
+    let mut put = |head: String, words: &str| {
+        text.push_str(&format!("\n{head}\n"));
+        text.extend(wrapped(words).iter().map(|line| format!("  {line}\n")));
+    };
+    for (source, count) in counted {
+        put(format!("{count} of {} rows, source 来源:", rows.len()), source);
+    }
+    for (register, location) in &rows {
+        if let Some(notes) = &location.notes {
+            put(format!("{} {}", location.span, register.name()), notes);
+        }
+    }
+    text
 }
 
 /// `u32 le`: the type, and the order of words where the low one comes first.
